@@ -1,0 +1,148 @@
+"""Settings of a network and of its inference, as frozen pydantic models.
+
+They travel inside every checkpoint and exported file, so that a file is all that prediction needs. Each field's
+description is also the help that the command line prints.
+"""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+COCO_CLASSES: tuple[str, ...] = tuple(
+    """person|bicycle|car|motorcycle|airplane|bus|train|truck|boat|traffic light|fire hydrant|stop sign|parking meter
+    |bench|bird|cat|dog|horse|sheep|cow|elephant|bear|zebra|giraffe|backpack|umbrella|handbag|tie|suitcase|frisbee|skis
+    |snowboard|sports ball|kite|baseball bat|baseball glove|skateboard|surfboard|tennis racket|bottle|wine glass|cup
+    |fork|knife|spoon|bowl|banana|apple|sandwich|orange|broccoli|carrot|hot dog|pizza|donut|cake|chair|couch
+    |potted plant|bed|dining table|toilet|tv|laptop|mouse|remote|keyboard|cell phone|microwave|oven|toaster|sink
+    |refrigerator|book|clock|vase|scissors|teddy bear|hair drier|toothbrush""".replace("\n    ", "").split("|")
+)
+"""The 80 class names of COCO 2017 in the order of their category ids."""
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IntensityConfig(Settings):
+    """How 16-bit (and float) grey values become 8-bit ones; 8-bit images are never touched."""
+
+    mode: Literal["percentile", "range"] = Field(
+        "percentile", description="percentile: stretch each image by its own percentiles; range: fixed grey values"
+    )
+    low: float = Field(0.1, description="percentile (0..100) or grey value that becomes 0")
+    high: float = Field(99.9, description="percentile (0..100) or grey value that becomes 255")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"intensity.low must be below intensity.high, got {self.low} and {self.high}")
+        if self.mode == "percentile" and not (0 <= self.low and self.high <= 100):
+            raise ValueError(f"intensity percentiles must lie in 0..100, got {self.low} and {self.high}")
+        return self
+
+
+class PreprocessConfig(Settings):
+    """From an image file to the network's input."""
+
+    short_px: int = Field(640, gt=0, description="the short side is resized to this many pixels ...")
+    long_px: int = Field(864, gt=0, description="... unless the long side would exceed this many")
+    frame_hw: tuple[int, int] | None = Field(
+        None, description="fixed padded frame (height, width); without it, the next multiples of 32"
+    )
+    mean: tuple[float, float, float] = Field((123.675, 116.28, 103.53), description="RGB mean, in 0..255")
+    std: tuple[float, float, float] = Field((58.395, 57.12, 57.375), description="RGB deviation, in 0..255")
+    intensity: IntensityConfig = IntensityConfig()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.long_px < self.short_px:
+            raise ValueError(f"preprocess.long_px must be at least short_px, got {self.long_px} < {self.short_px}")
+        if self.frame_hw is not None:
+            if any(side <= 0 or side % 32 for side in self.frame_hw):
+                raise ValueError(f"preprocess.frame_hw must be positive multiples of 32, got {self.frame_hw}")
+            if min(self.frame_hw) < self.short_px or max(self.frame_hw) < self.long_px:
+                raise ValueError(
+                    f"preprocess.frame_hw {self.frame_hw} cannot hold images of {self.short_px} x {self.long_px}: "
+                    "enlarge the frame or lower short_px and long_px"
+                )
+        return self
+
+
+class BackboneConfig(Settings):
+    """Any timm model that gives feature maps at the strides named."""
+
+    name: str = Field("resnet50", description="timm model name")
+    strides: tuple[int, ...] = Field(
+        (8, 16, 32), description="strides of the features used, fine to coarse; the first is that of the activation maps"
+    )
+    norm: Literal["frozen", "batch", "sync"] = Field(
+        "frozen", description="batch norm: frozen statistics and weights, ordinary, or synchronised over processes"
+    )
+
+    @model_validator(mode="after")
+    def _increasing(self) -> Self:
+        doubling = all(b == 2 * a for a, b in zip(self.strides, self.strides[1:], strict=False))
+        if not self.strides or self.strides[0] < 2 or not doubling:
+            raise ValueError(f"backbone.strides must start at 2 or more and double, got {self.strides}")
+        return self
+
+
+class EncoderConfig(Settings):
+    """Context encoder (paper, section 3.3)."""
+
+    channels: int = Field(256, gt=0, description="width D of the pyramid and of the fused features")
+    pool_bins: tuple[int, ...] = Field((1, 2, 3, 6), description="bins of the pyramid pooling")
+    norm: Literal["none", "batch", "sync"] = Field("none", description="norm after each convolution")
+
+
+class DecoderConfig(Settings):
+    """IAM-based decoder (paper, sections 3.2 and 3.4)."""
+
+    slots: int = Field(100, gt=0, description="number N of instance activation maps, the most instances in an image")
+    groups: int = Field(4, gt=0, description="groups G of the group IAM; 1 is the plain IAM")
+    kernel: Literal[1, 3] = Field(3, description="kernel size of the IAM convolution")
+    activation: Literal["sigmoid", "softmax"] = Field("sigmoid", description="normalisation of the activation maps")
+    channels: int = Field(256, gt=0, description="width of both branches")
+    convs: int = Field(4, ge=0, description="3x3 convolutions in each branch")
+    kernel_channels: int = Field(128, gt=0, description="channels of the mask features and mask kernels")
+    norm: Literal["none", "batch", "sync"] = Field("none", description="norm after each convolution")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.channels % self.groups:
+            raise ValueError(
+                f"decoder.channels must be divisible by decoder.groups, got {self.channels} and {self.groups}"
+            )
+        return self
+
+
+class PostprocessConfig(Settings):
+    """From candidates to instances."""
+
+    gate: float = Field(0.005, ge=0, lt=1, description="slots whose score before rescoring is not above this are dropped")
+    mask_threshold: float = Field(0.45, gt=0, lt=1, description="a pixel belongs to a mask above this probability")
+    score: float = Field(0.3, ge=0, lt=1, description="default lowest score that prediction shows")
+
+
+class ModelConfig(Settings):
+    """Everything that prediction needs to know about a network besides its weights."""
+
+    classes: tuple[str, ...] = Field(COCO_CLASSES, min_length=1, description="class names, in the order of the logits")
+    preprocess: PreprocessConfig = PreprocessConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    postprocess: PostprocessConfig = PostprocessConfig()
+
+    @model_validator(mode="after")
+    def _unique_classes(self) -> Self:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("class names must be unique")
+        return self
+
+    @property
+    def mask_stride(self) -> int:
+        """Stride of the mask logits in input pixels: half that of the activation maps (4 as published)."""
+        return self.backbone.strides[0] // 2

@@ -1,0 +1,213 @@
+"""The values that flow from images to masks.
+
+The alphabet of shapes, used everywhere: B batch, N slots, C classes, D channels, T targets, G groups, n instances kept,
+H W input pixels, h w mask grid (input divided by the mask stride, 4 as published).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sparseinst import rle
+
+
+class Predictions(NamedTuple):
+    """What the network gives, before any threshold."""
+
+    logits: Tensor
+    """(B, N, C) class logits."""
+    masks: Tensor
+    """(B, N, h, w) mask logits at the mask stride."""
+    objectness: Tensor
+    """(B, N, 1) IoU-aware objectness logits."""
+    activation: Tensor
+    """(B, G*N, h/2, w/2) logits of the instance activation maps, group g of slot n at g*N + n."""
+
+
+class Candidates(NamedTuple):
+    """All N slots scored, in fixed shapes: what a compiled or exported network gives."""
+
+    scores: Tensor
+    """(B, N) in 0..1, after rescoring by the mask."""
+    labels: Tensor
+    """(B, N) int64 index of the best class."""
+    masks: Tensor
+    """(B, N, h, w) mask probabilities at the mask stride."""
+    gate: Tensor
+    """(B, N) in 0..1, the score before rescoring, which the gate threshold is compared with."""
+
+
+class Frame(NamedTuple):
+    """The three sizes of one image, each (height, width): padded network input, image within it, original image."""
+
+    frame_hw: tuple[int, int]
+    resized_hw: tuple[int, int]
+    original_hw: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The instances of one training image, on the mask grid of its padded frame.
+
+    Args:
+        labels: (T,) int64 class indices.
+        masks: (T, h, w) floating, 0..1, reduced from full resolution to the mask stride (soft at edges).
+    """
+
+    labels: Tensor
+    masks: Tensor
+
+    def __post_init__(self) -> None:
+        if self.labels.ndim != 1 or self.labels.dtype != torch.int64:
+            raise ValueError(
+                f"labels must be (T,) int64, got {tuple(self.labels.shape)} {self.labels.dtype}: convert them first"
+            )
+        if self.masks.ndim != 3 or not self.masks.is_floating_point() or len(self.masks) != len(self.labels):
+            raise ValueError(
+                f"masks must be ({len(self.labels)}, h, w) floating, got {tuple(self.masks.shape)} {self.masks.dtype}: "
+                "give one mask for each label"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: slice | Tensor) -> Self:
+        return type(self)(self.labels[index], self.masks[index])
+
+    @classmethod
+    def empty(cls, size_hw: tuple[int, int]) -> Self:
+        """No instance on a mask grid of (h, w)."""
+        return cls(torch.zeros(0, dtype=torch.int64), torch.zeros(0, *size_hw))
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+        """The same on another device, masks as float32."""
+        masks = self.masks.to(device, non_blocking=non_blocking).float()
+        return type(self)(self.labels.to(device, non_blocking=non_blocking), masks)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training images padded to one frame, with their targets.
+
+    Args:
+        images: (B, 3, H, W) uint8 RGB; what lies outside `resized_hw` is padding of any value.
+        resized_hw: (B, 2) int64 height and width of each image within the frame.
+        targets: B targets on the mask grid of the frame.
+        image_ids: B ids, as in the annotation file.
+    """
+
+    images: Tensor
+    resized_hw: Tensor
+    targets: tuple[Targets, ...]
+    image_ids: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.images)
+        if self.images.ndim != 4 or self.images.shape[1] != 3:
+            raise ValueError(f"images must be (B, 3, H, W), got {tuple(self.images.shape)}: stack RGB images")
+        if tuple(self.resized_hw.shape) != (count, 2):
+            raise ValueError(f"resized_hw must be ({count}, 2), got {tuple(self.resized_hw.shape)}: one size an image")
+        if len(self.targets) != count or len(self.image_ids) != count:
+            raise ValueError(
+                f"expected {count} targets and ids, got {len(self.targets)} and {len(self.image_ids)}: one an image"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: slice) -> Self:
+        return type(self)(self.images[index], self.resized_hw[index], self.targets[index], self.image_ids[index])
+
+    @classmethod
+    def empty(cls, frame_hw: tuple[int, int]) -> Self:
+        """No image in a frame of (H, W)."""
+        return cls(torch.zeros(0, 3, *frame_hw, dtype=torch.uint8), torch.zeros(0, 2, dtype=torch.int64), (), ())
+
+    def pin_memory(self) -> Self:
+        """The same in page-locked memory (called by torch's data loader)."""
+        targets = tuple(Targets(t.labels.pin_memory(), t.masks.pin_memory()) for t in self.targets)
+        return type(self)(self.images.pin_memory(), self.resized_hw.pin_memory(), targets, self.image_ids)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+        """The same on another device; images stay uint8."""
+        return type(self)(
+            self.images.to(device, non_blocking=non_blocking),
+            self.resized_hw.to(device, non_blocking=non_blocking),
+            tuple(target.to(device, non_blocking=non_blocking) for target in self.targets),
+            self.image_ids,
+        )
+
+
+@dataclass(frozen=True)
+class Instances:
+    """The instances found in one image, in slot order; masks stay encoded until they are asked for.
+
+    Args:
+        scores: (n,) float32 in 0..1.
+        labels: (n,) int64 class indices.
+        counts: n compressed COCO run-length encodings over the whole image.
+        slots: (n,) int64 slot that each came from.
+        size_hw: height and width of the original image.
+    """
+
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    counts: tuple[bytes, ...]
+    slots: NDArray[np.int64]
+    size_hw: tuple[int, int]
+    _cache: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.counts),)
+        for name in ("scores", "labels", "slots"):
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"{name} must be {shape}, got {getattr(self, name).shape}: one for each of the encoded masks"
+                )
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @overload
+    def __getitem__(self, index: int) -> Self: ...
+    @overload
+    def __getitem__(self, index: slice | NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]) -> Self: ...
+    def __getitem__(self, index: int | slice | NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]) -> Self:
+        """Part of the instances: by number (one instance), slice, boolean mask or list of numbers."""
+        order = np.arange(len(self))[[index] if isinstance(index, int) else index]
+        counts = tuple(self.counts[i] for i in order)
+        return type(self)(self.scores[order], self.labels[order], counts, self.slots[order], self.size_hw)
+
+    @classmethod
+    def empty(cls, size_hw: tuple[int, int]) -> Self:
+        """No instance in an image of (height, width)."""
+        none = np.zeros(0, np.int64)
+        return cls(np.zeros(0, np.float32), none, (), none, size_hw)
+
+    @property
+    def masks(self) -> NDArray[np.bool_]:
+        """(n, height, width) dense masks, decoded anew at each call."""
+        return rle.decode(self.counts, self.size_hw)
+
+    @property
+    def areas(self) -> NDArray[np.float64]:
+        """(n,) mask areas in pixels."""
+        if "areas" not in self._cache:
+            self._cache["areas"] = rle.areas(self.counts, self.size_hw)
+        return self._cache["areas"]
+
+    @property
+    def boxes(self) -> NDArray[np.float64]:
+        """(n, 4) boxes x0, y0, x1, y1 in pixels (end exclusive) around the masks; zeros for an empty mask."""
+        if "boxes" not in self._cache:
+            self._cache["boxes"] = rle.boxes_xyxy(self.counts, self.size_hw)
+        return self._cache["boxes"]
+
+    def polygons(self) -> list[list[NDArray[np.int32]]]:
+        """For each instance the outer contours of its parts, each (points, 2) as x, y in pixels."""
+        return [rle.polygons(counts, self.size_hw) for counts in self.counts]
