@@ -38,7 +38,7 @@ class IntensityConfig(Settings):
     def _ordered(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"intensity.low must be below intensity.high, got {self.low} and {self.high}")
-        if self.mode == "percentile" and not (0 <= self.low and self.high <= 100):
+        if self.mode == "percentile" and (self.low < 0 or self.high > 100):
             raise ValueError(f"intensity percentiles must lie in 0..100, got {self.low} and {self.high}")
         return self
 
@@ -75,7 +75,8 @@ class BackboneConfig(Settings):
 
     name: str = Field("resnet50", description="timm model name")
     strides: tuple[int, ...] = Field(
-        (8, 16, 32), description="strides of the features used, fine to coarse; the first is that of the activation maps"
+        (8, 16, 32),
+        description="strides of the features used, fine to coarse; the first is that of the activation maps",
     )
     norm: Literal["frozen", "batch", "sync"] = Field(
         "frozen", description="batch norm: frozen statistics and weights, ordinary, or synchronised over processes"
@@ -121,7 +122,9 @@ class DecoderConfig(Settings):
 class PostprocessConfig(Settings):
     """From candidates to instances."""
 
-    gate: float = Field(0.005, ge=0, lt=1, description="slots whose score before rescoring is not above this are dropped")
+    gate: float = Field(
+        0.005, ge=0, lt=1, description="slots whose score before rescoring is not above this are dropped"
+    )
     mask_threshold: float = Field(0.45, gt=0, lt=1, description="a pixel belongs to a mask above this probability")
     score: float = Field(0.3, ge=0, lt=1, description="default lowest score that prediction shows")
 

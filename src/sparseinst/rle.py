@@ -57,7 +57,9 @@ def polygons(counts: bytes, size_hw: tuple[int, int]) -> list[NDArray[np.int32]]
 
 def from_polygons(parts: Sequence[Sequence[float]], size_hw: tuple[int, int]) -> bytes:
     """Encodes the union of polygons [x0, y0, x1, y1, ...] in pixels, rasterised as COCO does."""
-    return _as_bytes(coco_mask.merge(coco_mask.frPyObjects([list(map(float, part)) for part in parts], *size_hw))["counts"])
+    return _as_bytes(
+        coco_mask.merge(coco_mask.frPyObjects([list(map(float, part)) for part in parts], *size_hw))["counts"]
+    )
 
 
 def from_runs(runs: Sequence[int], size_hw: tuple[int, int]) -> bytes:

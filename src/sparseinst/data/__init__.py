@@ -1,0 +1,36 @@
+"""From image files and COCO annotations to batches."""
+
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.loader import (
+    EpochSampler,
+    Sample,
+    TrainingSet,
+    batches_per_epoch,
+    collate,
+    iterations_of,
+    training_loader,
+)
+from sparseinst.data.preprocess import Prepared, frame_hw, prepare, read_image, resize, resized_hw, stack, to_rgb8
+from sparseinst.data.targets import reduce_masks
+from sparseinst.data.transforms import TrainTransform
+
+__all__ = [
+    "CocoDataset",
+    "EpochSampler",
+    "Prepared",
+    "Sample",
+    "TrainTransform",
+    "TrainingSet",
+    "batches_per_epoch",
+    "collate",
+    "frame_hw",
+    "iterations_of",
+    "prepare",
+    "read_image",
+    "reduce_masks",
+    "resize",
+    "resized_hw",
+    "stack",
+    "to_rgb8",
+    "training_loader",
+]

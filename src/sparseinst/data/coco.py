@@ -1,0 +1,168 @@
+"""A COCO data set in a few compact arrays, which loader processes share instead of copying."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseinst import rle
+from sparseinst.config import IntensityConfig
+from sparseinst.data.preprocess import read_image
+from sparseinst.data.records import Records, read_records
+from sparseinst.data.runs import decode_runs
+from sparseinst.errors import InputError
+
+_LOGGER = logging.getLogger(__name__)
+_SHOWN = 5
+"""Missing files or names that an error lists."""
+
+
+@dataclass(frozen=True)
+class CocoDataset:
+    """Images and instance masks of one annotation file; crowds are never instances.
+
+    Args:
+        images_dir: folder that the file names are relative to.
+        annotations: the annotation file, for messages.
+        classes: class names, in the order of `labels`.
+        category_ids: the file's id of each class, -1 for a class that the file does not have.
+        records: the packed file; its labels index its own categories.
+        class_of: (categories,) class index of each of the file's categories, -1 if it has none.
+    """
+
+    images_dir: Path
+    annotations: Path
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    records: Records
+    class_of: NDArray[np.int64]
+
+    @classmethod
+    def load(cls, images_dir: str | Path, annotations: str | Path) -> Self:
+        """Reads and checks an annotation file, and that its images exist.
+
+        Raises:
+            InputError: the file is not COCO (the message names the record), or image files are missing.
+        """
+        images_dir, annotations = Path(images_dir), Path(annotations)
+        records = read_records(annotations)
+        dataset = cls(
+            images_dir, annotations, records.classes, records.category_ids, records, np.arange(len(records.classes))
+        )
+        missing = [path for path in map(dataset.path, range(len(dataset))) if not path.is_file()]
+        if missing:
+            names = ", ".join(str(path) for path in missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
+            raise InputError(
+                f"{annotations}: expected all of its {len(dataset)} images under {images_dir}, {len(missing)} are "
+                f"missing: {names}: check the folder"
+            )
+        _LOGGER.info("%s: %d images, %d instances", annotations, len(dataset), len(records.labels))
+        return dataset
+
+    def __len__(self) -> int:
+        return len(self.records.image_ids)
+
+    @property
+    def image_ids(self) -> NDArray[np.int64]:
+        """(n,) image ids in the file's order."""
+        return self.records.image_ids
+
+    @property
+    def instances(self) -> int:
+        """Number of instances in all images."""
+        return len(self.records.labels)
+
+    def path(self, index: int) -> Path:
+        """The image file."""
+        return self.images_dir / self.records.file_names[index].decode("utf-8", "surrogateescape")
+
+    def size_hw(self, index: int) -> tuple[int, int]:
+        """Height and width that the annotation file states."""
+        height, width = self.records.sizes_hw[index]
+        return int(height), int(width)
+
+    def labels(self, index: int) -> NDArray[np.int64]:
+        """(T,) class indices of the image's instances."""
+        return self.class_of[self.records.labels[self._span(index)]]
+
+    def counts(self, index: int) -> tuple[bytes, ...]:
+        """T compressed run-length encodings over the whole image (as in `Instances`)."""
+        span = self._span(index)
+        return tuple(self.records.masks[i] for i in range(span.start, span.stop))
+
+    def masks(self, index: int) -> NDArray[np.bool_]:
+        """(T, H, W) dense masks at the original size; `layers` holds the same in less."""
+        return rle.decode(self.counts(index), self.size_hw(index))
+
+    def layers(self, index: int) -> NDArray[np.int32]:
+        """(L, H, W) label layers, L >= 1: 0 is background, i + 1 instance i; what overlaps lies in different layers."""
+        height, width = self.size_hw(index)
+        pixels, owner = decode_runs(self.counts(index)).pixels()
+        labels = owner.astype(np.int32) + 1
+        layer = np.zeros(height * width, np.int32)
+        layer[pixels] = labels
+        layers = [layer] if np.array_equal(layer[pixels], labels) else _colored(pixels, labels, height * width)
+        # Runs go down the columns.
+        return np.stack([np.ascontiguousarray(layer.reshape(width, height).T) for layer in layers])
+
+    def image(self, index: int, intensity: IntensityConfig) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB pixels.
+
+        Raises:
+            InputError: the file cannot be read, or its size is not what the annotation file states.
+        """
+        path = self.path(index)
+        image = read_image(path, intensity)
+        if image.shape[:2] != self.size_hw(index):
+            raise InputError(
+                f"{path}: expected {self.size_hw(index)} (height, width) as stated in {self.annotations} for image "
+                f"{self.image_ids[index]}, got {image.shape[:2]} (EXIF orientation applied): correct one of the two"
+            )
+        return image
+
+    def remap(self, classes: tuple[str, ...]) -> Self:
+        """The same images with labels that index a model's classes, met by name.
+
+        Raises:
+            InputError: categories with annotations are not among the classes; the message lists them.
+        """
+        position = {name: i for i, name in enumerate(classes)}
+        own = self.records.classes
+        used = set(self.records.labels.tolist())
+        missing = [name for i, name in enumerate(own) if i in used and name not in position]
+        if missing:
+            raise InputError(
+                f"{self.annotations}: expected categories among the model's {len(classes)} classes "
+                f"({_listed(classes)}), got others: {', '.join(missing)}: rename them, or use a model that knows them"
+            )
+        ids = dict(zip(own, self.records.category_ids, strict=True))
+        return replace(
+            self,
+            classes=tuple(classes),
+            category_ids=tuple(ids.get(name, -1) for name in classes),
+            class_of=np.array([position.get(name, -1) for name in own], np.int64),
+        )
+
+    def _span(self, index: int) -> slice:
+        return slice(int(self.records.first[index]), int(self.records.first[index + 1]))
+
+
+def _colored(pixels: NDArray[np.int64], labels: NDArray[np.int32], size: int) -> list[NDArray[np.int32]]:
+    """Gives each instance the first layer in which its pixels are free (greedy colouring)."""
+    layers: list[NDArray[np.int32]] = []
+    bounds = np.flatnonzero(np.diff(labels, prepend=0, append=0))
+    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        mine = pixels[start:stop]
+        layer = next((layer for layer in layers if not layer[mine].any()), None)
+        if layer is None:
+            layer = np.zeros(size, np.int32)
+            layers.append(layer)
+        layer[mine] = labels[start]
+    return layers
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -1,0 +1,212 @@
+"""Training batches in an order, and with a randomness, that (seed, epoch, index) alone decide.
+
+So a run can be resumed at any iteration, and neither the number of workers nor that of processes changes what an image
+looks like in an epoch.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from sparseinst.config import IntensityConfig, ModelConfig
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.preprocess import frame_hw as padded_hw
+from sparseinst.data.preprocess import pad
+from sparseinst.data.targets import reduce_masks
+from sparseinst.data.transforms import TrainTransform
+from sparseinst.errors import InputError
+from sparseinst.recipe import Recipe
+from sparseinst.structures import Batch, Targets
+
+Key = tuple[int, int]
+"""(epoch, index of the image)."""
+
+
+class Sample(NamedTuple):
+    """One transformed training image."""
+
+    image: Tensor
+    """(3, h, w) uint8 RGB."""
+    targets: Targets
+    """On the mask grid of the image padded to the next multiples of 32."""
+    image_id: int
+
+
+class TrainingSet(Dataset[Sample]):
+    """Transformed images and their targets, indexed by (epoch, index).
+
+    Args:
+        dataset: images and masks; its labels are those that the targets get.
+        transform: random changes drawn from torch's global generator.
+        mask_stride: input pixels of one cell of the mask grid.
+        intensity: what to do with values of more than 8 bits.
+        seed: decides the randomness together with epoch and index.
+    """
+
+    def __init__(
+        self, dataset: CocoDataset, transform: TrainTransform, mask_stride: int, intensity: IntensityConfig, seed: int
+    ) -> None:
+        self.dataset = dataset
+        self.transform = transform
+        self.mask_stride = mask_stride
+        self.intensity = intensity
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: Key) -> Sample:
+        epoch, index = key
+        image = torch.from_numpy(self.dataset.image(index, self.intensity)).permute(2, 0, 1)
+        layers = torch.from_numpy(self.dataset.layers(index))
+        # Only the CPU generator is touched, and given back: without workers this runs in the training process.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(_hash(self.seed, epoch, index))
+            image, layers = self.transform(image, layers)
+        targets = reduce_masks(layers, self.dataset.labels(index), self.mask_stride)
+        return Sample(image, targets, int(self.dataset.image_ids[index]))
+
+
+class EpochSampler(Sampler[list[Key]]):
+    """Batches of (epoch, index), for ever.
+
+    Each epoch is shuffled by (seed, epoch) and its incomplete last batch left out; where the set is smaller than a
+    batch, the epochs follow each other without a gap and a batch holds images of several.
+
+    Args:
+        size: number of images.
+        batch: images of a batch over all processes.
+        seed: decides the order together with the epoch.
+        start: number of the batch to begin with.
+        rank: number of this process, which gets every `world`-th image of each batch.
+        world: number of processes.
+
+    Raises:
+        InputError: the batch cannot be split evenly over the processes, or there is no image.
+    """
+
+    def __init__(self, size: int, batch: int, seed: int, *, start: int = 0, rank: int = 0, world: int = 1) -> None:
+        if size < 1:
+            raise InputError("expected at least one training image, got none: check the annotation file")
+        if batch % world:
+            raise InputError(
+                f"batch: expected a multiple of the {world} processes, got {batch}: the batch is split evenly over them"
+            )
+        self.size, self.batch, self.seed = size, batch, seed
+        self.start, self.rank, self.world = start, rank, world
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        number = self.start
+        # One epoch is enough to remember, but for a set smaller than the batch.
+        orders: dict[int, list[int]] = {}
+        while True:
+            keys = [self._place(number, i) for i in range(self.batch)]
+            orders = {epoch: orders.get(epoch) or self._order(epoch) for epoch, _ in keys}
+            yield [(epoch, orders[epoch][place]) for epoch, place in keys[self.rank :: self.world]]
+            number += 1
+
+    def _place(self, number: int, item: int) -> Key:
+        """(epoch, place in its order) of an item of a batch."""
+        if self.size < self.batch:
+            return divmod(number * self.batch + item, self.size)
+        epoch, batch = divmod(number, self.size // self.batch)
+        return epoch, batch * self.batch + item
+
+    def _order(self, epoch: int) -> list[int]:
+        generator = np.random.default_rng(np.random.SeedSequence([self.seed, epoch]))
+        return [int(index) for index in generator.permutation(self.size)]
+
+
+def collate(samples: Sequence[Sample], mask_stride: int, frame_hw: tuple[int, int] | None = None) -> Batch:
+    """Pads images and targets at the bottom and right to one frame: the fixed one, or the batch's largest.
+
+    Raises:
+        InputError: an image does not fit into the fixed frame.
+    """
+    frames = [padded_hw((sample.image.shape[1], sample.image.shape[2]), frame_hw) for sample in samples]
+    frame = max(height for height, _ in frames), max(width for _, width in frames)
+    sizes = [len(sample.targets) for sample in samples]
+    # One storage for all masks: each storage that a worker sends costs a file descriptor.
+    masks = torch.zeros(sum(sizes), frame[0] // mask_stride, frame[1] // mask_stride, dtype=torch.float16)
+    labels = torch.cat([sample.targets.labels for sample in samples])
+    for part, sample in zip(masks.split(sizes), samples, strict=True):
+        height, width = sample.targets.masks.shape[1:]
+        part[:, :height, :width] = sample.targets.masks
+    return Batch(
+        torch.stack([pad(sample.image, frame) for sample in samples]),
+        torch.tensor([sample.image.shape[1:] for sample in samples], dtype=torch.int64),
+        tuple(map(Targets, labels.split(sizes), masks.split(sizes))),
+        tuple(sample.image_id for sample in samples),
+    )
+
+
+def batches_per_epoch(images: int, batch: int) -> int:
+    """Batches that one pass over so many images gives; a set smaller than a batch gives one."""
+    return max(1, images // batch)
+
+
+def iterations_of(epochs: float, images: int, recipe: Recipe) -> int:
+    """Optimiser steps of so many passes over the images, at least one."""
+    return max(1, round(epochs * batches_per_epoch(images, recipe.batch) / recipe.optim.accumulate))
+
+
+def training_loader(
+    dataset: CocoDataset,
+    model_config: ModelConfig,
+    recipe: Recipe,
+    *,
+    start_iteration: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    pin_memory: bool = False,
+) -> DataLoader[Batch]:
+    """An endless loader of training batches; `recipe.optim.accumulate` of them make an iteration.
+
+    Args:
+        dataset: the training images; their categories meet the model's classes by name.
+        model_config: classes, preprocessing and mask stride of the network.
+        recipe: batch, seed, workers and augmentation.
+        start_iteration: optimiser steps already taken; the loader goes on from there.
+        rank: number of this process.
+        world: number of processes.
+        pin_memory: give batches in page-locked memory.
+
+    Raises:
+        InputError: there is nothing to learn from, categories are missing in the model, or the batch cannot be split.
+    """
+    if not dataset.instances:
+        raise InputError(f"{dataset.annotations}: expected annotated instances, got none: nothing can be learnt")
+    preprocess, augment = model_config.preprocess, recipe.augment
+    samples = TrainingSet(
+        dataset.remap(model_config.classes),
+        TrainTransform(augment, preprocess),
+        model_config.mask_stride,
+        preprocess.intensity,
+        recipe.seed,
+    )
+    start = start_iteration * recipe.optim.accumulate
+    sampler = EpochSampler(len(samples), recipe.batch, recipe.seed, start=start, rank=rank, world=world)
+    return DataLoader(
+        samples,
+        batch_sampler=sampler,
+        num_workers=recipe.workers,
+        collate_fn=partial(collate, mask_stride=model_config.mask_stride, frame_hw=augment.frame_hw),
+        pin_memory=pin_memory,
+        worker_init_fn=_one_thread,
+    )
+
+
+def _hash(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+
+
+def _one_thread(worker: int) -> None:
+    """The processes are the parallelism; threads within them only fight for the cores."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

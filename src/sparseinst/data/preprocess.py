@@ -1,0 +1,249 @@
+"""From an image of any kind to the network's input: the one path of training, evaluation and prediction.
+
+The intensity policy brings 16-bit, 32-bit and floating values to 8 bits (all channels of an image share one mapping,
+so that colours keep their ratios); 8-bit images are never touched.
+"""
+
+import math
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms.v2 import functional as transforms
+
+from sparseinst.config import IntensityConfig, PreprocessConfig
+from sparseinst.errors import InputError
+from sparseinst.structures import Frame
+
+MULTIPLE_PX = 32
+"""Sides of a padded frame are multiples of this, the coarsest stride of a backbone."""
+
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error, cv2.error)
+"""What Pillow's and OpenCV's decoders raise on damaged files."""
+
+
+class Prepared(NamedTuple):
+    """One image at the network's scale, not yet padded."""
+
+    image: Tensor
+    """(3, h, w) uint8 RGB."""
+    frame: Frame
+    """Padded, resized and original size."""
+
+
+def read_image(path: str | Path, intensity: IntensityConfig) -> NDArray[np.uint8]:
+    """Reads an image file of any kind that Pillow knows; of several pages or frames the first.
+
+    Args:
+        path: the file. Alpha is dropped, EXIF orientation applied, a palette resolved.
+        intensity: what to do with values of more than 8 bits.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: the file is absent, is no image, is damaged, or is too large to be honest.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected an image file, found none: check the path")
+    try:
+        with Image.open(path) as image:
+            if _is_deep_color(image):
+                return to_rgb8(_read_deep(path, image), intensity)
+            return to_rgb8(image, intensity)
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{path}: expected at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels ({error}): cut it into tiles first"
+        ) from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: expected a whole image file, could not decode it ({error}): replace it") from error
+
+
+def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig) -> NDArray[np.uint8]:
+    """Brings an image in memory to 8-bit RGB.
+
+    Args:
+        image: a Pillow image of any mode (its EXIF orientation is applied), or an array (H, W), (H, W, 1), (H, W, 3)
+            RGB or (H, W, 4) RGBA of bool, an integer or a floating type; alpha is dropped.
+        intensity: what to do with values of more than 8 bits.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: the array has another shape or type, or no pixels.
+    """
+    array = _pil_array(image) if isinstance(image, Image.Image) else np.asarray(image)
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
+        raise InputError(
+            f"expected an image (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got shape {np.shape(image)}: "
+            "give one image, channels last"
+        )
+    array = array[:, :, :3]
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * np.uint8(255)
+    elif array.dtype != np.uint8:
+        array = _to_8_bits(array, intensity)
+    if array.shape[2] == 1:
+        return np.repeat(array, 3, axis=2)
+    return np.ascontiguousarray(array, dtype=np.uint8)
+
+
+def resized_hw(original_hw: tuple[int, int], short_px: int, long_px: int) -> tuple[int, int]:
+    """Size at which the short side is `short_px`, or less where the long side would exceed `long_px`.
+
+    Rounds as the published models were trained (detectron2's ResizeShortestEdge).
+
+    >>> resized_hw((480, 640), 640, 864)
+    (640, 853)
+    >>> resized_hw((400, 1600), 640, 864)
+    (216, 864)
+    """
+    height, width = original_hw
+    scale = short_px / min(height, width)
+    sides = (float(short_px), scale * width) if height < width else (scale * height, float(short_px))
+    if max(sides) > long_px:
+        scale = long_px / max(sides)
+        sides = (sides[0] * scale, sides[1] * scale)
+    return max(1, int(sides[0] + 0.5)), max(1, int(sides[1] + 0.5))
+
+
+def frame_hw(resized_hw: tuple[int, int], fixed: tuple[int, int] | None = None) -> tuple[int, int]:
+    """The padded size: the fixed frame, or else the next multiples of 32.
+
+    >>> frame_hw((216, 864))
+    (224, 864)
+
+    Raises:
+        InputError: the image does not fit into the fixed frame.
+    """
+    if fixed is None:
+        return _next_multiple(resized_hw[0]), _next_multiple(resized_hw[1])
+    if resized_hw[0] > fixed[0] or resized_hw[1] > fixed[1]:
+        raise InputError(
+            f"expected images of at most {fixed[0]} x {fixed[1]} pixels (frame_hw), got {resized_hw[0]} x "
+            f"{resized_hw[1]} after resizing: enlarge frame_hw or lower short_px and long_px"
+        )
+    return fixed
+
+
+def resize(image: Tensor, hw: tuple[int, int]) -> Tensor:
+    """Antialiased bilinear resize, like Pillow's, of a (3, H, W) uint8 image to (3, *hw) uint8."""
+    if tuple(image.shape[-2:]) == tuple(hw):
+        return image
+    resized: Tensor = transforms.resize_image(image, list(hw), antialias=True)
+    return resized
+
+
+def prepare(image: NDArray[np.uint8], config: PreprocessConfig) -> Prepared:
+    """Resizes an (H, W, 3) uint8 RGB image for the network; see `Prepared`.
+
+    Raises:
+        InputError: the image does not fit into the fixed frame.
+    """
+    original = (image.shape[0], image.shape[1])
+    size = resized_hw(original, config.short_px, config.long_px)
+    padded = frame_hw(size, config.frame_hw)
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    return Prepared(resize(pixels, size).contiguous(), Frame(padded, size, original))
+
+
+def pad(values: Tensor, hw: tuple[int, int]) -> Tensor:
+    """Zero-pads the last two axes at the bottom and right to `hw`."""
+    height, width = values.shape[-2:]
+    if (height, width) == tuple(hw):
+        return values
+    return functional.pad(values, (0, hw[1] - width, 0, hw[0] - height))
+
+
+def stack(prepared: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
+    """Pads images of one frame to it.
+
+    Returns:
+        images (B, 3, H, W) uint8, zero-padded at the bottom and right, and resized_hw (B, 2) int64.
+
+    Raises:
+        ValueError: there is no image, or the frames differ.
+    """
+    frames = {item.frame.frame_hw for item in prepared}
+    if len(frames) != 1:
+        raise ValueError(f"expected images of one padded frame, got {sorted(frames)}: group them by frame_hw first")
+    images = torch.stack([pad(item.image, item.frame.frame_hw) for item in prepared])
+    return images, torch.tensor([item.frame.resized_hw for item in prepared], dtype=torch.int64)
+
+
+def _next_multiple(side: int) -> int:
+    return math.ceil(side / MULTIPLE_PX) * MULTIPLE_PX
+
+
+def _pil_array(image: Image.Image) -> NDArray[np.generic]:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")) or image.mode in ("L", "RGB"):
+        return np.asarray(image)
+    # Palettes may carry alpha, "1" is 0/1, and CMYK, YCbCr, HSV and LAB are colour spaces: Pillow knows how.
+    return np.asarray(image.convert("L" if image.mode in ("1", "LA", "La") else "RGB"))
+
+
+def _is_deep_color(image: Image.Image) -> bool:
+    """Whether this is a colour image (or grey with alpha) of 16 bits a channel, which Pillow would cut to 8."""
+    return image.mode in ("RGB", "RGBA", "RGBX", "LA") and any(
+        ";16" in str(argument)
+        for tile in getattr(image, "tile", ())
+        for argument in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))
+    )
+
+
+def _read_deep(path: Path, image: Image.Image) -> NDArray[np.generic]:
+    """(H, W, 3) RGB at full depth through OpenCV, which reads BGR."""
+    # Reading the bytes here rather than in imread keeps non-ASCII paths working everywhere.
+    array = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None:
+        raise OSError("OpenCV cannot decode this 16-bit colour image")
+    if array.ndim == 3:
+        array = array[:, :, 2::-1] if array.shape[2] >= 3 else array[:, :, :1]
+    return _oriented(array, image.getexif().get(0x0112, 1)) if image.format == "PNG" else array
+
+
+def _oriented(array: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+    """Applies an EXIF orientation (1..8) to an array."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+def _to_8_bits(array: NDArray[np.generic], intensity: IntensityConfig) -> NDArray[np.uint8]:
+    if array.dtype.kind not in "uif":
+        raise InputError(f"expected pixels of an integer or floating type, got {array.dtype}: convert the image")
+    values = array.astype(np.float64 if array.dtype.itemsize > 2 and array.dtype.kind != "f" else np.float32)
+    finite = np.isfinite(values)
+    valid = values if finite.all() else values[finite]
+    if not valid.size:
+        raise InputError("expected finite pixel values, got none: replace the image")
+    low, high = intensity.low, intensity.high
+    if intensity.mode == "percentile":
+        low, high = (float(bound) for bound in np.percentile(valid, [low, high]))
+        if low == high:  # nearly every pixel is equal: stretch what little there is
+            low, high = float(valid.min()), float(valid.max())
+    if low == high:
+        return np.zeros(array.shape, np.uint8)
+    # Values that are no number become black; infinite ones saturate.
+    scaled = np.nan_to_num((values - low) * (255 / (high - low)), nan=0.0, posinf=255.0, neginf=0.0)
+    return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)

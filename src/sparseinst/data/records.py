@@ -1,0 +1,316 @@
+"""Reads a COCO annotation file, checks every record, and packs what training needs into a few arrays."""
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseinst import rle
+from sparseinst.data.runs import decode_runs
+from sparseinst.errors import InputError
+
+_LOGGER = logging.getLogger(__name__)
+_FAR_PX = 1e6
+"""Coordinates beyond this are damage, and rasterising them would take for ever."""
+_CHUNK = 4096
+"""Masks decoded at once while checking."""
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """Many byte strings as one array: n strings, no n Python objects."""
+
+    data: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def pack(cls, items: Sequence[bytes]) -> "Blobs":
+        """Packs byte strings in order."""
+        sizes = np.array([len(item) for item in items], np.int64)
+        return cls(np.frombuffer(b"".join(items), np.uint8), np.concatenate([[0], np.cumsum(sizes)]))
+
+    def __getitem__(self, index: int) -> bytes:
+        return self.data[self.offsets[index] : self.offsets[index + 1]].tobytes()
+
+
+@dataclass(frozen=True)
+class Records:
+    """What an annotation file holds, crowds and unusable annotations left out.
+
+    Args:
+        classes: C category names in the order of their ids.
+        category_ids: C ids.
+        image_ids: (n,) ids in the file's order.
+        sizes_hw: (n, 2) heights and widths.
+        file_names: n names.
+        first: (n + 1,) where each image's annotations begin in `labels` and `masks`.
+        labels: (a,) class indices.
+        masks: a compressed run-length encodings.
+    """
+
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    image_ids: NDArray[np.int64]
+    sizes_hw: NDArray[np.int64]
+    file_names: Blobs
+    first: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    masks: Blobs
+
+
+def read_records(path: Path) -> Records:
+    """Reads and checks an annotation file.
+
+    Annotations whose mask covers no pixel of the image (too few points, no area, wholly outside) are left out, counted
+    and logged in one warning; anything that is not COCO is an error.
+
+    Raises:
+        InputError: the file is absent, not JSON, or a record is malformed, naming the record and its field.
+    """
+    data = _read_json(path)
+    classes = _categories(path, _field(path, "the file", data, "categories", list))
+    images = _images(path, _field(path, "the file", data, "images", list))
+    masks = _Masks(path, _field(path, "the file", data, "annotations", list), images, {i: k for k, i in enumerate(classes)})
+    order = np.argsort(np.array(masks.owners, np.int64), kind="stable")
+    counts = np.bincount(np.array(masks.owners, np.int64), minlength=len(images))
+    return Records(
+        tuple(classes.values()),
+        tuple(classes),
+        np.array(list(images), np.int64),
+        np.array([record.size_hw for record in images.values()], np.int64).reshape(-1, 2),
+        Blobs.pack([record.file_name.encode("utf-8", "surrogateescape") for record in images.values()]),
+        np.concatenate([[0], np.cumsum(counts)]),
+        np.array(masks.labels, np.int64)[order],
+        Blobs.pack([masks.counts[i] for i in order]),
+    )
+
+
+@dataclass(frozen=True)
+class _Image:
+    row: int
+    file_name: str
+    size_hw: tuple[int, int]
+
+
+@dataclass
+class _Masks:
+    """The usable masks of a file, in the file's order."""
+
+    path: Path
+    annotations: list[Any]
+    images: dict[int, _Image]
+    classes: dict[int, int]
+    owners: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    counts: list[bytes] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        skipped: list[str] = []
+        names: list[str] = []
+        seen: set[object] = set()
+        for number, annotation in enumerate(self.annotations):
+            name = _name("annotation", number, annotation)
+            if (key := _identity(self.path, name, annotation)) is not None and key in seen:
+                raise InputError(f"{self.path}: {name}: expected a unique id, got {key} twice: renumber the annotations")
+            seen.add(key)
+            image = self._look_up(name, annotation, "image_id", self.images, "image")
+            label = self._look_up(name, annotation, "category_id", self.classes, "category")
+            if annotation.get("iscrowd"):
+                continue
+            where = f"{self.path}: {name} (image {image.file_name})"
+            encoded = encode_segmentation(where, annotation.get("segmentation"), image.size_hw)
+            if encoded is None:
+                skipped.append(name)
+                continue
+            names.append(name)
+            self.owners.append(image.row)
+            self.labels.append(label)
+            self.counts.append(encoded)
+        skipped += self._drop_empty(names)
+        if skipped:
+            _LOGGER.warning(
+                "%s: %d of %d annotations left out, whose masks cover no pixel of their image; the first is %s",
+                self.path, len(skipped), len(self.annotations), skipped[0],
+            )  # fmt: skip
+
+    def _look_up(self, name: str, record: Mapping[str, Any], key: str, table: Mapping[int, Any], kind: str) -> Any:
+        number = _field(self.path, name, record, key, int)
+        if number not in table:
+            raise InputError(
+                f"{self.path}: {name}: expected {key} to be that of one of the {len(table)} {kind} records, got {number}: "
+                f"add the {kind} or remove the annotation"
+            )
+        return table[number]
+
+    def _drop_empty(self, names: list[str]) -> list[str]:
+        """Checks that every mask decodes to its image's size and drops those without a pixel; returns their names."""
+        sizes = {image.row: image.size_hw[0] * image.size_hw[1] for image in self.images.values()}
+        keep: list[int] = []
+        for start in range(0, len(names), _CHUNK):
+            chunk = range(start, min(start + _CHUNK, len(names)))
+            expected = np.array([sizes[self.owners[i]] for i in chunk])
+            try:
+                runs = decode_runs([self.counts[i] for i in chunk])
+            except ValueError:
+                self._report_damage([names[i] for i in chunk], [self.counts[i] for i in chunk])
+                raise
+            for offset in np.flatnonzero(runs.totals != expected)[:1]:
+                raise InputError(
+                    f"{self.path}: {names[start + offset]}: expected the runs of its mask to add up to the image's "
+                    f"{expected[offset]} pixels, got {runs.totals[offset]}: write the annotation again"
+                )
+            keep += [start + int(i) for i in np.flatnonzero(runs.areas)]
+        kept = set(keep)
+        self.owners = [self.owners[i] for i in keep]
+        self.labels = [self.labels[i] for i in keep]
+        self.counts = [self.counts[i] for i in keep]
+        return [name for i, name in enumerate(names) if i not in kept]
+
+    def _report_damage(self, names: list[str], counts: list[bytes]) -> None:
+        for name, item in zip(names, counts, strict=True):
+            try:
+                decode_runs([item])
+            except ValueError as error:
+                raise InputError(f"{self.path}: {name}: segmentation: {error}: write the annotation again") from error
+
+
+def encode_segmentation(where: str, segmentation: object, size_hw: tuple[int, int]) -> bytes | None:
+    """A compressed encoding of a COCO segmentation of any of its three forms.
+
+    Args:
+        where: what error messages call the annotation.
+        segmentation: a list of polygons [x0, y0, x1, y1, ...], or an RLE {"size": [h, w], "counts": str or list}.
+        size_hw: height and width of the image.
+
+    Returns:
+        The encoding, not yet checked where it came compressed; None if no polygon has three points.
+
+    Raises:
+        InputError: it is of no such form, or the sizes differ.
+    """
+    if isinstance(segmentation, Mapping):
+        return _encode_rle(where, segmentation, size_hw)
+    if not isinstance(segmentation, list):
+        raise InputError(
+            f"{where}: expected segmentation to be a list of polygons or an RLE, got {_brief(segmentation)}: "
+            "SparseInst learns from masks, boxes are not enough"
+        )
+    parts = []
+    for part in segmentation:
+        if not isinstance(part, list) or len(part) % 2 or not all(type(value) in (int, float) for value in part):
+            raise InputError(
+                f"{where}: expected each polygon to be a list of numbers x0, y0, x1, y1, ..., got {_brief(part)}: "
+                "correct the polygon"
+            )
+        if not all(math.isfinite(value) and abs(value) < _FAR_PX for value in part):
+            raise InputError(
+                f"{where}: expected polygon coordinates in pixels, got {_brief(part)}: correct the polygon"
+            )
+        if len(part) >= 6:
+            parts.append(part)
+    return rle.from_polygons(parts, size_hw) if parts else None
+
+
+def _encode_rle(where: str, segmentation: Mapping[str, Any], size_hw: tuple[int, int]) -> bytes:
+    size, counts = segmentation.get("size"), segmentation.get("counts")
+    if size != list(size_hw):
+        raise InputError(
+            f"{where}: expected segmentation.size to be the image's {list(size_hw)} (height, width), got {_brief(size)}: "
+            "correct the image record or encode the mask again"
+        )
+    if isinstance(counts, str) and counts and counts.isascii():
+        return counts.encode("ascii")
+    if isinstance(counts, list) and all(type(run) is int and run >= 0 for run in counts):
+        if sum(counts) == size_hw[0] * size_hw[1]:
+            return rle.from_runs(counts, size_hw)
+        raise InputError(
+            f"{where}: expected segmentation.counts to add up to {size_hw[0] * size_hw[1]} pixels, got {sum(counts)}: "
+            "encode the mask again"
+        )
+    raise InputError(
+        f"{where}: expected segmentation.counts to be a compressed string or a list of run lengths, got "
+        f"{_brief(counts)}: encode the mask again"
+    )
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: expected a COCO annotation file, found none: check the path")
+    try:
+        data = json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected JSON, got something else ({error}): write the file again") from error
+    if not isinstance(data, dict):
+        hint = " (a results list has no images)" if isinstance(data, list) else ""
+        raise InputError(
+            f"{path}: expected a COCO object with images, annotations and categories, got {_brief(data)}{hint}: "
+            "give the annotation file"
+        )
+    return data
+
+
+def _categories(path: Path, records: list[Any]) -> dict[int, str]:
+    classes: dict[int, str] = {}
+    for number, record in enumerate(records):
+        name = _name("category", number, record)
+        key = _field(path, name, record, "id", int)
+        if key in classes:
+            raise InputError(f"{path}: {name}: expected a unique id, got {key} twice: renumber the categories")
+        title = _field(path, name, record, "name", str)
+        if title in classes.values():
+            raise InputError(f"{path}: {name}: expected a unique name, got {title!r} twice: rename or merge them")
+        classes[key] = title
+    if not classes:
+        raise InputError(f"{path}: expected at least one category, got none: add the categories")
+    return dict(sorted(classes.items()))
+
+
+def _images(path: Path, records: list[Any]) -> dict[int, _Image]:
+    images: dict[int, _Image] = {}
+    for number, record in enumerate(records):
+        name = _name("image", number, record)
+        key = _field(path, name, record, "id", int)
+        if key in images:
+            raise InputError(f"{path}: {name}: expected a unique id, got {key} twice: renumber the images")
+        size = (_field(path, name, record, "height", int), _field(path, name, record, "width", int))
+        if min(size) < 1:
+            raise InputError(f"{path}: {name}: expected a positive height and width, got {size}: correct the record")
+        images[key] = _Image(number, _field(path, name, record, "file_name", str), size)
+    if not images:
+        raise InputError(f"{path}: expected at least one image, got none: add the images")
+    return images
+
+
+def _field(path: Path, name: str, record: object, key: str, kind: type) -> Any:
+    words = {int: "a whole number", str: "text", list: "a list"}
+    if not isinstance(record, Mapping):
+        raise InputError(f"{path}: {name}: expected an object, got {_brief(record)}: write the file again")
+    if key not in record:
+        raise InputError(f"{path}: {name}: expected the field {key!r}, found none: is this a COCO annotation file?")
+    value = record[key]
+    if type(value) is not kind:
+        raise InputError(f"{path}: {name}: expected {key} to be {words[kind]}, got {_brief(value)}: correct the record")
+    return value
+
+
+def _identity(path: Path, name: str, annotation: object) -> int | None:
+    """The annotation's id; a file without ids is fine."""
+    if isinstance(annotation, Mapping) and annotation.get("id") is None:
+        return None
+    return int(_field(path, name, annotation, "id", int))
+
+
+def _name(kind: str, number: int, record: object) -> str:
+    key = record.get("id") if isinstance(record, Mapping) else None
+    return f"{kind} number {number}" if key is None else f"{kind} {key!r}"
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

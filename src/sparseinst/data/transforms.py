@@ -1,0 +1,117 @@
+"""Random changes of a training image and its label layers (torchvision transforms v2).
+
+All randomness comes from torch's global generator, which the loader seeds for each item.
+"""
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from sparseinst.config import PreprocessConfig
+from sparseinst.data.preprocess import resize, resized_hw
+from sparseinst.errors import InputError
+from sparseinst.recipe import AugmentConfig
+
+
+class TrainTransform:
+    """Turns and flips, colour, then a random scale and place.
+
+    Args:
+        augment: what is changed and how much.
+        preprocess: the sizes at prediction, which large-scale jitter is relative to.
+
+    Raises:
+        InputError: the training frame is smaller than the sizes trained at.
+    """
+
+    def __init__(self, augment: AugmentConfig, preprocess: PreprocessConfig) -> None:
+        frame = augment.frame_hw
+        if frame is not None and augment.jitter is None and max(augment.short_px) > min(frame):
+            raise InputError(
+                f"augment.frame_hw: expected sides of at least {max(augment.short_px)} (the largest of augment.short_px), "
+                f"got {frame}: enlarge the frame, drop the larger short sides, or set augment.jitter"
+            )
+        self.augment = augment
+        self.preprocess = preprocess
+        steps = [v2.RandomVerticalFlip(augment.vertical_flip), v2.RandomHorizontalFlip(augment.flip)]
+        if augment.color:
+            steps.append(v2.ColorJitter(brightness=augment.color, contrast=augment.color, saturation=augment.color))
+        self._flip_and_color = v2.Compose(steps)
+
+    def __call__(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
+        """Changes both alike.
+
+        Args:
+            image: (3, H, W) uint8 RGB.
+            layers: (L, H, W) int32 label layers (see `sparseinst.data.targets`).
+
+        Returns:
+            image (3, h, w) uint8 and layers (L, h, w) int32; with large-scale jitter no larger than the frame.
+        """
+        if self.augment.quarter_turns:
+            turns = _integer(0, 3)
+            image, layers = torch.rot90(image, turns, (1, 2)), torch.rot90(layers, turns, (1, 2))
+        # As tv_tensors, so that torchvision leaves the layers' colours alone.
+        image, layers = self._flip_and_color(tv_tensors.Image(image), tv_tensors.Mask(layers))
+        image, layers = image.as_subclass(Tensor), layers.as_subclass(Tensor)
+        if self.augment.jitter is None:
+            image, layers = self._multi_scale(*self._published_crop(image, layers))
+        else:
+            image, layers = self._large_scale_jitter(image, layers, self.augment.jitter)
+        return image.contiguous(), layers.contiguous()
+
+    def _published_crop(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
+        """With some probability: short side to one of a few sizes, then a crop of random sides and place."""
+        if torch.rand(()).item() >= self.augment.crop:
+            return image, layers
+        sizes = self.augment.crop_short_px
+        size = resized_hw(_size(image), sizes[_integer(0, len(sizes) - 1)], 2**31)
+        low, high = self.augment.crop_px
+        height, width = (_integer(min(low, side), min(high, side)) for side in size)
+        return _crop(*_resize(image, layers, size), (height, width))
+
+    def _multi_scale(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
+        short = self.augment.short_px[_integer(0, len(self.augment.short_px) - 1)]
+        return _resize(image, layers, resized_hw(_size(image), short, self.augment.long_px))
+
+    def _large_scale_jitter(self, image: Tensor, layers: Tensor, limits: tuple[float, float]) -> tuple[Tensor, Tensor]:
+        size = resized_hw(_size(image), self.preprocess.short_px, self.preprocess.long_px)
+        scale = limits[0] + (limits[1] - limits[0]) * torch.rand(()).item()
+        image, layers = _resize(image, layers, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
+        height, width = _size(image)
+        frame = self.augment.frame_hw or (height, width)
+        return _crop(image, layers, (min(height, frame[0]), min(width, frame[1])))
+
+
+def resize_layers(layers: Tensor, hw: tuple[int, int]) -> Tensor:
+    """Nearest resize of (L, H, W) label layers, pixel centres on pixel centres as in the image's resize.
+
+    (torchvision resizes masks by the nearest pixel of the corners, half a pixel beside the image.)
+    """
+    height, width = _size(layers)
+    if (height, width) == tuple(hw):
+        return layers
+    rows = torch.div((2 * torch.arange(hw[0]) + 1) * height, 2 * hw[0], rounding_mode="floor")
+    columns = torch.div((2 * torch.arange(hw[1]) + 1) * width, 2 * hw[1], rounding_mode="floor")
+    return layers[:, rows][:, :, columns]
+
+
+def _size(values: Tensor) -> tuple[int, int]:
+    return values.shape[-2], values.shape[-1]
+
+
+def _resize(image: Tensor, layers: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    return resize(image, hw), resize_layers(layers, hw)
+
+
+def _crop(image: Tensor, layers: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """A crop of `hw` at a random place."""
+    height, width = _size(image)
+    top, left = _integer(0, height - hw[0]), _integer(0, width - hw[1])
+    return tuple(v2.functional.crop(values, top, left, *hw) for values in (image, layers))  # type: ignore[return-value]
+
+
+def _integer(low: int, high: int) -> int:
+    """A random whole number, both ends included."""
+    return int(torch.randint(low, high + 1, ()).item())

@@ -1,0 +1,22 @@
+"""From images to instances and to files: backends, the predictor, what it reads and what it writes."""
+
+from sparseinst.inference.backends import BACKENDS, Backend, TorchBackend, open_backend, resolve_device
+from sparseinst.inference.predict import Failure, ImageResult, Report, Table, predict_files
+from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.sources import IMAGE_SUFFIXES, list_sources
+from sparseinst.inference.writers import (
+    atomic,
+    label_image,
+    output_stems,
+    to_coco,
+    to_detections,
+    write_image,
+    write_json,
+    write_labels,
+)
+
+__all__ = [
+    "BACKENDS", "IMAGE_SUFFIXES", "Backend", "Failure", "ImageResult", "Predictor", "Report", "Table", "TorchBackend",
+    "atomic", "label_image", "list_sources", "open_backend", "output_stems", "predict_files", "resolve_device",
+    "to_coco", "to_detections", "write_image", "write_json", "write_labels",
+]  # fmt: skip

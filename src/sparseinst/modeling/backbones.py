@@ -1,0 +1,69 @@
+"""Feature maps at the strides wanted, from any timm model."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import timm
+import torch
+from timm.layers.norm_act import freeze_batch_norm_2d
+from torch import Tensor, nn
+
+from sparseinst.errors import InputError
+
+
+class Backbone(nn.Module):
+    """A timm `features_only` model, its features in (B, D, h, w) from fine to coarse.
+
+    Args:
+        name: timm model name.
+        strides: strides of the features wanted, fine to coarse.
+        norm: "frozen" turns every batch norm into a constant scale and shift; "batch" and "sync" train it.
+        pretrained: load timm's weights (needs a network or a filled cache).
+
+    Attributes:
+        channels: widths of the features, in the order of `strides`.
+
+    Raises:
+        InputError: timm does not know the model, or it has no feature at one of the strides.
+    """
+
+    def __init__(
+        self, name: str, *, strides: Sequence[int], norm: Literal["frozen", "batch", "sync"], pretrained: bool = False
+    ) -> None:
+        super().__init__()
+        indices = _feature_indices(name, strides)
+        try:
+            features: Any = timm.create_model(name, features_only=True, out_indices=indices, pretrained=pretrained)
+        except OSError as error:  # no network, no cache
+            raise InputError(
+                f"backbone {name!r}: its pretrained weights cannot be fetched ({error}); "
+                "give a file by --init FILE or train with a network"
+            ) from error
+        self.channels: tuple[int, ...] = tuple(features.feature_info.channels())
+        self.channels_last = getattr(features, "output_fmt", "NCHW") == "NHWC"
+        self.features: nn.Module = freeze_batch_norm_2d(features) if norm == "frozen" else features
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) normalised images to one (B, D, H/stride, W/stride) for each stride."""
+        features: list[Tensor] = self.features(images)
+        return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_last else features
+
+
+def _feature_indices(name: str, strides: Sequence[int]) -> tuple[int, ...]:
+    try:
+        with torch.device("meta"):
+            probe: Any = timm.create_model(name, features_only=True)
+            available: list[int] = probe.feature_info.reduction()
+    except (RuntimeError, AttributeError, ValueError, NotImplementedError) as error:
+        similar = timm.list_models(f"*{name.split('.')[0][:6]}*")[:6]
+        raise InputError(
+            f"backbone.name {name!r}: timm has no such model with feature maps ({error}); similar names: "
+            f"{', '.join(similar) or 'none'}"
+        ) from error
+    missing = [stride for stride in strides if stride not in available]
+    if missing:
+        raise InputError(
+            f"backbone.name {name!r} has features at strides {available}, but backbone.strides asks for "
+            f"{', '.join(map(str, missing))}: choose a backbone that has them, or other strides"
+        )
+    return tuple(len(available) - 1 - available[::-1].index(stride) for stride in strides)

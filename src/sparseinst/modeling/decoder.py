@@ -1,0 +1,133 @@
+"""IAM-based decoder (paper, sections 3.2 and 3.4): a sparse set of activation maps speaks for the instances."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparseinst.modeling.layers import Norm, convolution
+from sparseinst.structures import Predictions
+
+PRIOR_BIAS = -math.log(99)
+"""Logit of the probability 0.01 that every class and activation starts from (Lin et al., 2017)."""
+
+
+def branch(inputs: int, channels: int, *, convs: int, norm: Norm) -> nn.Sequential:
+    """`convs` 3x3 convolutions, each followed by ReLU."""
+    widths = [inputs] + [channels] * convs
+    return nn.Sequential(
+        *(
+            nn.Sequential(convolution(width, channels, kernel=3, norm=norm, init="msra"), nn.ReLU(inplace=True))
+            for width in widths[:-1]
+        )
+    )
+
+
+class InstanceActivation(nn.Module):
+    """Highlights the pixels that speak for each slot and gathers their features.
+
+    Args:
+        channels: width D of the features.
+        slots: number N of slots.
+        groups: number G of maps each slot has; group g sees its own D/G channels.
+        kernel: kernel size of the convolution that makes the maps.
+        activation: "sigmoid" (divided by its sum over pixels) or "softmax" over pixels.
+    """
+
+    def __init__(
+        self, channels: int, *, slots: int, groups: int, kernel: int, activation: Literal["sigmoid", "softmax"]
+    ) -> None:
+        super().__init__()
+        self.slots, self.groups = slots, groups
+        self.conv = nn.Conv2d(channels, slots * groups, kernel, padding=kernel // 2, groups=groups)
+        nn.init.normal_(self.conv.weight, std=0.01)
+        assert self.conv.bias is not None
+        nn.init.constant_(self.conv.bias, PRIOR_BIAS)
+        self.softmax_bias = nn.Parameter(torch.ones(1)) if activation == "softmax" else None
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D, h, w) to slot features (B, N, G*D) and activation logits (B, G*N, h, w)."""
+        activation = self.conv(features)
+        gathered = torch.bmm(self.weights(activation), features.flatten(2).transpose(1, 2))  # (B, G*N, D)
+        by_slot = gathered.unflatten(1, (self.groups, self.slots)).transpose(1, 2)  # (B, N, G, D)
+        return by_slot.flatten(2), activation
+
+    def weights(self, activation: Tensor) -> Tensor:
+        """Activation logits (B, G*N, h, w) to weights over pixels (B, G*N, h*w) that sum to 1 (or nearly 0)."""
+        if self.softmax_bias is not None:
+            return (activation + self.softmax_bias).flatten(2).softmax(dim=2)
+        probability = activation.flatten(2).sigmoid()
+        return probability / probability.sum(dim=2, keepdim=True).clamp(min=1e-6).to(probability.dtype)
+
+
+class Decoder(nn.Module):
+    """Instance branch, mask branch, and the masks as kernel times features.
+
+    Args:
+        inputs: width of the encoder's features.
+        classes: number C of classes.
+        slots, groups, kernel, activation: of the instance activation maps.
+        channels: width of both branches.
+        convs: 3x3 convolutions in each branch.
+        kernel_channels: width of the mask features and mask kernels.
+        norm: batch norm after each convolution of the branches, or none as published.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        *,
+        classes: int,
+        slots: int,
+        groups: int,
+        kernel: int,
+        activation: Literal["sigmoid", "softmax"],
+        channels: int,
+        convs: int,
+        kernel_channels: int,
+        norm: Norm,
+    ) -> None:
+        super().__init__()
+        self.instance_branch = branch(inputs + 2, channels, convs=convs, norm=norm)
+        self.mask_branch = branch(inputs + 2, channels, convs=convs, norm=norm)
+        width = channels if convs else inputs + 2
+        self.projection = convolution(width, kernel_channels, kernel=1, norm="none", init="msra")
+        self.activation = InstanceActivation(width, slots=slots, groups=groups, kernel=kernel, activation=activation)
+        wide = width * groups
+        self.mix = _xavier(nn.Linear(wide, wide)) if groups > 1 else nn.Identity()
+        self.classifier = _head(nn.Linear(wide, classes), bias=PRIOR_BIAS)
+        self.kernel = _head(nn.Linear(wide, kernel_channels), bias=0.0)
+        self.objectness = nn.Linear(wide, 1)
+
+    def forward(self, features: Tensor) -> Predictions:
+        """Encoder features (B, D, h/2, w/2) to predictions with masks (B, N, h, w)."""
+        features = torch.cat([coordinates(features), features], dim=1)
+        slots, activation = self.activation(self.instance_branch(features))
+        slots = F.relu(self.mix(slots)) if isinstance(self.mix, nn.Linear) else slots  # (B, N, G*D)
+        mask_features = self.projection(self.mask_branch(features))
+        masks = torch.bmm(self.kernel(slots), mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
+        masks = F.interpolate(masks, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return Predictions(self.classifier(slots), masks, self.objectness(slots), activation)
+
+
+def coordinates(features: Tensor) -> Tensor:
+    """(B, 2, h, w): x then y of every pixel, -1..1 from edge to edge of the padded frame."""
+    batch, _, height, width = features.shape
+    y = torch.linspace(-1, 1, height, device=features.device, dtype=features.dtype)
+    x = torch.linspace(-1, 1, width, device=features.device, dtype=features.dtype)
+    grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([grid_x, grid_y]).expand(batch, -1, -1, -1)
+
+
+def _head(linear: nn.Linear, *, bias: float) -> nn.Linear:
+    nn.init.normal_(linear.weight, std=0.01)
+    nn.init.constant_(linear.bias, bias)
+    return linear
+
+
+def _xavier(linear: nn.Linear) -> nn.Linear:
+    nn.init.kaiming_uniform_(linear.weight, a=1)
+    nn.init.zeros_(linear.bias)
+    return linear

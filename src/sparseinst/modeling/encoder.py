@@ -1,0 +1,67 @@
+"""Instance context encoder (paper, section 3.3 and figure 4)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparseinst.modeling.layers import Norm, convolution
+
+
+class PyramidPooling(nn.Module):
+    """Adds context of the whole image to the coarsest features (Zhao et al., 2017)."""
+
+    def __init__(self, channels: int, *, bins: Sequence[int], norm: Norm) -> None:
+        super().__init__()
+        self.bins = tuple(bins)
+        narrow = channels // 4
+        self.stages = nn.ModuleList(
+            convolution(channels, narrow, kernel=1, norm=norm, init="xavier") for _ in self.bins
+        )
+        self.bottleneck = convolution(channels + narrow * len(self.bins), channels, kernel=1, norm=norm, init="xavier")
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, D, h, w) to the same shape."""
+        pooled = [
+            _bilinear(F.relu(stage(F.adaptive_avg_pool2d(features, bins))), features.shape[-2:])
+            for bins, stage in zip(self.bins, self.stages, strict=True)
+        ]
+        return F.relu(self.bottleneck(torch.cat([*pooled, features], dim=1)))
+
+
+class Encoder(nn.Module):
+    """Fuses the backbone's features into one map at the finest of their strides.
+
+    Args:
+        inputs: widths of the backbone's features, fine to coarse.
+        channels: width D of the fused features.
+        pool_bins: bins of the pyramid pooling.
+        norm: batch norm after each convolution, or none as published.
+    """
+
+    def __init__(self, inputs: Sequence[int], *, channels: int, pool_bins: Sequence[int], norm: Norm) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(
+            convolution(width, channels, kernel=1, norm=norm, init="xavier") for width in inputs
+        )
+        self.outputs = nn.ModuleList(
+            convolution(channels, channels, kernel=3, norm=norm, init="xavier") for _ in inputs
+        )
+        self.pooling = PyramidPooling(channels, bins=pool_bins, norm=norm)
+        self.fusion = convolution(channels * len(inputs), channels, kernel=1, norm=norm, init="msra")
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Features (B, D_i, h_i, w_i), fine to coarse, to (B, D, h, w) at the size of the finest."""
+        *finer, coarsest = [lateral(feature) for lateral, feature in zip(self.laterals, features, strict=True)]
+        pyramid = [self.pooling(coarsest)]  # fine to coarse
+        for lateral in reversed(finer):
+            pyramid.insert(0, lateral + F.interpolate(pyramid[0], scale_factor=2.0, mode="nearest"))
+        outputs = [output(level) for output, level in zip(self.outputs, pyramid, strict=True)]
+        size = outputs[0].shape[-2:]
+        fused: Tensor = self.fusion(torch.cat([outputs[0], *(_bilinear(level, size) for level in outputs[1:])], dim=1))
+        return fused
+
+
+def _bilinear(features: Tensor, size_hw: Sequence[int]) -> Tensor:
+    return F.interpolate(features, size=tuple(size_hw), mode="bilinear", align_corners=False)

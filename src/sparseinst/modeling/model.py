@@ -1,0 +1,58 @@
+"""The network, from images to predictions, and how it is put together from its settings."""
+
+import torch
+from torch import Tensor, nn
+
+from sparseinst.config import ModelConfig
+from sparseinst.modeling.backbones import Backbone
+from sparseinst.modeling.decoder import Decoder
+from sparseinst.modeling.encoder import Encoder
+from sparseinst.structures import Predictions
+
+
+class SparseInst(nn.Module):
+    """Sparse Instance Activation for Real-Time Instance Segmentation (Cheng et al., CVPR 2022, figure 2).
+
+    Attributes:
+        config: the settings it was built from; with the weights, all that prediction needs.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: nn.Module, encoder: nn.Module, decoder: nn.Module, *, config: ModelConfig) -> None:
+        super().__init__()
+        self.backbone, self.encoder, self.decoder = backbone, encoder, decoder
+        self.config = config
+        self.register_buffer("mean", torch.tensor(config.preprocess.mean), persistent=False)
+        self.register_buffer("std", torch.tensor(config.preprocess.std), persistent=False)
+
+    def forward(self, images: Tensor) -> Predictions:
+        """Segments a batch.
+
+        Args:
+            images: (B, 3, H, W) floating RGB in 0..255, H and W multiples of the coarsest stride (32 as published),
+                padding set to the mean.
+        """
+        normalised = (images - self.mean[:, None, None]) / self.std[:, None, None]
+        predictions: Predictions = self.decoder(self.encoder(self.backbone(normalised)))
+        return predictions
+
+
+def build_model(config: ModelConfig, *, pretrained: bool = False) -> SparseInst:
+    """Builds a network with fresh weights; `pretrained` loads timm's weights into the backbone.
+
+    Raises:
+        InputError: the backbone does not exist, lacks a stride, or its weights cannot be fetched.
+    """
+    backbone = Backbone(
+        config.backbone.name, strides=config.backbone.strides, norm=config.backbone.norm, pretrained=pretrained
+    )
+    encoder = Encoder(
+        backbone.channels,
+        channels=config.encoder.channels,
+        pool_bins=config.encoder.pool_bins,
+        norm=config.encoder.norm,
+    )
+    decoder = Decoder(config.encoder.channels, classes=len(config.classes), **config.decoder.model_dump())
+    return SparseInst(backbone, encoder, decoder, config=config)

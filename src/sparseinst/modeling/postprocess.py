@@ -1,0 +1,81 @@
+"""From predictions to instances: `score` in fixed shapes, then `select`, where shapes depend on the data."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch import Tensor, nn
+
+from sparseinst import rle
+from sparseinst.modeling.model import SparseInst
+from sparseinst.ops.masks import fill_padding, mean_inside, paste
+from sparseinst.structures import Candidates, Frame, Instances, Predictions
+
+PASTE_PIXELS = 2**24
+"""Pixels of full-resolution masks held at once (64 MB as float32)."""
+
+
+def score(predictions: Predictions, *, mask_threshold: float) -> Candidates:
+    """Scores all slots (paper, section 3.4): sqrt(class x objectness), rescored by the mean probability inside."""
+    probability = predictions.logits.float().sigmoid() * predictions.objectness.float().sigmoid()  # (B, N, C)
+    gate, labels = probability.sqrt().max(dim=2)
+    masks = predictions.masks.float().sigmoid()
+    return Candidates(gate * mean_inside(masks, threshold=mask_threshold), labels, masks, gate)
+
+
+class Segmenter(nn.Module):
+    """The whole tensor program from padded uint8 images to candidates: what is compiled and exported."""
+
+    def __init__(self, model: SparseInst) -> None:
+        super().__init__()
+        self.model = model
+        self.mask_threshold = model.config.postprocess.mask_threshold
+
+    def forward(self, images: Tensor, resized_hw: Tensor) -> Candidates:
+        """(B, 3, H, W) uint8 or floating RGB in 0..255 and (B, 2) int64 sizes within the frame to candidates."""
+        predictions = self.model(fill_padding(images, resized_hw, self.model.mean))
+        return score(predictions, mask_threshold=self.mask_threshold)
+
+
+def select(
+    candidates: Candidates, frames: Sequence[Frame], *, gate: float, mask_threshold: float, min_score: float = 0.0
+) -> list[Instances]:
+    """Keeps what is above the thresholds and brings its masks to the original images, in slot order.
+
+    Args:
+        candidates: of B images.
+        frames: B frames.
+        gate: a slot is kept when its score before rescoring is above this.
+        mask_threshold: a pixel belongs to a mask when its probability at the original size is above this.
+        min_score: and when its score after rescoring is at least this.
+    """
+    if len(frames) != len(candidates.scores):
+        raise ValueError(f"expected {len(candidates.scores)} frames, got {len(frames)}: give one for each image")
+    keep = (candidates.gate > gate) & (candidates.scores >= min_score)
+    selected = []
+    for i, frame in enumerate(frames):
+        slots = keep[i].nonzero()[:, 0]
+        counts = [
+            code
+            for masks in _pasted(candidates.masks[i, slots], frame)
+            for code in rle.encode((masks > mask_threshold).cpu().numpy())
+        ]
+        selected.append(
+            Instances(
+                candidates.scores[i, slots].float().cpu().numpy().astype(np.float32),
+                candidates.labels[i, slots].cpu().numpy().astype(np.int64),
+                tuple(counts),
+                slots.cpu().numpy().astype(np.int64),
+                frame.original_hw,
+            )
+        )
+    return selected
+
+
+def _pasted(masks: Tensor, frame: Frame) -> Iterator[Tensor]:
+    """(n, h, w) probabilities in chunks (k, H, W) at the original size."""
+    largest = max(frame.frame_hw[0] * frame.frame_hw[1], frame.original_hw[0] * frame.original_hw[1])
+    for chunk in masks.split(max(1, PASTE_PIXELS // largest)):
+        if len(chunk):
+            yield paste(
+                chunk.float(), frame_hw=frame.frame_hw, resized_hw=frame.resized_hw, original_hw=frame.original_hw
+            )

@@ -1,0 +1,1 @@
+"""Pure tensor functions, each beside the paper or published value it follows."""

@@ -1,0 +1,57 @@
+"""Parameter groups and the learning rate, as published and as stated in the recipe."""
+
+import math
+from bisect import bisect_right
+
+from torch import nn
+
+from sparseinst.recipe import OptimConfig
+
+_UNDECAYED = ("norm", "patch_embed")
+"""Parameters whose name contains one of these have no weight decay (published code)."""
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Trained parameters in two groups for AdamW: with weight decay, and without where the name says so."""
+    decayed, undecayed = [], []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            (undecayed if any(part in name for part in _UNDECAYED) else decayed).append(parameter)
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": undecayed, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def base_learning_rate(config: OptimConfig, batch: int) -> float:
+    """The learning rate at the top of the schedule.
+
+    Args:
+        config: states the rate at `reference_batch` and the rule by which it follows the batch.
+        batch: images of one optimiser step, over all processes and accumulated batches.
+
+    Example:
+        >>> base_learning_rate(OptimConfig(lr=5e-5, reference_batch=64, lr_rule="sqrt"), 16)
+        2.5e-05
+    """
+    ratio = batch / config.reference_batch
+    return config.lr * {"sqrt": math.sqrt(ratio), "linear": ratio, "none": 1.0}[config.lr_rule]
+
+
+def learning_rate_factor(config: OptimConfig, done: int, iterations: int) -> float:
+    """What the base learning rate is multiplied by.
+
+    A function of the iteration alone, so that a resumed run needs no scheduler state.
+
+    Args:
+        config: schedule and warm-up.
+        done: iterations done before this one, from 0.
+        iterations: length of the run.
+    """
+    if config.schedule == "multistep":
+        milestones = [round(fraction * iterations) for fraction in sorted(config.milestones)]
+        factor = 0.1 ** bisect_right(milestones, done)
+    else:
+        progress = (done - config.warmup) / max(1, iterations - config.warmup)
+        factor = (1 + math.cos(math.pi * min(1.0, max(0.0, progress)))) / 2
+    if done < config.warmup:
+        factor *= config.warmup_factor + (1 - config.warmup_factor) * done / config.warmup
+    return factor

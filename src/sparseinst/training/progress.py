@@ -1,0 +1,113 @@
+"""The line that shows how a run is going."""
+
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bars
+
+_RECENT = 200
+"""Iterations whose mean duration says how long the rest will take."""
+
+
+class TimeLeft:
+    """Estimates the seconds until the end of a run, evaluations included.
+
+    Args:
+        iterations: length of the run.
+        evaluate_every: iterations between evaluations.
+    """
+
+    def __init__(self, iterations: int, evaluate_every: int) -> None:
+        self.iterations, self.evaluate_every = iterations, evaluate_every
+        self._steps: deque[float] = deque(maxlen=_RECENT)
+        self._evaluations: deque[float] = deque(maxlen=3)
+
+    def step(self, seconds: float) -> None:
+        """Notes the duration of an iteration."""
+        self._steps.append(seconds)
+
+    def evaluation(self, seconds: float) -> None:
+        """Notes the duration of an evaluation with its checkpoint."""
+        self._evaluations.append(seconds)
+
+    def seconds(self, done: int) -> float | None:
+        """Seconds left after `done` iterations; None before anything is known.
+
+        Evaluations count once one has been timed.
+        """
+        if not self._steps:
+            return None
+        evaluations = -(-self.iterations // self.evaluate_every) - done // self.evaluate_every
+        if done == self.iterations:
+            evaluations = 0
+        return (self.iterations - done) * _mean(self._steps) + evaluations * _mean(self._evaluations)
+
+
+class Display:
+    """A rich progress bar with loss terms, images a second and the time left; silent without a console."""
+
+    def __init__(self, console: Console | None, *, iterations: int, start: int) -> None:
+        self._console = console
+        self._bars: Bars | None = None
+        if console is not None:
+            self._bars = Bars(
+                TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),
+                TextColumn("{task.fields[losses]}"), TextColumn("{task.fields[speed]}"),
+                TextColumn("{task.fields[left]}"), console=console,
+            )  # fmt: skip
+            self._task = self._bars.add_task(
+                "train", total=iterations, completed=start, losses="", speed="", left="time left --:--"
+            )
+
+    def __enter__(self) -> Self:
+        if self._bars is not None:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def step(self, done: int, losses: Mapping[str, float], images_per_s: float, left_s: float | None) -> None:
+        """Shows the state after `done` iterations."""
+        if self._bars is not None:
+            terms = [f"loss {sum(losses.values()):.3f}"]
+            terms += [f"{name.removeprefix('loss_')} {value:.3f}" for name, value in losses.items()]
+            self._bars.update(
+                self._task, completed=done, losses="  ".join(terms), speed=f"{images_per_s:.1f} images/s",
+                left=f"time left {clock(left_s)}",
+            )  # fmt: skip
+
+    def doing(self, what: str) -> None:
+        """Shows what the run is at."""
+        if self._bars is not None:
+            self._bars.update(self._task, description=what)
+
+    def say(self, line: str) -> None:
+        """Writes a line above the bar."""
+        if self._console is not None:
+            self._console.print(line, markup=False, highlight=False)
+
+
+def clock(seconds: float | None) -> str:
+    """A duration as m:ss or h:mm:ss.
+
+    Example:
+        >>> clock(75.2), clock(3600), clock(None)
+        ('1:15', '1:00:00', '--:--')
+    """
+    if seconds is None:
+        return "--:--"
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _mean(values: deque[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,167 @@
+"""From a preset and what the user changes to the settings of a run."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from sparseinst.config import ModelConfig, Settings
+from sparseinst.errors import InputError
+from sparseinst.recipe import Preset, Published, Recipe
+from sparseinst.training.files import replacing
+
+_ROOTS: Mapping[str, type[Settings]] = {"model": ModelConfig, "recipe": Recipe}
+
+
+def setting_names() -> dict[str, tuple[str, ...]]:
+    """Every setting that `--set` knows ("optim.lr", "decoder.slots") and where it stands in a preset.
+
+    Example:
+        >>> setting_names()["optim.lr"]
+        ('recipe', 'optim', 'lr')
+    """
+    return {".".join(path[1:]): path for root, kind in _ROOTS.items() for path in _leaves(kind, (root,))}
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
+    """Splits "key=value" as given on the command line.
+
+    Example:
+        >>> parse_assignments(["optim.lr=1e-4"])
+        {'optim.lr': '1e-4'}
+
+    Raises:
+        InputError: there is no = in one of them.
+    """
+    parsed = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {assignment!r}: expected key=value, as in --set optim.lr=1e-4")
+        parsed[key.strip()] = value.strip()
+    return parsed
+
+
+def apply_settings(preset: Preset, settings: Mapping[str, object]) -> Preset:
+    """A preset with some of its settings replaced.
+
+    Args:
+        preset: where to start.
+        settings: value by dotted name ("optim.lr", or in full "recipe.optim.lr"); text is read as YAML, so that
+            "[416, 448]", "true" and "null" mean what they look like.
+
+    Returns:
+        The validated preset. What the authors published about the original is left out, for it is not true of this one.
+
+    Raises:
+        InputError: an unknown name (the nearest known ones are given), or a value that does not fit.
+    """
+    values: dict[str, Any] = preset.model_dump()
+    values["published"] = Published()
+    for name, value in settings.items():
+        *groups, leaf = _locate(name)
+        place = values
+        for group in groups:
+            place = place[group]
+        place[leaf] = _read(name, value)
+    return validated(values)
+
+
+def scale_sizes(preset: Preset, short_px: int) -> Preset:
+    """The preset at another image size: every size in pixels follows the short side, frames in multiples of 32.
+
+    Raises:
+        InputError: the size is not positive or too small for the preset.
+    """
+    if short_px <= 0:
+        raise InputError(f"size: expected a short side in pixels above 0, got {short_px}")
+    factor = short_px / preset.model.preprocess.short_px
+    if factor == 1:
+        return preset
+    values = preset.model_dump()
+    preprocess, augment = values["model"]["preprocess"], values["recipe"]["augment"]
+    for group, names in ((preprocess, ("short_px", "long_px")), (augment, ("long_px",))):
+        group.update({name: _scaled(group[name], factor) for name in names})
+    for name in ("short_px", "crop_short_px", "crop_px"):
+        augment[name] = tuple(_scaled(size, factor) for size in augment[name])
+    for group in (preprocess, augment):
+        if group["frame_hw"] is not None:
+            group["frame_hw"] = tuple(-(-_scaled(side, factor) // 32) * 32 for side in group["frame_hw"])
+    return validated(values)
+
+
+def with_classes(preset: Preset, classes: Iterable[str]) -> Preset:
+    """The preset for other classes."""
+    values = preset.model_dump()
+    values["model"]["classes"] = tuple(classes)
+    return validated(values)
+
+
+def validated(values: Mapping[str, object]) -> Preset:
+    """A preset from plain values.
+
+    Raises:
+        InputError: names each setting that does not fit, what is wrong and what came.
+    """
+    try:
+        return Preset.model_validate(values)
+    except ValidationError as error:
+        raise InputError("; ".join(_describe(dict(problem)) for problem in error.errors())) from error
+
+
+def write_config(path: Path, preset: Preset, *, notes: Mapping[str, object]) -> None:
+    """Writes the settings of a run as a preset file, with notes (data, start) as comments at its top."""
+    lines = [f"# {name}: {value}" for name, value in notes.items()]
+    body = yaml.safe_dump(preset.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join([*lines, body]), encoding="utf-8")
+
+
+def _leaves(kind: type[BaseModel], path: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+    for name, field in kind.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _leaves(field.annotation, (*path, name))
+        else:
+            yield (*path, name)
+
+
+def _locate(name: str) -> tuple[str, ...]:
+    known = setting_names()
+    root, _, rest = name.partition(".")
+    short = rest if root in _ROOTS else name
+    if short in known and (root not in _ROOTS or known[short][0] == root):
+        return known[short]
+    within = [key for key in known if key.startswith(f"{short}.")]
+    if within:
+        raise InputError(f"setting {name!r} is a group: set one of {', '.join(within)}")
+    # The last part alone is what people remember: "slots" for "decoder.slots".
+    leaf = short.rpartition(".")[2]
+    near = [key for key in known if key.rpartition(".")[2] == leaf]
+    near += [key for key in get_close_matches(short, known, n=3, cutoff=0.5) if key not in near]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known settings: {', '.join(known)}"
+    raise InputError(f"setting {name!r} is unknown: {hint}")
+
+
+def _read(name: str, value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"setting {name!r}: {value!r} cannot be read: write lists as [416, 448]") from error
+
+
+def _describe(problem: Mapping[str, Any]) -> str:
+    location = tuple(str(part) for part in problem["loc"] if part not in _ROOTS)
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    given = problem["input"]
+    got = "" if isinstance(given, dict | BaseModel) else f", got {given!r}"
+    hint = ": write lists as [416, 448]" if str(problem["type"]).startswith("tuple") else ""
+    return f"setting {'.'.join(location) or 'preset'}: {message}{got}{hint}"
+
+
+def _scaled(size_px: int, factor: float) -> int:
+    return max(1, int(size_px * factor + 0.5))

@@ -1,0 +1,99 @@
+"""Everything that a run needs to go on where it stopped."""
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sparseinst.errors import InputError
+from sparseinst.recipe import Preset
+from sparseinst.training.files import replacing
+
+_FREE = ("workers", "log_every", "evaluate_every", "pictures", "max_dets")
+"""Parts of the recipe that do not change what is computed, so that a resumed run may change them."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Args:
+        iteration: iterations done.
+        best_ap: best AP so far, in 0..1; None before the first evaluation.
+        best_iteration: when that was.
+        surplus: targets seen so far that had no slot.
+        window: sums of the loss terms since the last row of the log, with the number of iterations under "count" and
+            the surplus targets under "surplus".
+    """
+
+    iteration: int = 0
+    best_ap: float | None = None
+    best_iteration: int = 0
+    surplus: int = 0
+    window: dict[str, float] = field(default_factory=dict)
+
+
+def fingerprint(image_ids: NDArray[np.int64], instances: int) -> str:
+    """A short mark that differs when the training images or the number of their instances differ."""
+    digest = hashlib.sha256(np.ascontiguousarray(image_ids, dtype="<i8").tobytes())
+    digest.update(str(instances).encode())
+    return digest.hexdigest()[:16]
+
+
+def save_state(path: Path, progress: Progress, preset: Preset, data: str, tensors: dict[str, Any]) -> None:
+    """Writes the state of a run, whole or not at all.
+
+    Args:
+        path: file to write.
+        progress: how far it has come.
+        preset: its settings.
+        data: `fingerprint` of its training data.
+        tensors: state dicts of model, average, optimiser and the like, by name.
+    """
+    content = {"progress": asdict(progress), "preset": preset.model_dump(mode="json"), "data": data, "tensors": tensors}
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_state(path: Path, preset: Preset, data: str) -> tuple[Progress, dict[str, Any]]:
+    """Reads what `save_state` wrote, if it belongs to the same run.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or settings or data have changed.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: expected the state of a run to resume, found none: start without resume")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        raise InputError(f"{path}: not readable as the state of a run ({error}): start again in another folder") from error
+    changes = _changes(content["preset"], preset.model_dump(mode="json"))
+    if changes:
+        raise InputError(
+            f"{path}: resuming needs the settings that the run was started with; changed: {'; '.join(changes)}. "
+            f"Give the same settings (or model={path.parent / 'config.yaml'}), or start in another folder"
+        )
+    if content["data"] != data:
+        raise InputError(
+            f"{path}: resuming needs the training data that the run was started with, and images or instances differ: "
+            "give the same data, or start in another folder"
+        )
+    return Progress(**content["progress"]), content["tensors"]
+
+
+def _changes(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:
+    """Settings that differ, as "optim.lr: 0.1 in the run, 0.2 now"."""
+    before, now = ({**_flat(p["model"]), **_flat(p["recipe"])} for p in (saved, current))
+    names = [name for name in {**before, **now} if name not in _FREE and before.get(name) != now.get(name)]
+    return [f"{name}: {before.get(name)} in the run, {now.get(name)} now" for name in names]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat.update(_flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
+    return flat
