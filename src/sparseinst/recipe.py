@@ -87,6 +87,11 @@ class Recipe(Settings):
     log_every: int = Field(20, gt=0, description="iterations between rows of the log")
     pictures: int = Field(4, ge=0, description="validation images drawn at each evaluation")
     max_dets: int = Field(100, gt=0, description="detections an image that the AP during training counts")
+    start: Literal["published", "anchored"] = Field(
+        "published",
+        description="fresh weights of the decoder: random as published, or every slot at a place of its own "
+        "(many small objects, short runs; see docs/design.md)",
+    )
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()

@@ -186,8 +186,9 @@ def _font_path() -> str | None:
 def _free_spot(
     box: NDArray[np.float64], size_wh: NDArray[np.float64], image_wh: tuple[int, int], placed: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
-    """(4,) place for a label: above its box, within its top or below, moved into the picture; None if all are taken."""
-    for y in (box[1] - size_wh[1], box[1], box[3]):
+    """(4,) place for a label: above, in or below its box, moved into the picture; None if all are taken."""
+    top, bottom, height = box[1], box[3], size_wh[1]
+    for y in (top - height, top, bottom, top + height, top - 2 * height):
         corner = np.clip((box[0], y), 0, np.maximum(0, np.array(image_wh) - size_wh))
         spot = np.concatenate([corner, corner + size_wh])
         apart = (placed[:, :2] >= spot[2:]).any(1) | (placed[:, 2:] <= spot[:2]).any(1)

@@ -1,6 +1,7 @@
 """From image files and COCO annotations to batches."""
 
 from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats import DataSource, Split, resolve_data
 from sparseinst.data.loader import (
     EpochSampler,
     Sample,
@@ -16,9 +17,11 @@ from sparseinst.data.transforms import TrainTransform
 
 __all__ = [
     "CocoDataset",
+    "DataSource",
     "EpochSampler",
     "Prepared",
     "Sample",
+    "Split",
     "TrainTransform",
     "TrainingSet",
     "batches_per_epoch",
@@ -30,6 +33,7 @@ __all__ = [
     "reduce_masks",
     "resize",
     "resized_hw",
+    "resolve_data",
     "stack",
     "to_rgb8",
     "training_loader",

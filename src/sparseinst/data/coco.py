@@ -1,5 +1,6 @@
 """A COCO data set in a few compact arrays, which loader processes share instead of copying."""
 
+import itertools
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,7 +78,7 @@ class CocoDataset:
 
     def path(self, index: int) -> Path:
         """The image file."""
-        return self.images_dir / self.records.file_names[index].decode("utf-8", "surrogateescape")
+        return self.images_dir / self.records.file_names[index].decode("utf-8", "surrogatepass")
 
     def size_hw(self, index: int) -> tuple[int, int]:
         """Height and width that the annotation file states."""
@@ -154,7 +155,7 @@ def _colored(pixels: NDArray[np.int64], labels: NDArray[np.int32], size: int) ->
     """Gives each instance the first layer in which its pixels are free (greedy colouring)."""
     layers: list[NDArray[np.int32]] = []
     bounds = np.flatnonzero(np.diff(labels, prepend=0, append=0))
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in itertools.pairwise(bounds):
         mine = pixels[start:stop]
         layer = next((layer for layer in layers if not layer[mine].any()), None)
         if layer is None:

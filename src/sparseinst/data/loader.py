@@ -6,7 +6,7 @@ looks like in an epoch.
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -107,7 +107,7 @@ class EpochSampler(Sampler[list[Key]]):
         orders: dict[int, list[int]] = {}
         while True:
             keys = [self._place(number, i) for i in range(self.batch)]
-            orders = {epoch: orders.get(epoch) or self._order(epoch) for epoch, _ in keys}
+            orders = {epoch: orders.get(epoch) or self._order(epoch) for epoch in {epoch for epoch, _ in keys}}
             yield [(epoch, orders[epoch][place]) for epoch, place in keys[self.rank :: self.world]]
             number += 1
 
@@ -192,8 +192,9 @@ def training_loader(
     )
     start = start_iteration * recipe.optim.accumulate
     sampler = EpochSampler(len(samples), recipe.batch, recipe.seed, start=start, rank=rank, world=world)
+    items: Dataset[Any] = samples  # collated to batches
     return DataLoader(
-        samples,
+        items,
         batch_sampler=sampler,
         num_workers=recipe.workers,
         collate_fn=partial(collate, mask_stride=model_config.mask_stride, frame_hw=augment.frame_hw),

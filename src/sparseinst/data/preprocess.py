@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -90,7 +90,7 @@ def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
         raise InputError(
-            f"expected an image (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got shape {np.shape(image)}: "
+            f"expected an image (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got shape {array.shape}: "
             "give one image, channels last"
         )
     array = array[:, :, :3]
@@ -100,7 +100,7 @@ def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig
         array = _to_8_bits(array, intensity)
     if array.shape[2] == 1:
         return np.repeat(array, 3, axis=2)
-    return np.ascontiguousarray(array, dtype=np.uint8)
+    return np.require(array, np.uint8, ["C", "W"])  # torch wants to own what it can write to
 
 
 def resized_hw(original_hw: tuple[int, int], short_px: int, long_px: int) -> tuple[int, int]:
@@ -195,7 +195,7 @@ def _pil_array(image: Image.Image) -> NDArray[np.generic]:
     if image.mode.startswith(("I", "F")) or image.mode in ("L", "RGB"):
         return np.asarray(image)
     # Palettes may carry alpha, "1" is 0/1, and CMYK, YCbCr, HSV and LAB are colour spaces: Pillow knows how.
-    return np.asarray(image.convert("L" if image.mode in ("1", "LA", "La") else "RGB"))
+    return np.asarray(image.convert("L" if image.mode in ("1", "LA") else "RGB"))
 
 
 def _is_deep_color(image: Image.Image) -> bool:
@@ -232,7 +232,8 @@ def _oriented(array: NDArray[np.generic], orientation: int) -> NDArray[np.generi
 def _to_8_bits(array: NDArray[np.generic], intensity: IntensityConfig) -> NDArray[np.uint8]:
     if array.dtype.kind not in "uif":
         raise InputError(f"expected pixels of an integer or floating type, got {array.dtype}: convert the image")
-    values = array.astype(np.float64 if array.dtype.itemsize > 2 and array.dtype.kind != "f" else np.float32)
+    wide = array.dtype.kind != "f" and array.dtype.itemsize > 2
+    values: NDArray[np.floating[Any]] = array.astype(np.float64 if wide else np.float32)
     finite = np.isfinite(values)
     valid = values if finite.all() else values[finite]
     if not valid.size:

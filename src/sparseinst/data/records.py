@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst import rle
 from sparseinst.data.runs import decode_runs
+from sparseinst.data.segmentation import brief, encode_segmentation
 from sparseinst.errors import InputError
 
 _LOGGER = logging.getLogger(__name__)
-_FAR_PX = 1e6
-"""Coordinates beyond this are damage, and rasterising them would take for ever."""
+_LONGEST_PX = 1_000_000
+"""Longer sides are damage, not images."""
 _CHUNK = 4096
 """Masks decoded at once while checking."""
 
@@ -76,7 +75,9 @@ def read_records(path: Path) -> Records:
     data = _read_json(path)
     classes = _categories(path, _field(path, "the file", data, "categories", list))
     images = _images(path, _field(path, "the file", data, "images", list))
-    masks = _Masks(path, _field(path, "the file", data, "annotations", list), images, {i: k for k, i in enumerate(classes)})
+    masks = _Masks(
+        path, _field(path, "the file", data, "annotations", list), images, {i: k for k, i in enumerate(classes)}
+    )
     order = np.argsort(np.array(masks.owners, np.int64), kind="stable")
     counts = np.bincount(np.array(masks.owners, np.int64), minlength=len(images))
     return Records(
@@ -84,7 +85,7 @@ def read_records(path: Path) -> Records:
         tuple(classes),
         np.array(list(images), np.int64),
         np.array([record.size_hw for record in images.values()], np.int64).reshape(-1, 2),
-        Blobs.pack([record.file_name.encode("utf-8", "surrogateescape") for record in images.values()]),
+        Blobs.pack([record.file_name.encode("utf-8", "surrogatepass") for record in images.values()]),
         np.concatenate([[0], np.cumsum(counts)]),
         np.array(masks.labels, np.int64)[order],
         Blobs.pack([masks.counts[i] for i in order]),
@@ -117,7 +118,9 @@ class _Masks:
         for number, annotation in enumerate(self.annotations):
             name = _name("annotation", number, annotation)
             if (key := _identity(self.path, name, annotation)) is not None and key in seen:
-                raise InputError(f"{self.path}: {name}: expected a unique id, got {key} twice: renumber the annotations")
+                raise InputError(
+                    f"{self.path}: {name}: expected a unique id, got {key} twice: renumber the annotations"
+                )
             seen.add(key)
             image = self._look_up(name, annotation, "image_id", self.images, "image")
             label = self._look_up(name, annotation, "category_id", self.classes, "category")
@@ -143,8 +146,8 @@ class _Masks:
         number = _field(self.path, name, record, key, int)
         if number not in table:
             raise InputError(
-                f"{self.path}: {name}: expected {key} to be that of one of the {len(table)} {kind} records, got {number}: "
-                f"add the {kind} or remove the annotation"
+                f"{self.path}: {name}: expected {key} to be that of one of the {len(table)} {kind} records, "
+                f"got {number}: add the {kind} or remove the annotation"
             )
         return table[number]
 
@@ -180,65 +183,6 @@ class _Masks:
                 raise InputError(f"{self.path}: {name}: segmentation: {error}: write the annotation again") from error
 
 
-def encode_segmentation(where: str, segmentation: object, size_hw: tuple[int, int]) -> bytes | None:
-    """A compressed encoding of a COCO segmentation of any of its three forms.
-
-    Args:
-        where: what error messages call the annotation.
-        segmentation: a list of polygons [x0, y0, x1, y1, ...], or an RLE {"size": [h, w], "counts": str or list}.
-        size_hw: height and width of the image.
-
-    Returns:
-        The encoding, not yet checked where it came compressed; None if no polygon has three points.
-
-    Raises:
-        InputError: it is of no such form, or the sizes differ.
-    """
-    if isinstance(segmentation, Mapping):
-        return _encode_rle(where, segmentation, size_hw)
-    if not isinstance(segmentation, list):
-        raise InputError(
-            f"{where}: expected segmentation to be a list of polygons or an RLE, got {_brief(segmentation)}: "
-            "SparseInst learns from masks, boxes are not enough"
-        )
-    parts = []
-    for part in segmentation:
-        if not isinstance(part, list) or len(part) % 2 or not all(type(value) in (int, float) for value in part):
-            raise InputError(
-                f"{where}: expected each polygon to be a list of numbers x0, y0, x1, y1, ..., got {_brief(part)}: "
-                "correct the polygon"
-            )
-        if not all(math.isfinite(value) and abs(value) < _FAR_PX for value in part):
-            raise InputError(
-                f"{where}: expected polygon coordinates in pixels, got {_brief(part)}: correct the polygon"
-            )
-        if len(part) >= 6:
-            parts.append(part)
-    return rle.from_polygons(parts, size_hw) if parts else None
-
-
-def _encode_rle(where: str, segmentation: Mapping[str, Any], size_hw: tuple[int, int]) -> bytes:
-    size, counts = segmentation.get("size"), segmentation.get("counts")
-    if size != list(size_hw):
-        raise InputError(
-            f"{where}: expected segmentation.size to be the image's {list(size_hw)} (height, width), got {_brief(size)}: "
-            "correct the image record or encode the mask again"
-        )
-    if isinstance(counts, str) and counts and counts.isascii():
-        return counts.encode("ascii")
-    if isinstance(counts, list) and all(type(run) is int and run >= 0 for run in counts):
-        if sum(counts) == size_hw[0] * size_hw[1]:
-            return rle.from_runs(counts, size_hw)
-        raise InputError(
-            f"{where}: expected segmentation.counts to add up to {size_hw[0] * size_hw[1]} pixels, got {sum(counts)}: "
-            "encode the mask again"
-        )
-    raise InputError(
-        f"{where}: expected segmentation.counts to be a compressed string or a list of run lengths, got "
-        f"{_brief(counts)}: encode the mask again"
-    )
-
-
 def _read_json(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: expected a COCO annotation file, found none: check the path")
@@ -249,7 +193,7 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     if not isinstance(data, dict):
         hint = " (a results list has no images)" if isinstance(data, list) else ""
         raise InputError(
-            f"{path}: expected a COCO object with images, annotations and categories, got {_brief(data)}{hint}: "
+            f"{path}: expected a COCO object with images, annotations and categories, got {brief(data)}{hint}: "
             "give the annotation file"
         )
     return data
@@ -279,8 +223,11 @@ def _images(path: Path, records: list[Any]) -> dict[int, _Image]:
         if key in images:
             raise InputError(f"{path}: {name}: expected a unique id, got {key} twice: renumber the images")
         size = (_field(path, name, record, "height", int), _field(path, name, record, "width", int))
-        if min(size) < 1:
-            raise InputError(f"{path}: {name}: expected a positive height and width, got {size}: correct the record")
+        if min(size) < 1 or max(size) > _LONGEST_PX:
+            raise InputError(
+                f"{path}: {name}: expected a height and width in 1..{_LONGEST_PX} pixels, got {size}: "
+                "correct the record"
+            )
         images[key] = _Image(number, _field(path, name, record, "file_name", str), size)
     if not images:
         raise InputError(f"{path}: expected at least one image, got none: add the images")
@@ -290,12 +237,12 @@ def _images(path: Path, records: list[Any]) -> dict[int, _Image]:
 def _field(path: Path, name: str, record: object, key: str, kind: type) -> Any:
     words = {int: "a whole number", str: "text", list: "a list"}
     if not isinstance(record, Mapping):
-        raise InputError(f"{path}: {name}: expected an object, got {_brief(record)}: write the file again")
+        raise InputError(f"{path}: {name}: expected an object, got {brief(record)}: write the file again")
     if key not in record:
         raise InputError(f"{path}: {name}: expected the field {key!r}, found none: is this a COCO annotation file?")
     value = record[key]
-    if type(value) is not kind:
-        raise InputError(f"{path}: {name}: expected {key} to be {words[kind]}, got {_brief(value)}: correct the record")
+    if type(value) is not kind or (isinstance(value, int) and abs(value) >= 2**63):
+        raise InputError(f"{path}: {name}: expected {key} to be {words[kind]}, got {brief(value)}: correct the record")
     return value
 
 
@@ -309,8 +256,3 @@ def _identity(path: Path, name: str, annotation: object) -> int | None:
 def _name(kind: str, number: int, record: object) -> str:
     key = record.get("id") if isinstance(record, Mapping) else None
     return f"{kind} number {number}" if key is None else f"{kind} {key!r}"
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

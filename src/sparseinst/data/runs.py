@@ -44,7 +44,7 @@ class Runs(NamedTuple):
 
     @property
     def _foreground(self) -> NDArray[np.bool_]:
-        return _position(self.offsets) % 2 == 1
+        return np.asarray(_position(self.offsets) % 2 == 1, np.bool_)
 
     def _sums(self, values: _Longs) -> _Longs:
         cumulated = np.concatenate([[0], np.cumsum(values)])

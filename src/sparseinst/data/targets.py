@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparseinst.data.preprocess import frame_hw, pad
+from sparseinst.data.preprocess import MULTIPLE_PX, frame_hw, pad
 from sparseinst.structures import Targets
 
 
@@ -28,7 +28,12 @@ def reduce_masks(layers: Tensor, labels: NDArray[np.int64], mask_stride: int) ->
     Returns:
         The instances that cover any cell at all, masks (t, h, w) float16 on the grid of the padded frame, the next
         multiples of 32.
+
+    Raises:
+        ValueError: the padded frame is no whole number of cells.
     """
+    if MULTIPLE_PX % mask_stride:
+        raise ValueError(f"mask_stride must divide {MULTIPLE_PX}, got {mask_stride}: choose other backbone strides")
     frame = frame_hw((layers.shape[-2], layers.shape[-1]))
     grid = (frame[0] // mask_stride, frame[1] // mask_stride)
     samples = _samples(pad(layers, frame).numpy(), mask_stride)
@@ -41,7 +46,7 @@ def reduce_masks(layers: Tensor, labels: NDArray[np.int64], mask_stride: int) ->
     flat, weight = masks.reshape(-1), np.float16(1 / len(samples))
     cells = np.arange(grid[0] * grid[1])
     for sample in samples:
-        for layer in sample.reshape(len(sample), -1):
+        for layer in sample.reshape(len(sample), len(cells)):
             filled = np.flatnonzero(layer)
             flat[first_cell[layer[filled]] + cells[filled]] += weight  # no cell twice: one label a cell and layer
     return Targets(torch.from_numpy(labels[present[1:]]), torch.from_numpy(masks))

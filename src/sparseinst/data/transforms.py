@@ -29,8 +29,8 @@ class TrainTransform:
         frame = augment.frame_hw
         if frame is not None and augment.jitter is None and max(augment.short_px) > min(frame):
             raise InputError(
-                f"augment.frame_hw: expected sides of at least {max(augment.short_px)} (the largest of augment.short_px), "
-                f"got {frame}: enlarge the frame, drop the larger short sides, or set augment.jitter"
+                f"augment.frame_hw: expected sides of at least {max(augment.short_px)}, the largest of "
+                f"augment.short_px, got {frame}: enlarge the frame, drop the larger short sides, or set augment.jitter"
             )
         self.augment = augment
         self.preprocess = preprocess
@@ -109,7 +109,8 @@ def _crop(image: Tensor, layers: Tensor, hw: tuple[int, int]) -> tuple[Tensor, T
     """A crop of `hw` at a random place."""
     height, width = _size(image)
     top, left = _integer(0, height - hw[0]), _integer(0, width - hw[1])
-    return tuple(v2.functional.crop(values, top, left, *hw) for values in (image, layers))  # type: ignore[return-value]
+    window = (slice(None), slice(top, top + hw[0]), slice(left, left + hw[1]))
+    return image[window], layers[window]
 
 
 def _integer(low: int, high: int) -> int:

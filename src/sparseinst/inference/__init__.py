@@ -1,8 +1,9 @@
 """From images to instances and to files: backends, the predictor, what it reads and what it writes."""
 
 from sparseinst.inference.backends import BACKENDS, Backend, TorchBackend, open_backend, resolve_device
-from sparseinst.inference.predict import Failure, ImageResult, Report, Table, predict_files
+from sparseinst.inference.predict import predict_files
 from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.results import Failure, ImageResult, Report, Table
 from sparseinst.inference.sources import IMAGE_SUFFIXES, list_sources
 from sparseinst.inference.writers import (
     atomic,

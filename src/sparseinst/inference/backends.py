@@ -1,4 +1,4 @@
-"""What runs the network: a backend takes padded uint8 images and gives candidates; nothing else knows which one it is."""
+"""What runs the network: a backend takes padded uint8 images and gives candidates; nothing else knows which it is."""
 
 from collections.abc import Callable
 from pathlib import Path

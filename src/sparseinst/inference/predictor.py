@@ -11,6 +11,7 @@ from PIL import Image
 
 from sparseinst.config import PreprocessConfig
 from sparseinst.data.preprocess import Prepared, prepare, read_image, stack, to_rgb8
+from sparseinst.errors import InputError
 from sparseinst.inference.backends import Backend, open_backend
 from sparseinst.modeling import SparseInst, select
 from sparseinst.structures import Instances
@@ -35,11 +36,11 @@ class Predictor:
         score: lowest score to keep; None takes the one that comes with the checkpoint.
 
     Attributes:
-        backend: what runs the network; `backend.metadata.classes` are the names of the labels.
+        backend: what runs the network.
+        preprocess: how images are brought to it.
 
     Raises:
-        InputError: no such model or device.
-        ValueError: batch or score out of range.
+        InputError: no such model or device; batch or score out of range.
 
     Example:
         `Predictor("nuclei")("cells.png").boxes`
@@ -55,23 +56,28 @@ class Predictor:
         score: float | None = None,
     ) -> None:
         if batch < 1:
-            raise ValueError(f"batch must be at least 1, got {batch}")
+            raise InputError(f"batch must be at least 1, got {batch}: give the number of images at once")
         if score is not None and not 0 <= score <= 1:
-            raise ValueError(f"score must be None or in 0..1, got {score}")
+            raise InputError(f"score must be in 0..1, got {score}: give the lowest score to keep")
         if isinstance(model, str | Path | SparseInst):
             model = open_backend("torch", model, device=device, half=half)
         self.backend = model
         self.batch = batch
         self.score = model.metadata.postprocess.score if score is None else score
-        self._preprocess = _with_frame(model.metadata.preprocess, model.frame)
+        self.preprocess = _with_frame(model.metadata.preprocess, model.frame)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names by label."""
         return self.backend.metadata.classes
 
-    @overload
-    def __call__(self, images: AnyImage) -> Instances: ...
+    @property
+    def lookahead(self) -> int:
+        """How many images to prepare at once: several batches, so that equal frames meet; 1 without batches."""
+        return 1 if self.batch == 1 else self.batch * _LOOKAHEAD
+
+    @overload  # a str is a sequence of str, too; it is one image
+    def __call__(self, images: AnyImage) -> Instances: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(self, images: Sequence[AnyImage]) -> list[Instances]: ...
     def __call__(self, images: AnyImage | Sequence[AnyImage]) -> Instances | list[Instances]:
@@ -83,19 +89,19 @@ class Predictor:
         if not isinstance(images, list | tuple):
             return self.segment([self.prepare(images)])[0]  # type: ignore[arg-type]
         found: list[Instances] = []
-        window = self.batch * _LOOKAHEAD
+        window = self.lookahead
         for start in range(0, len(images), window):
             found += self.segment([self.prepare(image) for image in images[start : start + window]])
         return found
 
     def read(self, image: AnyImage) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB of an image of any kind, under the intensity policy of the network."""
-        intensity = self._preprocess.intensity
+        intensity = self.preprocess.intensity
         return read_image(image, intensity) if isinstance(image, str | Path) else to_rgb8(image, intensity)
 
     def prepare(self, image: AnyImage) -> Prepared:
         """The image as the network takes it (work that can be done in other processes)."""
-        return prepare(self.read(image), self._preprocess)
+        return prepare(self.read(image), self.preprocess)
 
     def segment(self, prepared: Sequence[Prepared]) -> list[Instances]:
         """Instances of prepared images, in their order; those whose mask is empty at the original size are left out."""

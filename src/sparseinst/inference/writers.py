@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,8 +66,8 @@ def write_labels(path: Path, instances: Instances) -> None:
 def to_coco(instances: Instances, image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:
     """Records of a COCO results list.
 
-    They carry no `bbox`: with one, COCO's evaluation would take the box's area for the mask's and sort small, medium and
-    large objects wrongly.
+    They carry no `bbox`: with one, COCO's evaluation would take the box's area for the mask's and sort small, medium
+    and large objects wrongly.
 
     Args:
         instances: of one image.
@@ -105,15 +106,15 @@ def output_stems(paths: Sequence[Path], folder: Path, endings: Sequence[str]) ->
     inputs = {str(path.resolve()).casefold() for path in paths}
     root = folder.resolve()
     taken: set[str] = set()
+    numbers: Counter[str] = Counter()
     stems = []
     for path in paths:
-        number, stem = 1, path.stem
         while True:
+            numbers[path.stem] += 1
+            stem = path.stem if numbers[path.stem] == 1 else f"{path.stem}-{numbers[path.stem]}"
             names = {str(root / f"{stem}{ending}").casefold() for ending in endings}
-            if not names & (taken | inputs):
+            if names.isdisjoint(taken) and names.isdisjoint(inputs):
                 break
-            number += 1
-            stem = f"{path.stem}-{number}"
         taken |= names
         stems.append(stem)
     return stems

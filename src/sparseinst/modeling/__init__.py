@@ -1,5 +1,6 @@
 """The network of the paper: backbone, encoder, decoder, scoring, matching and losses."""
 
+from sparseinst.modeling.anchoring import anchor_slots
 from sparseinst.modeling.criterion import Criterion, count_instances
 from sparseinst.modeling.matcher import Assignment, Matcher
 from sparseinst.modeling.model import SparseInst, build_model
@@ -7,6 +8,6 @@ from sparseinst.modeling.postprocess import Segmenter, score, select
 from sparseinst.ops.masks import fill_padding
 
 __all__ = [
-    "Assignment", "Criterion", "Matcher", "Segmenter", "SparseInst", "build_model", "count_instances", "fill_padding",
+    "Assignment", "Criterion", "Matcher", "Segmenter", "SparseInst", "anchor_slots", "build_model", "count_instances", "fill_padding",
     "score", "select",
 ]  # fmt: skip

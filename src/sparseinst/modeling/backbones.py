@@ -33,7 +33,7 @@ class Backbone(nn.Module):
         super().__init__()
         indices = _feature_indices(name, strides)
         try:
-            features: Any = timm.create_model(name, features_only=True, out_indices=indices, pretrained=pretrained)
+            features = _create(name, out_indices=indices, pretrained=pretrained)
         except OSError as error:  # no network, no cache
             raise InputError(
                 f"backbone {name!r}: its pretrained weights cannot be fetched ({error}); "
@@ -49,11 +49,17 @@ class Backbone(nn.Module):
         return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_last else features
 
 
+def _create(name: str, **options: Any) -> Any:
+    try:  # transformers with windows (Swin) are otherwise bound to the size they were pretrained at
+        return timm.create_model(name, features_only=True, strict_img_size=False, **options)
+    except TypeError:
+        return timm.create_model(name, features_only=True, **options)
+
+
 def _feature_indices(name: str, strides: Sequence[int]) -> tuple[int, ...]:
     try:
         with torch.device("meta"):
-            probe: Any = timm.create_model(name, features_only=True)
-            available: list[int] = probe.feature_info.reduction()
+            available: list[int] = _create(name).feature_info.reduction()
     except (RuntimeError, AttributeError, ValueError, NotImplementedError) as error:
         similar = timm.list_models(f"*{name.split('.')[0][:6]}*")[:6]
         raise InputError(

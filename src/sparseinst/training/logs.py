@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sparseinst.errors import InputError
-from sparseinst.training.files import replacing
+from sparseinst.inference import atomic
 
 LOSSES = ("loss_ce", "loss_mask", "loss_dice", "loss_objectness")
 """The weighted loss terms, in the order of the log."""
@@ -29,7 +29,7 @@ class Table:
     def __init__(self, path: Path, columns: Sequence[str], *, last_iteration: int) -> None:
         self.path, self.columns = path, tuple(columns)
         kept = [row for row in read_table(path) if row["iteration"] <= last_iteration] if last_iteration else []
-        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows({**row, "iteration": int(row["iteration"])} for row in kept)
@@ -85,10 +85,9 @@ class RunLog:
         self._scalars("train", row)
 
     def evaluation(self, row: Mapping[str, float]) -> None:
-        """Logs the figures of an evaluation and draws the curves anew."""
+        """Logs the figures of an evaluation."""
         self.evaluations.add(row)
         self._scalars("val", row)
-        self.plot()
 
     def plot(self) -> None:
         """Draws the curves so far."""
@@ -121,5 +120,5 @@ def plot_curves(path: Path, metrics: Sequence[Mapping[str, float]], evaluations:
     for axes in (losses, precision):
         axes.grid(alpha=0.3)
         axes.legend()
-    with replacing(path) as temporary:
+    with atomic(path) as temporary:
         canvas.print_figure(temporary, dpi=110, format="png")

@@ -34,6 +34,10 @@ class TimeLeft:
         """Notes the duration of an evaluation with its checkpoint."""
         self._evaluations.append(seconds)
 
+    def steps_per_s(self) -> float:
+        """Iterations a second lately; 0 before anything is known."""
+        return 1 / max(_mean(self._steps), 1e-9) if self._steps else 0.0
+
     def seconds(self, done: int) -> float | None:
         """Seconds left after `done` iterations; None before anything is known.
 
@@ -51,7 +55,7 @@ class Display:
     """A rich progress bar with loss terms, images a second and the time left; silent without a console."""
 
     def __init__(self, console: Console | None, *, iterations: int, start: int) -> None:
-        self._console = console
+        self._console, self._iterations = console, iterations
         self._bars: Bars | None = None
         if console is not None:
             self._bars = Bars(
@@ -74,15 +78,18 @@ class Display:
         if self._bars is not None:
             self._bars.stop()
 
-    def step(self, done: int, losses: Mapping[str, float], images_per_s: float, left_s: float | None) -> None:
-        """Shows the state after `done` iterations."""
-        if self._bars is not None:
-            terms = [f"loss {sum(losses.values()):.3f}"]
-            terms += [f"{name.removeprefix('loss_')} {value:.3f}" for name, value in losses.items()]
-            self._bars.update(
-                self._task, completed=done, losses="  ".join(terms), speed=f"{images_per_s:.1f} images/s",
-                left=f"time left {clock(left_s)}",
-            )  # fmt: skip
+    def step(
+        self, done: int, losses: Mapping[str, float], images_per_s: float, left_s: float | None, *, row: bool
+    ) -> None:
+        """Shows the state after `done` iterations; into a file, where no bar can move, only the `row`s of the log."""
+        if self._bars is None or self._console is None:
+            return
+        terms = [f"loss {sum(losses.values()):.3f}"]
+        terms += [f"{name.removeprefix('loss_')} {value:.3f}" for name, value in losses.items()]
+        speed, left = f"{images_per_s:.1f} images/s", f"time left {clock(left_s)}"
+        self._bars.update(self._task, completed=done, losses=" ".join(terms), speed=speed, left=left)
+        if row and not self._console.is_terminal:
+            self.say(f"{done}/{self._iterations} {', '.join([' '.join(terms), speed, left])}")
 
     def doing(self, what: str) -> None:
         """Shows what the run is at."""

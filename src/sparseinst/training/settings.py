@@ -10,10 +10,11 @@ from pydantic import BaseModel, ValidationError
 
 from sparseinst.config import ModelConfig, Settings
 from sparseinst.errors import InputError
+from sparseinst.inference import atomic
 from sparseinst.recipe import Preset, Published, Recipe
-from sparseinst.training.files import replacing
 
 _ROOTS: Mapping[str, type[Settings]] = {"model": ModelConfig, "recipe": Recipe}
+_ITERATIONS, _EPOCHS = ("recipe", "iterations"), ("recipe", "epochs")
 
 
 def setting_names() -> dict[str, tuple[str, ...]]:
@@ -49,7 +50,7 @@ def apply_settings(preset: Preset, settings: Mapping[str, object]) -> Preset:
     """A preset with some of its settings replaced.
 
     Args:
-        preset: where to start.
+        preset: where to start. A number of iterations replaces its epochs, which would otherwise decide.
         settings: value by dotted name ("optim.lr", or in full "recipe.optim.lr"); text is read as YAML, so that
             "[416, 448]", "true" and "null" mean what they look like.
 
@@ -61,6 +62,9 @@ def apply_settings(preset: Preset, settings: Mapping[str, object]) -> Preset:
     """
     values: dict[str, Any] = preset.model_dump()
     values["published"] = Published()
+    places = {_locate(name) for name in settings}
+    if _ITERATIONS in places and _EPOCHS not in places:
+        values["recipe"]["epochs"] = None
     for name, value in settings.items():
         *groups, leaf = _locate(name)
         place = values
@@ -116,7 +120,7 @@ def write_config(path: Path, preset: Preset, *, notes: Mapping[str, object]) -> 
     """Writes the settings of a run as a preset file, with notes (data, start) as comments at its top."""
     lines = [f"# {name}: {value}" for name, value in notes.items()]
     body = yaml.safe_dump(preset.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
-    with replacing(path) as temporary:
+    with atomic(path) as temporary:
         temporary.write_text("\n".join([*lines, body]), encoding="utf-8")
 
 

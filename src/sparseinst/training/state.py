@@ -1,6 +1,7 @@
 """Everything that a run needs to go on where it stopped."""
 
 import hashlib
+import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from sparseinst.errors import InputError
+from sparseinst.inference import atomic
 from sparseinst.recipe import Preset
-from sparseinst.training.files import replacing
 
 _FREE = ("workers", "log_every", "evaluate_every", "pictures", "max_dets")
 """Parts of the recipe that do not change what is computed, so that a resumed run may change them."""
@@ -26,6 +27,7 @@ class Progress:
         best_ap: best AP so far, in 0..1; None before the first evaluation.
         best_iteration: when that was.
         surplus: targets seen so far that had no slot.
+        seconds: time spent, over all resumptions, evaluations included.
         window: sums of the loss terms since the last row of the log, with the number of iterations under "count" and
             the surplus targets under "surplus".
     """
@@ -34,6 +36,7 @@ class Progress:
     best_ap: float | None = None
     best_iteration: int = 0
     surplus: int = 0
+    seconds: float = 0.0
     window: dict[str, float] = field(default_factory=dict)
 
 
@@ -55,7 +58,7 @@ def save_state(path: Path, progress: Progress, preset: Preset, data: str, tensor
         tensors: state dicts of model, average, optimiser and the like, by name.
     """
     content = {"progress": asdict(progress), "preset": preset.model_dump(mode="json"), "data": data, "tensors": tensors}
-    with replacing(path) as temporary:
+    with atomic(path) as temporary:
         torch.save(content, temporary)
 
 
@@ -69,8 +72,10 @@ def load_state(path: Path, preset: Preset, data: str) -> tuple[Progress, dict[st
         raise InputError(f"{path}: expected the state of a run to resume, found none: start without resume")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise InputError(f"{path}: not readable as the state of a run ({error}): start again in another folder") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path}: not readable as the state of a run ({error}): start again in another folder"
+        ) from error
     changes = _changes(content["preset"], preset.model_dump(mode="json"))
     if changes:
         raise InputError(

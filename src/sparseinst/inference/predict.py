@@ -1,0 +1,196 @@
+"""The job of `sparseinst predict`: files in, overlays, results and label images out, one bad file never stopping it."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sparseinst.data.preprocess import Prepared, prepare
+from sparseinst.errors import InputError
+from sparseinst.inference.backends import Backend
+from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.results import Failure, ImageResult, Report
+from sparseinst.inference.sources import list_sources
+from sparseinst.inference.writers import output_stems, to_coco, write_image, write_json, write_labels
+from sparseinst.modeling import SparseInst
+from sparseinst.structures import Instances
+from sparseinst.visualisation import draw, legible_scale
+from sparseinst.zoo import DEFAULT_MODEL
+
+RESULTS_NAME = "predictions.json"
+_OVERLAY, _LABELS = "_overlay", "_labels.png"
+
+
+def predict_files(
+    source: str | Path,
+    *,
+    model: SparseInst | Backend | str | Path = DEFAULT_MODEL,
+    score: float | None = None,
+    classes: Sequence[str] | None = None,
+    out: str | Path | None = None,
+    save_json: bool = False,
+    save_masks: bool = False,
+    device: str | torch.device = "cpu",
+    batch: int = 1,
+    half: bool = False,
+    on_image: Callable[[ImageResult], None] | None = None,
+) -> Report:
+    """Finds instances in image files and writes what was found.
+
+    Args:
+        source: an image, a folder, a glob or a list file (see `list_sources`).
+        model: a network, a backend, or the name or checkpoint file of a network.
+        score: lowest score to keep; None takes the checkpoint's.
+        classes: names of the classes to keep; None keeps all.
+        out: folder for an overlay of each image (STEM_overlay.png, or .jpg for JPEG files) and what follows; None
+            writes nothing.
+        save_json: write predictions.json there: a COCO dataset with running ids, whose annotations carry `score`.
+        save_masks: write STEM_labels.png there: 16 bits, 0 background, i + 1 where instance i is.
+        device: where to run.
+        batch: images at once.
+        half: compute in 16 bits.
+        on_image: called after each file, in order, with what became of it.
+
+    Returns:
+        The totals; a file that cannot be read is skipped and named in `failures`.
+
+    Raises:
+        InputError: no such source, model, device, class or folder: nothing has been predicted then.
+    """
+    paths = list_sources(source)
+    if out is None and (save_json or save_masks):
+        raise InputError("save_json and save_masks need a folder to write to, got none: give out")
+    predictor = Predictor(model, device=device, half=half, batch=batch, score=score)
+    run = _Run(paths, predictor, _labels_of(classes, predictor.classes), _folder(out), save_json, save_masks)
+    start = time.perf_counter()
+    for result in run:
+        if on_image is not None:
+            on_image(result)
+    return run.report(time.perf_counter() - start)
+
+
+class _Run:
+    """One pass over the files: an iterator of results that keeps the totals."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        predictor: Predictor,
+        labels: NDArray[np.int64] | None,
+        out: Path | None,
+        save_json: bool,
+        save_masks: bool,
+    ) -> None:
+        self.paths, self.predictor, self.labels = paths, predictor, labels
+        self.out, self.save_json, self.save_masks = out, save_json, save_masks
+        endings = [f"{_OVERLAY}.png", f"{_OVERLAY}.jpg", _LABELS]
+        self.stems = [] if out is None else output_stems(paths, out, endings)
+        self.one_folder = len({path.parent for path in paths}) == 1
+        self.failures: list[Failure] = []
+        self.counts = np.zeros(len(predictor.classes), np.int64)
+        self.images: list[dict[str, Any]] = []
+        self.annotations: list[dict[str, Any]] = []
+
+    def __iter__(self) -> Iterator[ImageResult]:
+        window = self.predictor.lookahead
+        for start in range(0, len(self.paths), window):
+            yield from self._window(range(start, min(start + window, len(self.paths))))
+
+    def report(self, seconds: float) -> Report:
+        """The totals; writes the COCO file."""
+        results = None
+        if self.out is not None and self.save_json:
+            results = self.out / RESULTS_NAME
+            categories = [{"id": i + 1, "name": name} for i, name in enumerate(self.predictor.classes)]
+            write_json(results, {"images": self.images, "annotations": self.annotations, "categories": categories})
+        found = [(self.predictor.classes[i], int(self.counts[i])) for i in np.argsort(-self.counts, kind="stable")]
+        return Report(
+            images=len(self.paths) - len(self.failures),
+            instances=int(self.counts.sum()),
+            per_class={name: count for name, count in found if count},
+            failures=tuple(self.failures),
+            out=self.out,
+            results=results,
+            seconds=seconds,
+        )
+
+    def _window(self, indices: range) -> Iterator[ImageResult]:
+        pictures: dict[int, NDArray[np.uint8]] = {}
+        prepared: dict[int, Prepared] = {}
+        errors: dict[int, str] = {}
+        for index in indices:
+            try:
+                pictures[index] = self.predictor.read(self.paths[index])
+                prepared[index] = prepare(pictures[index], self.predictor.preprocess)
+            except InputError as error:
+                message, name = str(error), str(self.paths[index])
+                errors[index] = message if name in message else f"{name}: {message}"
+        found = dict(zip(prepared, self.predictor.segment(list(prepared.values())), strict=True))
+        for index in indices:
+            path, position, total = self.paths[index], index + 1, len(self.paths)
+            if index in errors:
+                self.failures.append(Failure(path, errors[index]))
+                yield ImageResult(path, position, total, self.predictor.classes, error=errors[index])
+                continue
+            instances = found[index]
+            if self.labels is not None:
+                instances = instances[np.isin(instances.labels, self.labels)]
+            self._count(index, instances)
+            overlay, labels = self._write(index, pictures[index], instances)
+            yield ImageResult(
+                path, position, total, self.predictor.classes, instances=instances, overlay=overlay, labels=labels
+            )
+
+    def _count(self, index: int, instances: Instances) -> None:
+        self.counts += np.bincount(instances.labels, minlength=len(self.counts))
+        if not self.save_json:
+            return
+        height, width = instances.size_hw
+        path = self.paths[index]
+        name = path.name if self.one_folder else path.as_posix()
+        self.images.append({"id": index + 1, "file_name": name, "width": width, "height": height})
+        records = to_coco(instances, index + 1, range(1, len(self.counts) + 1))
+        for record, box, area in zip(records, instances.boxes, instances.areas, strict=True):
+            x0, y0, x1, y1 = box.tolist()
+            record |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": float(area), "iscrowd": 0}
+            self.annotations.append({"id": len(self.annotations) + 1, **record})
+
+    def _write(self, index: int, picture: NDArray[np.uint8], instances: Instances) -> tuple[Path | None, Path | None]:
+        if self.out is None:
+            return None, None
+        suffix = ".jpg" if self.paths[index].suffix.lower() in (".jpg", ".jpeg") else ".png"
+        overlay = self.out / f"{self.stems[index]}{_OVERLAY}{suffix}"
+        scale = legible_scale(instances.size_hw)
+        write_image(overlay, draw(picture, instances, self.predictor.classes, scale=scale))
+        if not self.save_masks:
+            return overlay, None
+        labels = self.out / f"{self.stems[index]}{_LABELS}"
+        write_labels(labels, instances)
+        return overlay, labels
+
+
+def _labels_of(names: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.int64] | None:
+    if names is None:
+        return None
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise InputError(
+            f"classes: expected names that the model knows, got {', '.join(map(repr, unknown)) or 'none'}; "
+            f"it knows: {', '.join(known)}"
+        )
+    return np.array([known.index(name) for name in names], np.int64)
+
+
+def _folder(out: str | Path | None) -> Path | None:
+    if out is None:
+        return None
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"out {folder}: expected a folder that can be written to: {error}") from error
+    return folder

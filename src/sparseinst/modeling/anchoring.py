@@ -1,0 +1,160 @@
+"""Anchored start: before training, every slot already looks at a place of its own and draws a blob around it.
+
+The published start is random, so a slot has to find out where it looks and its kernel how to keep away from look-alikes
+elsewhere; with hundreds of small objects that alone takes most of a training. Nothing in the network changes: the
+coordinate channels it has are turned, by the weights of the branches' first convolutions, into a positional code
+(tents over x and over y), slot n's activation map starts as a bump around anchor n, and the kernel starts as the inner
+product of the code gathered under that bump with the code of each pixel. All these weights go on to be trained.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparseinst.errors import InputError
+from sparseinst.modeling.decoder import Decoder, coordinates
+from sparseinst.modeling.model import SparseInst
+
+BUMP_LOGIT = 6.0
+"""Height of each axis's bump in an activation map: 0 at the anchor, -6 along the arms of its cross, -12 elsewhere."""
+BLOB_LOGIT = 12.0
+"""Height of each axis's bump in a mask."""
+BLOB_BIAS = -1.45 * BLOB_LOGIT
+"""Puts the outline of a blob where the two axes' bumps add up to 1.45 of 2."""
+SAMPLES = 401
+"""Places along an axis at which the least-squares fits look."""
+
+
+def anchors(count: int) -> Tensor:
+    """(count, 2) float64 x and y in -1..1, spread evenly for any count (the R2 sequence; Roberts, 2018)."""
+    plastic = 1.324717957244746
+    steps = torch.arange(count, dtype=torch.float64)[:, None] / torch.tensor([plastic, plastic**2], dtype=torch.float64)
+    return (0.5 + steps) % 1 * 2 - 1
+
+
+@torch.no_grad()
+def anchor_slots(model: SparseInst, frame_hw: tuple[int, int]) -> None:
+    """Gives a network with fresh weights the anchored start.
+
+    Args:
+        model: changed in place; the plain IAM (1 group), at least 2 convolutions in the branches and 24 channels.
+        frame_hw: the padded frame that training and prediction use, in pixels.
+
+    Raises:
+        InputError: the decoder has no room for the positional code.
+    """
+    decoder, settings = model.decoder, model.config.decoder
+    assert isinstance(decoder, Decoder)
+    tents = min(settings.channels // 4 - 2, (settings.kernel_channels - 1) // 2)
+    if settings.groups != 1 or settings.convs < 2 or tents < 4:
+        raise InputError(
+            "start 'anchored' needs decoder.groups 1, decoder.convs of at least 2, decoder.channels of at least 24 and "
+            f"decoder.kernel_channels of at least 9; got {settings.groups}, {settings.convs}, {settings.channels} and "
+            f"{settings.kernel_channels}: change them, or choose start 'published'"
+        )
+    stride = model.config.backbone.strides[0]
+    grid = torch.zeros(1, model.config.encoder.channels, frame_hw[0] // stride, frame_hw[1] // stride)
+    for branch in (decoder.instance_branch, decoder.mask_branch):
+        _write_code(branch, torch.cat([coordinates(grid), grid], dim=1), tents)
+    radius = max(1.2 / math.sqrt(settings.slots), 0.6 * _spacing(tents))  # of a bump: about a slot's share of the frame
+    _aim(decoder, tents, radius)
+    _draw(decoder, tents, radius)
+
+
+def code(tents: int, places: Tensor) -> Tensor:
+    """(..., tents) positional code of places (...) in -1..1: each tent is 1 at its centre and 0 from the next one on."""
+    centres = torch.linspace(-1, 1, tents, dtype=places.dtype)
+    return (1 - (places[..., None] - centres).abs() / _spacing(tents)).clamp(min=0)
+
+
+def _spacing(tents: int) -> float:
+    return 2 / (tents - 1)
+
+
+def _write_code(branch: nn.Sequential, features: Tensor, tents: int) -> None:
+    """First convolution: hinges relu(x - knot); second: tents as their second differences; the rest pass them on."""
+    hinges, spacing = tents + 1, _spacing(tents)
+    knots = torch.linspace(-1 - spacing, 1, hinges)
+    weight, middle = _taps(branch[0])
+    weight[: 2 * hinges] = 0
+    for axis in range(2):
+        weight[axis * hinges : (axis + 1) * hinges, axis, middle, middle] = 1 / spacing
+    features = _pass(branch[0], features, rows=2 * hinges, shift=-knots.repeat(2) / spacing)
+    for depth, block in enumerate(branch[1:]):
+        weight, middle = _taps(block)
+        weight[: 2 * tents] = 0
+        for row in range(2 * tents):
+            if depth:
+                weight[row, row, middle, middle] = 1
+                continue
+            axis, tent = divmod(row, tents)
+            for knot, difference in zip(range(tent, min(tent + 3, hinges)), (1, -2, 1), strict=False):
+                weight[row, axis * hinges + knot, middle, middle] = difference
+        features = _pass(block, features, rows=2 * tents, shift=torch.zeros(2 * tents))
+
+
+def _taps(block: nn.Module) -> tuple[Tensor, int]:
+    """A block's convolution weights and the index of their middle tap."""
+    weight: Tensor = block[0].conv.weight  # type: ignore[index, union-attr, assignment]
+    return weight, weight.shape[-1] // 2
+
+
+def _pass(block: nn.Module, features: Tensor, *, rows: int, shift: Tensor) -> Tensor:
+    """Makes the block relu(convolution + shift) for its first rows, batch norm or not; gives these rows, the rest 0."""
+    layers = block[0]  # type: ignore[index]
+    if not hasattr(layers, "norm"):
+        layers.conv.bias[:rows] = 0
+    outputs: Tensor = layers.conv(features)
+    if hasattr(layers, "norm"):
+        variance, mean = torch.var_mean(outputs[:, :rows], dim=(0, 2, 3), correction=0)
+        layers.norm.weight[:rows] = (variance + layers.norm.eps).sqrt()
+        layers.norm.bias[:rows] = mean + shift
+        layers.norm.running_mean[:rows] = mean
+        layers.norm.running_var[:rows] = variance
+    else:
+        layers.conv.bias[:rows] = shift
+    kept = torch.zeros_like(outputs)
+    kept[:, :rows] = F.relu(outputs[:, :rows] + shift[:, None, None])
+    return kept
+
+
+def _aim(decoder: Decoder, tents: int, radius: float) -> None:
+    """Starts the activation map of slot n as a bump around anchor n."""
+    places = torch.linspace(-1, 1, SAMPLES, dtype=torch.float64)
+    fit = torch.linalg.pinv(code(tents, places))  # (tents, SAMPLES)
+    conv = decoder.activation.conv
+    middle = conv.weight.shape[-1] // 2
+    conv.weight[:, : 2 * tents] = 0
+    for axis, centres in enumerate(anchors(decoder.activation.slots).T):
+        bumps = _bump(centres[:, None] - places, radius)  # (N, SAMPLES)
+        conv.weight[:, axis * tents : (axis + 1) * tents, middle, middle] = (BUMP_LOGIT * bumps @ fit.T).float()
+    assert conv.bias is not None
+    conv.bias.fill_(-2 * BUMP_LOGIT)
+
+
+def _draw(decoder: Decoder, tents: int, radius: float) -> None:
+    """Starts the mask of a slot as a blob around the places that its activation map gathers from."""
+    width = 2 * tents
+    weight, bias = decoder.projection.conv.weight, decoder.projection.conv.bias  # type: ignore[union-attr]
+    weight[: width + 1], bias[: width + 1] = 0, 0  # type: ignore[operator, index]
+    weight[range(width), range(width)] = 1  # type: ignore[operator, index]
+    bias[width] = 1  # type: ignore[operator, index]
+    places = torch.linspace(-1, 1, SAMPLES, dtype=torch.float64)
+    pixels = code(tents, places)
+    # A slot gathers the code smeared over its bump: one row for every place that a bump may have.
+    smear = torch.exp(2 * BUMP_LOGIT * (_bump(places[:, None] - places, radius) - 1))
+    slots = (smear / smear.sum(dim=1, keepdim=True)) @ pixels  # (SAMPLES, tents)
+    wanted = _bump(places[:, None] - places, 0.7 * _spacing(tents))  # (SAMPLES, SAMPLES)
+    ridge = 5e-4 * SAMPLES / tents * torch.eye(tents, dtype=torch.float64)
+    similarity = torch.linalg.solve(slots.T @ slots + ridge, slots.T) @ wanted @ torch.linalg.pinv(pixels).T
+    kernel = decoder.kernel
+    kernel.weight[: width + 1], kernel.bias[: width + 1] = 0, 0
+    for part in (slice(0, tents), slice(tents, width)):
+        kernel.weight[part, part] = (BLOB_LOGIT * similarity.T).float()
+    kernel.bias[width] = BLOB_BIAS
+
+
+def _bump(distance: Tensor, radius: float) -> Tensor:
+    return torch.exp(-(distance**2) / (2 * radius**2))

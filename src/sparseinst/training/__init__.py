@@ -1,0 +1,14 @@
+"""Training: settings of a run, the loop, its logs and checkpoints."""
+
+from sparseinst.training.ema import WeightAverage
+from sparseinst.training.engine import Engine, NonFiniteLoss, Step, make_accelerator, release_accelerator
+from sparseinst.training.logs import RunLog, plot_curves, read_table
+from sparseinst.training.optim import base_learning_rate, learning_rate_factor, parameter_groups
+from sparseinst.training.settings import apply_settings, parse_assignments, scale_sizes, setting_names
+from sparseinst.training.train import RANDOM, TrainResult, train
+
+__all__ = [
+    "RANDOM", "Engine", "NonFiniteLoss", "RunLog", "Step", "TrainResult", "WeightAverage", "apply_settings",
+    "base_learning_rate", "learning_rate_factor", "make_accelerator", "parameter_groups", "parse_assignments",
+    "plot_curves", "read_table", "release_accelerator", "scale_sizes", "setting_names", "train",
+]  # fmt: skip

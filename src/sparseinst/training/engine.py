@@ -1,0 +1,220 @@
+"""One optimiser step after the other, in one process or in many."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparseinst.errors import InputError
+from sparseinst.modeling import Criterion, SparseInst, count_instances, fill_padding
+from sparseinst.recipe import Recipe
+from sparseinst.structures import Batch
+from sparseinst.training.ema import WeightAverage
+from sparseinst.training.logs import LOSSES
+from sparseinst.training.optim import base_learning_rate, learning_rate_factor, parameter_groups
+
+_PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+_PATIENCE = timedelta(hours=3)
+"""How long processes wait for the one that evaluates."""
+
+
+class NonFiniteLoss(InputError):
+    """Raised when the loss or the weights are no longer numbers."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimiser step gave, over all processes.
+
+    Args:
+        losses: weighted loss terms, means over processes and accumulated batches.
+        surplus: targets beyond the number of slots.
+        requests: for each request whether any process made it.
+    """
+
+    losses: dict[str, float]
+    surplus: int
+    requests: tuple[bool, ...]
+
+
+def make_accelerator(recipe: Recipe, device: torch.device) -> Any:
+    """Accelerate's engine for a recipe: precision, accumulation and, under torchrun, several processes.
+
+    Raises:
+        InputError: accelerate is missing, the precision does not run on the device, or the batch cannot be split.
+    """
+    try:
+        from accelerate import Accelerator
+        from accelerate.utils import InitProcessGroupKwargs
+    except ImportError as error:
+        raise InputError(f"training needs the extra: pip install 'sparseinst[train]' ({error})") from error
+    if recipe.precision == "fp16" and device.type != "cuda":
+        raise InputError(f"setting precision: fp16 trains on cuda only, got device {device}: use bf16 or fp32")
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # accelerate takes the current one
+    accelerator = Accelerator(
+        mixed_precision=_PRECISIONS[recipe.precision],
+        gradient_accumulation_steps=recipe.optim.accumulate,
+        cpu=device.type == "cpu",
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+    )
+    if accelerator.device.type != device.type:
+        raise InputError(f"device {device}: accelerate would run on {accelerator.device}: use that device or cpu")
+    if recipe.batch % accelerator.num_processes:
+        raise InputError(
+            f"setting batch: expected a multiple of the {accelerator.num_processes} processes, got {recipe.batch}: "
+            "it is the number of images over all processes"
+        )
+    return accelerator
+
+
+def release_accelerator() -> None:
+    """Forgets accelerate's process-wide state, so that a later run may have another precision or device."""
+    from accelerate.state import AcceleratorState, GradientState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+
+
+class Engine:
+    """A network with its optimiser, loss and moving average.
+
+    Args:
+        model: the network to train, anywhere; moved to the accelerator's device.
+        recipe: how.
+        accelerator: from `make_accelerator`.
+
+    Attributes:
+        average: the moving average of the weights, what is evaluated and saved.
+    """
+
+    def __init__(self, model: SparseInst, recipe: Recipe, accelerator: Any) -> None:
+        self.recipe, self.accelerator = recipe, accelerator
+        self.slots = model.config.decoder.slots
+        model = model.to(accelerator.device)
+        self.average = WeightAverage(model, recipe.optim.ema)
+        if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+            _synchronise_norms(model)
+        self.mean = model.mean
+        self.criterion = Criterion(recipe.loss)
+        self.base_lr = base_learning_rate(recipe.optim, recipe.batch * recipe.optim.accumulate)
+        optimizer = torch.optim.AdamW(parameter_groups(model, recipe.optim.weight_decay), lr=self.base_lr)
+        self.network = model
+        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        self.model.train()
+
+    def learning_rate(self, done: int) -> float:
+        """The learning rate after `done` iterations."""
+        return self.base_lr * learning_rate_factor(self.recipe.optim, done, self.recipe.iterations)
+
+    def step(self, batches: Sequence[Batch], *, done: int, requests: Sequence[bool] = ()) -> Step:
+        """One optimiser step on this process's share of `recipe.optim.accumulate` batches.
+
+        Args:
+            batches: as many as are accumulated.
+            done: iterations done before.
+            requests: wishes on which all processes must agree.
+
+        Raises:
+            NonFiniteLoss: a loss term is not a number; the weights were not changed.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(done)
+        terms: list[Tensor] = []
+        for batch in batches:
+            with self.accelerator.accumulate(self.model):
+                losses = self._losses(batch.to(self.accelerator.device, non_blocking=True))
+                self.accelerator.backward(torch.stack(list(losses.values())).sum())
+                terms.append(torch.stack([losses[name].detach() for name in LOSSES]))
+                if self.accelerator.sync_gradients:
+                    step = self._agree(terms, batches, done, requests)
+                    if self.recipe.optim.clip_norm is not None:
+                        self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.optim.clip_norm)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+        self.average.update(self.network)
+        return step
+
+    def state_dict(self) -> dict[str, Any]:
+        """All tensors that a step depends on. Every process must call it."""
+        from accelerate.utils import gather_object
+
+        rng = torch.get_rng_state()
+        if self.accelerator.device.type == "cuda":
+            rng = torch.cat([rng, torch.cuda.get_rng_state(self.accelerator.device)])
+        scaler = self.accelerator.scaler
+        return {
+            "model": self.network.state_dict(),
+            "average": self.average.module.state_dict(),
+            "updates": self.average.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "rng": gather_object([rng]),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `state_dict` gave; random generators only if there are as many processes."""
+        self.network.load_state_dict(state["model"])
+        self.average.module.load_state_dict(state["average"])
+        self.average.updates = state["updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.accelerator.scaler is not None and state["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        if len(state["rng"]) == self.accelerator.num_processes:
+            own = torch.get_rng_state()
+            rng = state["rng"][self.accelerator.process_index]
+            torch.set_rng_state(rng[: len(own)])
+            if self.accelerator.device.type == "cuda" and len(rng) > len(own):
+                torch.cuda.set_rng_state(rng[len(own) :], self.accelerator.device)
+
+    def has_finite_weights(self) -> bool:
+        """Whether every weight is a number."""
+        norms = torch._foreach_norm([parameter.detach() for parameter in self.network.parameters()])
+        return bool(torch.stack(norms).isfinite().all())
+
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        images = fill_padding(batch.images, batch.resized_hw, self.mean)
+        predictions = self.model(images)
+        count = count_instances(batch.targets, self.accelerator.device)
+        return self.criterion(predictions, batch.targets, count)
+
+    def _agree(self, terms: list[Tensor], batches: Sequence[Batch], done: int, requests: Sequence[bool]) -> Step:
+        """Brings all processes to the same figures and decisions, in one exchange."""
+        surplus = sum(max(0, len(target) - self.slots) for batch in batches for target in batch.targets)
+        own = torch.tensor([surplus, *requests], dtype=torch.float32, device=self.accelerator.device)
+        joint = self.accelerator.reduce(torch.cat([torch.stack(terms).mean(0), own]), reduction="sum").tolist()
+        values = torch.tensor(joint[: len(LOSSES)]) / self.accelerator.num_processes
+        if not values.isfinite().all():
+            raise NonFiniteLoss(self._complaint(terms, batches, done))
+        losses = dict(zip(LOSSES, values.tolist(), strict=True))
+        return Step(losses, round(joint[len(LOSSES)]), tuple(value > 0 for value in joint[len(LOSSES) + 1 :]))
+
+    def _complaint(self, terms: list[Tensor], batches: Sequence[Batch], done: int) -> str:
+        from accelerate.utils import gather_object
+
+        bad = [
+            (name, image_id)
+            for values, batch in zip(terms, batches, strict=True)
+            for name, value in zip(LOSSES, values.tolist(), strict=True)
+            if not torch.tensor(value).isfinite()
+            for image_id in batch.image_ids
+        ]
+        bad = gather_object(bad)
+        names = [name for name in LOSSES if any(name == other for other, _ in bad)]
+        ids = sorted({image_id for _, image_id in bad})
+        return (
+            f"iteration {done + 1}: {', '.join(names)} is not finite for the batch of images "
+            f"{', '.join(map(str, ids))}, at learning rate {self.learning_rate(done):.3g} and precision "
+            f"{self.recipe.precision}"
+        )
+
+
+def _synchronise_norms(model: SparseInst) -> None:
+    from timm.layers.norm_act import convert_sync_batchnorm
+
+    for name in ("backbone", "encoder", "decoder"):
+        if getattr(model.config, name).norm == "sync":
+            setattr(model, name, convert_sync_batchnorm(getattr(model, name)))

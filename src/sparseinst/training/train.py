@@ -1,0 +1,279 @@
+"""From a folder of images and a COCO file to a trained network, in one call."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rich.console import Console
+
+from sparseinst.data import CocoDataset, iterations_of, training_loader
+from sparseinst.data.formats import DataSource, resolve_data
+from sparseinst.errors import InputError
+from sparseinst.inference import resolve_device
+from sparseinst.modeling import SparseInst, anchor_slots, build_model
+from sparseinst.recipe import Preset
+from sparseinst.structures import Batch
+from sparseinst.training.engine import Engine, make_accelerator, release_accelerator
+from sparseinst.training.logs import RunLog
+from sparseinst.training.progress import Display, clock
+from sparseinst.training.run import BEST, LAST, STATE, Limits, Run
+from sparseinst.training.settings import apply_settings, scale_sizes, with_classes, write_config
+from sparseinst.training.state import Progress, fingerprint, load_state
+from sparseinst.training.validation import Validation
+from sparseinst.zoo import init_weights, load_preset
+
+if TYPE_CHECKING:
+    from sparseinst.evaluation import Evaluation
+
+_LOGGER = logging.getLogger(__name__)
+
+RANDOM = "random"
+"""Value of `init` for a start from fresh weights, backbone included."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run gave.
+
+    Args:
+        out: folder of the run.
+        model: the trained network (averaged weights), in eval mode on the training device.
+        iterations: iterations done.
+        finished: False if the time limit came first.
+        seconds: time spent, over all resumptions.
+        evaluation: last evaluation of this call; None without validation images, and in processes other than the first.
+        best_ap: best mask AP of the run, in 0..1; None without an evaluation.
+        best_iteration: when that was.
+        surplus_targets: targets for which there was no slot.
+    """
+
+    out: Path
+    model: SparseInst
+    iterations: int
+    finished: bool
+    seconds: float
+    evaluation: "Evaluation | None"
+    best_ap: float | None
+    best_iteration: int
+    surplus_targets: int
+
+    @property
+    def last(self) -> Path:
+        """Weights at the end of the run."""
+        return self.out / LAST
+
+    @property
+    def best(self) -> Path | None:
+        """Weights at the best evaluation, if there was one."""
+        return None if self.best_ap is None else self.out / BEST
+
+
+def train(
+    data: str | Path,
+    model: str | Path | Preset,
+    out: str | Path,
+    *,
+    init: str | Path | None = None,
+    iterations: int | None = None,
+    epochs: float | None = None,
+    batch: int | None = None,
+    size: int | None = None,
+    lr: float | None = None,
+    workers: int | None = None,
+    precision: str | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, object] | None = None,
+    device: str | torch.device | None = None,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    save_minutes: float = 5.0,
+    console: Console | None = None,
+) -> TrainResult:
+    """Trains a network; under `torchrun` or `accelerate launch`, in every process of it.
+
+    The folder of the run gets config.yaml (a preset file with all settings), metrics.csv, evaluation.csv, curves.png,
+    TensorBoard events, pictures, best.safetensors, last.safetensors, and state.pt to resume from.
+
+    Args:
+        data: a folder or YAML file that `resolve_data` understands; validation images may be absent.
+        model: a preset by name, its YAML file (such as a run's config.yaml), or itself.
+        out: folder of the run; must not hold another run unless `resume`.
+        init: weights to start from (see `init_weights`); None for timm's backbone weights, "random" for none at all.
+        iterations: optimiser steps, in place of the preset's.
+        epochs: passes over the training images, instead of iterations.
+        batch: images of one step over all processes.
+        size: short side in pixels; every other size of the preset follows it.
+        lr: learning rate at the recipe's reference batch; `optim.lr_rule` says how it follows the batch.
+        workers: loader processes of each process.
+        precision: "fp32", "bf16" or "fp16".
+        seed: decides the fresh weights and all randomness of the images.
+        settings: any further settings by dotted name, such as {"optim.ema": 0.999}; the last word.
+        device: "cpu", "cuda", "mps"; None takes the best there is.
+        resume: go on exactly where the run in `out` stopped; the settings must be the same.
+        max_minutes: stop after so long (then evaluate and save); the learning rate follows the iterations all the same.
+        save_minutes: longest time between two checkpoints.
+        console: where to show progress; nothing is shown without one.
+
+    Returns:
+        The trained network and where its files are.
+
+    Raises:
+        InputError: data, settings or weights cannot be used, or the folder holds another run.
+        NonFiniteLoss: (an InputError) the loss or the weights are no longer numbers.
+    """
+    if iterations is not None and epochs is not None:
+        raise InputError("expected iterations or epochs, got both: leave one out")
+    out = Path(out)
+    target = resolve_device(_best_device() if device is None else device)
+    _check_folder(out, resume)
+    preset = model if isinstance(model, Preset) else load_preset(model)
+    preset = preset if size is None else scale_sizes(preset, size)
+    options = {
+        "iterations": iterations, "epochs": epochs, "batch": batch, "optim.lr": lr, "workers": workers,
+        "precision": precision, "seed": seed,
+    }  # fmt: skip
+    for chosen in ({k: v for k, v in options.items() if v is not None}, settings or {}):
+        preset = apply_settings(preset, chosen)
+    source = resolve_data(Path(data))
+    dataset = _training_images(source, data)
+    preset = _for_data(preset, dataset)
+    limits = Limits(None if max_minutes is None else 60 * max_minutes, 60 * save_minutes)
+    with ExitStack() as stack:
+        # The caller's random numbers are not ours to use up.
+        stack.enter_context(torch.random.fork_rng([] if target.type != "cuda" else range(torch.cuda.device_count())))
+        accelerator = make_accelerator(preset.recipe, target)
+        stack.callback(release_accelerator)
+        validation = _validation(source, preset, accelerator)  # before the weights: a mistake in a file is cheaper
+        engine, origin = _engine(preset, accelerator, init, resume)
+        mark, progress = fingerprint(dataset.image_ids, dataset.instances), Progress()
+        if resume:
+            progress, tensors = load_state(out / STATE, preset, mark)
+            engine.load_state_dict(tensors)
+        log = None
+        if accelerator.is_main_process:
+            out.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                write_config(out / "config.yaml", preset, notes={"data": data, "weights": origin})
+            log = stack.enter_context(RunLog(out, last_iteration=progress.iteration))
+        shown = console if accelerator.is_main_process else None
+        display = stack.enter_context(Display(shown, iterations=preset.recipe.iterations, start=progress.iteration))
+        for line in (origin, *_summary(preset, dataset, engine, progress)):
+            _LOGGER.info(line)
+            display.say(line)
+        run = Run(
+            out, preset, data=mark, images=len(dataset), engine=engine, progress=progress, validation=validation,
+            log=log, display=display, limits=limits,
+        )  # fmt: skip
+        finished = run.go(_batches(dataset, preset, engine, progress))
+    return TrainResult(
+        out, engine.average.module, progress.iteration, finished, progress.seconds, run.evaluation, progress.best_ap,
+        progress.best_iteration, progress.surplus,
+    )  # fmt: skip
+
+
+def _check_folder(out: Path, resume: bool) -> None:
+    state = out / STATE
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: expected a folder for the run, found a file: choose another name")
+    if state.is_file() and not resume:
+        raise InputError(f"{out}: holds a run already: resume it (--resume) or choose another folder")
+    if resume and not state.is_file():
+        raise InputError(f"{out}: expected the state of a run to resume ({STATE}), found none: start without --resume")
+
+
+def _training_images(source: DataSource, data: str | Path) -> CocoDataset:
+    if source.train is None:
+        raise InputError(f"{data}: expected training images (a train.json with a folder train/), found none: add them")
+    return CocoDataset.load(source.train.images, source.train.annotations)
+
+
+def _for_data(preset: Preset, dataset: CocoDataset) -> Preset:
+    """The preset for the classes of the data, with its epochs counted in iterations."""
+    if set(preset.model.classes) != set(dataset.classes):
+        preset = with_classes(preset, dataset.classes)
+    epochs = preset.recipe.epochs
+    if epochs is None:
+        return preset
+    return apply_settings(preset, {"iterations": iterations_of(epochs, len(dataset), preset.recipe), "epochs": None})
+
+
+def _engine(preset: Preset, accelerator: Any, init: str | Path | None, resume: bool) -> tuple[Engine, str]:
+    """The engine with its network, and a line that says which weights it starts from."""
+    torch.manual_seed(preset.recipe.seed)
+    network, origin = _build(preset, init, resume)
+    # All processes share the fresh weights, but not what is random from here on.
+    torch.manual_seed(preset.recipe.seed + 1 + accelerator.process_index)
+    return Engine(network, preset.recipe, accelerator), origin
+
+
+def _build(preset: Preset, init: str | Path | None, resume: bool) -> tuple[SparseInst, str]:
+    """The network with the weights to start from, and a line that says which."""
+    if resume:
+        return build_model(preset.model), "resumed"
+    if init is not None:
+        network = _fresh(preset)
+        return network, "fresh weights" if init == RANDOM else init_weights(network, init)
+    name = preset.model.backbone.name
+    try:
+        return _fresh(preset, pretrained=True), f"timm's weights in backbone {name}, the rest fresh"
+    except RuntimeError as error:  # timm has none for this model
+        raise InputError(
+            f"backbone {name!r}: timm has no weights for it ({error}); give some with --init FILE, start from fresh "
+            f"ones with --init {RANDOM}, or choose another backbone with --set backbone.name=NAME"
+        ) from error
+
+
+def _fresh(preset: Preset, *, pretrained: bool = False) -> SparseInst:
+    """The network with fresh weights (but for timm's in the backbone, if pretrained), started as the recipe says."""
+    network = build_model(preset.model, pretrained=pretrained)
+    if preset.recipe.start == "anchored":
+        frame = preset.recipe.augment.frame_hw or preset.model.preprocess.frame_hw
+        if frame is None:
+            raise InputError("setting start: anchored needs a fixed frame; set augment.frame_hw to the one trained in")
+        anchor_slots(network, frame)
+    return network
+
+
+def _validation(source: DataSource, preset: Preset, accelerator: Any) -> Validation | None:
+    if source.val is None or not accelerator.is_main_process:
+        return None
+    share = preset.recipe.batch // accelerator.num_processes
+    return Validation(source.val, preset.model.classes, preset.recipe, accelerator.device, batch=share)
+
+
+def _batches(dataset: CocoDataset, preset: Preset, engine: Engine, progress: Progress) -> Iterator[Batch]:
+    """This process's share of the batches from the current iteration on."""
+    accelerator = engine.accelerator
+    return iter(training_loader(
+        dataset, preset.model, preset.recipe, start_iteration=progress.iteration, rank=accelerator.process_index,
+        world=accelerator.num_processes, pin_memory=accelerator.device.type == "cuda",
+    ))  # fmt: skip
+
+
+def _summary(preset: Preset, dataset: CocoDataset, engine: Engine, progress: Progress) -> list[str]:
+    recipe, accelerator = preset.recipe, engine.accelerator
+    optim = recipe.optim
+    step = recipe.batch * optim.accumulate
+    lines = [
+        f"{len(dataset)} training images, {dataset.instances} instances, {len(preset.model.classes)} classes; "
+        f"{recipe.iterations} iterations of {step} images ({recipe.iterations * step / len(dataset):.1f} epochs) on "
+        f"{accelerator.num_processes} x {accelerator.device.type} in {recipe.precision}",
+        f"learning rate {engine.base_lr:.3g} ({optim.lr:.3g} at batch {optim.reference_batch}, rule {optim.lr_rule})",
+    ]
+    if optim.warmup >= recipe.iterations:
+        lines.append(
+            f"the warm-up ({optim.warmup} iterations) is as long as the run: shorten it with --set optim.warmup=..."
+        )
+    if progress.iteration:
+        lines.append(f"resumed after iteration {progress.iteration} ({clock(progress.seconds)} spent)")
+    return lines
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,80 @@
+"""What a run does with its validation images: figures and pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sparseinst.data import CocoDataset
+from sparseinst.data.formats import Split
+from sparseinst.evaluation import Evaluation, evaluate
+from sparseinst.inference import Predictor, write_image
+from sparseinst.modeling import SparseInst
+from sparseinst.recipe import Recipe
+from sparseinst.structures import Instances
+from sparseinst.visualisation import draw, legible_scale
+
+_GAP_PX = 8
+"""White pixels between truth and prediction."""
+
+
+class Validation:
+    """Measures and shows a network on the validation images.
+
+    Args:
+        split: the validation images.
+        classes: class names of the network.
+        recipe: batch, workers, number of pictures and detections counted.
+        device: where to run.
+        batch: images at once.
+
+    Raises:
+        InputError: the annotation file does not fit its images or the classes.
+    """
+
+    def __init__(
+        self, split: Split, classes: Sequence[str], recipe: Recipe, device: torch.device, *, batch: int
+    ) -> None:
+        self.split, self.recipe, self.device, self.batch = split, recipe, device, batch
+        # Read now, so that a mistake in the file is an error before the training and not after it.
+        self.dataset = CocoDataset.load(split.images, split.annotations).remap(tuple(classes))
+
+    def measure(self, model: SparseInst) -> Evaluation:
+        """AP of a network in eval mode."""
+        return evaluate(
+            model, self.split.images, self.split.annotations, device=self.device, batch=self.batch,
+            workers=self.recipe.workers, half=False, max_dets=self.recipe.max_dets,
+        )  # fmt: skip
+
+    def picture(self, model: SparseInst, folder: Path) -> None:
+        """Draws the first `recipe.pictures` images to `folder`, ground truth left, prediction right."""
+        count = min(self.recipe.pictures, len(self.dataset))
+        if not count:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        predictor = Predictor(model, device=self.device, batch=self.batch)
+        for index in range(count):
+            image = self.dataset.image(index, model.config.preprocess.intensity)
+            found = predictor(image)
+            picture = side_by_side(image, ground_truth(self.dataset, index), found, model.config.classes)
+            write_image(folder / f"{index:03}_{self.dataset.path(index).stem}.png", picture)
+
+
+def ground_truth(dataset: CocoDataset, index: int) -> Instances:
+    """The annotated instances of an image, with score 1."""
+    labels = dataset.labels(index)
+    return Instances(
+        np.ones(len(labels), np.float32), labels, dataset.counts(index), np.arange(len(labels)), dataset.size_hw(index)
+    )
+
+
+def side_by_side(
+    image: NDArray[np.uint8], truth: Instances, found: Instances, classes: Sequence[str]
+) -> NDArray[np.uint8]:
+    """One picture of an image twice: with its ground truth (left) and with what was found (right)."""
+    scale = legible_scale(truth.size_hw)
+    left, right = (draw(image, instances, classes, scale=scale) for instances in (truth, found))
+    gap = np.full((len(left), _GAP_PX, 3), 255, np.uint8)
+    return np.concatenate([left, gap, right], axis=1)

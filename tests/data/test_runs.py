@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from masks import dense_masks
+from sparseinst import rle
+from sparseinst.data.runs import decode_runs
+
+
+@given(dense_masks())
+def test_runs_cover_exactly_the_masks(masks: np.ndarray) -> None:
+    runs = decode_runs(rle.encode(masks))
+    height, width = masks.shape[1:]
+    assert (runs.totals == height * width).all() and len(runs.totals) == len(masks)
+    assert (runs.areas == masks.sum((1, 2))).all()
+    pixels, owner = runs.pixels()
+    drawn = np.zeros((len(masks), width * height), int)
+    np.add.at(drawn, (owner, pixels), 1)
+    assert (drawn.reshape(len(masks), width, height).transpose(0, 2, 1) == masks).all()
+
+
+@given(st.lists(st.integers(0, 2**20), min_size=1, max_size=12))
+def test_long_runs(lengths: list[int]) -> None:
+    size = (sum(lengths), 1)
+    runs = decode_runs([rle.from_runs(lengths, size)] * 2)
+    assert runs.areas.tolist() == [sum(lengths[1::2])] * 2 and runs.totals.tolist() == [sum(lengths)] * 2
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\x00", "é".encode(), b"z", b"5P", b"o" * 9 + b"1", b"4O"])
+def test_damage_is_refused(damaged: bytes) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        decode_runs([damaged])
+
+
+@given(st.binary(min_size=1, max_size=12))
+def test_noise_is_refused_or_gives_runs(noise: bytes) -> None:
+    try:
+        runs = decode_runs([noise])
+    except ValueError:
+        return
+    assert runs.lengths.min() >= 0

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from masks import dense_masks
+from sparseinst.data import reduce_masks
+
+
+def layered(masks: np.ndarray) -> torch.Tensor:
+    """Label layers, each instance in its own."""
+    numbers = np.arange(1, len(masks) + 1, dtype=np.int32)[:, None, None]
+    return torch.from_numpy(np.where(masks, numbers, 0).astype(np.int32))
+
+
+@given(dense_masks(side=70), st.sampled_from([1, 2, 4, 8]))
+def test_targets_are_the_interpolated_padded_masks(masks: np.ndarray, stride: int) -> None:
+    labels = np.arange(len(masks), dtype=np.int64) * 3
+    height, width = masks.shape[1:]
+    padded = torch.zeros(len(masks), 1, -(-height // 32) * 32, -(-width // 32) * 32)
+    padded[:, 0, :height, :width] = torch.from_numpy(masks).float()
+    grid = (padded.shape[2] // stride, padded.shape[3] // stride)
+    expected = padded
+    if len(masks):
+        expected = functional.interpolate(padded, size=grid, mode="bilinear", align_corners=False)
+    seen = expected.flatten(1).any(1)
+    targets = reduce_masks(layered(masks), labels, stride)
+    assert targets.masks.dtype == torch.float16 and targets.masks.shape[1:] == grid
+    assert torch.equal(targets.masks.float(), expected[seen, 0].reshape(-1, *grid))
+    assert targets.labels.tolist() == labels[seen.numpy()].tolist()
+
+
+def test_neighbours_in_one_layer_stay_apart() -> None:
+    layer = torch.zeros(1, 32, 32, dtype=torch.int32)
+    layer[0, :, :18], layer[0, :, 18:] = 2, 1
+    targets = reduce_masks(layer, np.array([5, 6]), 4)
+    assert targets.labels.tolist() == [5, 6]
+    assert targets.masks[0, 0].tolist() == [0, 0, 0, 0, 0.5, 1, 1, 1]
+    assert targets.masks[1, 0].tolist() == [1, 1, 1, 1, 0.5, 0, 0, 0]
+
+
+def test_an_instance_between_the_cells_is_dropped() -> None:
+    layer = torch.zeros(1, 32, 32, dtype=torch.int32)
+    layer[0, 0, 0], layer[0, 1, 1] = 1, 2  # at stride 4 the cell's centre is between pixels 1 and 2
+    targets = reduce_masks(layer, np.array([7, 8]), 4)
+    assert targets.labels.tolist() == [8] and targets.masks.sum() == 0.25
+
+
+def test_a_stride_that_does_not_divide_the_frame_is_refused() -> None:
+    with pytest.raises(ValueError, match="mask_stride"):
+        reduce_masks(torch.zeros(1, 32, 32, dtype=torch.int32), np.zeros(0, np.int64), 3)

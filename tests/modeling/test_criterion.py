@@ -1,0 +1,94 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparseinst.modeling import Criterion, Matcher, count_instances
+from sparseinst.recipe import LossConfig
+from sparseinst.structures import Predictions, Targets
+from tiny import discs
+
+
+def predictions(batch: int, *, slots: int = 6, seed: int = 0) -> Predictions:
+    random = torch.Generator().manual_seed(seed)
+    logits = torch.randn(batch, slots, 2, generator=random).requires_grad_()
+    masks = torch.randn(batch, slots, 32, 32, generator=random).requires_grad_()
+    objectness = torch.randn(batch, slots, 1, generator=random).requires_grad_()
+    return Predictions(logits, masks, objectness, torch.zeros(batch, slots, 16, 16))
+
+
+def losses(outputs: Predictions, targets: list[Targets]) -> dict[str, torch.Tensor]:
+    return Criterion(LossConfig())(outputs, targets, count_instances(targets, "cpu"))
+
+
+@pytest.mark.parametrize("counts", [(0, 3), (0, 0), (3, 0)])
+def test_images_without_instances_have_finite_losses_and_gradients(counts: tuple[int, int]) -> None:
+    outputs = predictions(2)
+    result = losses(outputs, [discs(count) for count in counts])
+    assert all(loss.isfinite() for loss in result.values())
+    assert result["loss_ce"] > 0
+    assert (result["loss_dice"] > 0) == (sum(counts) > 0)
+    sum(result.values()).backward()
+    assert outputs.masks.grad is not None and outputs.masks.grad.isfinite().all()
+
+
+def test_empty_image_does_not_change_the_other_images_mask_losses() -> None:
+    both, alone = predictions(2), predictions(2)
+    alone = Predictions(*(part[1:] for part in alone))
+    with_empty, without = losses(both, [discs(0), discs(3)]), losses(alone, [discs(3)])
+    for name in ("loss_mask", "loss_dice", "loss_objectness"):
+        torch.testing.assert_close(with_empty[name], without[name])
+
+
+def test_more_instances_than_slots_matches_every_slot_once() -> None:
+    targets = [discs(9), discs(2)]
+    assignment = Matcher(dice=0.8, probability=0.2)(predictions(2), targets)
+    assert assignment.slot[assignment.image == 0].tolist() == list(range(6))
+    assert len(set(assignment.target.tolist())) == 8
+    assert all(loss.isfinite() for loss in losses(predictions(2), targets).values())
+
+
+@given(st.integers(1, 4), st.integers(0, 4), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_assignment_is_the_best_of_all(slots: int, count: int, seed: int) -> None:
+    outputs, target = predictions(1, slots=slots, seed=seed), discs(count, seed=seed)
+    matcher = Matcher(dice=0.8, probability=0.2)
+    scores = matcher.score(outputs.logits[0], outputs.masks[0], target).detach().numpy()
+    assignment = matcher(outputs, [target])
+    found = scores[assignment.slot, assignment.target].sum()
+    few, many = sorted((slots, count))
+    square = scores if slots <= count else scores.T
+    best = max((square[range(few), list(order)].sum() for order in itertools.permutations(range(many), few)), default=0)
+    assert len(assignment.slot) == few
+    assert found == pytest.approx(best, rel=1e-5)
+
+
+def test_matching_never_crosses_images() -> None:
+    """A slot whose mask is exactly another image's target is not matched to it."""
+    near, far = discs(1, seed=3), discs(1, seed=4)
+    outputs = predictions(2)
+    masks = outputs.masks.detach().clone()
+    masks[0, 2], masks[1, 5] = far.masks[0] * 40 - 20, near.masks[0] * 40 - 20
+    masks[0, 4], masks[1, 1] = near.masks[0] * 40 - 20, far.masks[0] * 40 - 20
+    assignment = Matcher(dice=0.8, probability=0.2)(outputs._replace(masks=masks), [near, far])
+    assert assignment.image.tolist() == [0, 1]
+    assert assignment.slot.tolist() == [4, 1]
+    assert assignment.target.tolist() == [0, 1]
+
+
+def test_losses_that_are_not_numbers_are_reported_not_raised_by_the_matcher() -> None:
+    outputs = predictions(1)
+    broken = outputs._replace(masks=outputs.masks * torch.nan)
+    assert not losses(broken, [discs(2)])["loss_dice"].isfinite()
+
+
+def test_weights_multiply_their_loss() -> None:
+    outputs, targets = predictions(1), [discs(3)]
+    count = count_instances(targets, "cpu")
+    once = Criterion(LossConfig())(outputs, targets, count)
+    twice = Criterion(LossConfig(classification=4, mask=10, dice=4, objectness=2))(outputs, targets, count)
+    for name, loss in once.items():
+        np.testing.assert_allclose(twice[name].item(), 2 * loss.item(), rtol=1e-6)

@@ -1,0 +1,27 @@
+"""A network small enough to train in a test: one or two seconds for everything."""
+
+import torch
+
+from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig, PreprocessConfig
+from sparseinst.structures import Targets
+
+
+def tiny_config(**changes: object) -> ModelConfig:
+    """A 64-pixel network of 2 classes on the smallest timm EfficientNet; `changes` replace decoder settings."""
+    decoder = {"slots": 6, "groups": 2, "channels": 16, "convs": 1, "kernel_channels": 8}
+    return ModelConfig(
+        classes=("disc", "box"),
+        preprocess=PreprocessConfig(short_px=64, long_px=64),
+        backbone=BackboneConfig(name="test_efficientnet", norm="batch", strides=(4, 8, 16)),
+        encoder=EncoderConfig(channels=16),
+        decoder=DecoderConfig.model_validate(decoder | changes),
+    )
+
+
+def discs(count: int, *, size: int = 32, seed: int = 0) -> Targets:
+    """`count` soft discs on a mask grid of size x size."""
+    random = torch.Generator().manual_seed(seed)
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    centres = torch.rand(count, 2, generator=random) * size
+    distance = ((y - centres[:, 0, None, None]) ** 2 + (x - centres[:, 1, None, None]) ** 2).sqrt()
+    return Targets(torch.arange(count) % 2, (6 - distance).clamp(0, 1))

@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from shapes import tiny_preset
+from sparseinst.data import CocoDataset, training_loader
+from sparseinst.modeling import build_model
+from sparseinst.recipe import Preset
+from sparseinst.training import Engine, apply_settings, make_accelerator, release_accelerator
+
+
+@pytest.fixture
+def make_engine():
+    def make(preset: Preset) -> Engine:
+        release_accelerator()
+        torch.manual_seed(0)
+        return Engine(build_model(preset.model), preset.recipe, make_accelerator(preset.recipe, torch.device("cpu")))
+
+    yield make
+    release_accelerator()
+
+
+@pytest.fixture
+def batch(tiny_data):
+    preset = tiny_preset()
+    dataset = CocoDataset.load(tiny_data / "train", tiny_data / "train.json")
+    return next(iter(training_loader(dataset, preset.model, preset.recipe)))
+
+
+def preset_with(**settings: object) -> Preset:
+    # Batch norm would see each batch twice, hence frozen.
+    return apply_settings(tiny_preset(), {"backbone.norm": "frozen", **settings})
+
+
+def test_accumulated_batches_make_one_step_of_their_mean_gradient(make_engine, batch):
+    weights = []
+    for accumulate in (1, 2):
+        engine = make_engine(preset_with(**{"optim.accumulate": accumulate, "optim.clip_norm": 1.0}))
+        steps = []
+        engine.optimizer.optimizer.register_step_post_hook(lambda *_, steps=steps: steps.append(1))
+        result = engine.step([batch] * accumulate, done=0)
+        weights.append({name: value.clone() for name, value in engine.network.state_dict().items()})
+        assert len(steps) == 1
+        assert set(result.losses) == {"loss_ce", "loss_mask", "loss_dice", "loss_objectness"}
+    assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-6) for name in weights[0])
+
+
+def test_gradients_are_clipped_before_the_step(make_engine, batch):
+    norms = {}
+    for clip in (None, 0.01):
+        engine = make_engine(preset_with(**{"optim.clip_norm": clip}))
+
+        def note(*_, engine=engine, clip=clip):
+            gradients = [p.grad.flatten() for p in engine.network.parameters() if p.grad is not None]
+            norms[clip] = torch.cat(gradients).norm().item()
+
+        engine.optimizer.optimizer.register_step_pre_hook(note)
+        engine.step([batch], done=0)
+    assert norms[None] > 0.1
+    assert norms[0.01] == pytest.approx(0.01, rel=1e-3)
+
+
+def test_learning_rate_warms_up(make_engine, batch):
+    engine = make_engine(preset_with(**{"optim.lr": 0.1, "optim.warmup": 4, "optim.warmup_factor": 0.0}))
+    rates = []
+    for done in range(3):
+        engine.step([batch], done=done)
+        rates.append(engine.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.0, 0.025, 0.05])
+
+
+def test_requests_come_back(make_engine, batch):
+    assert make_engine(preset_with()).step([batch], done=0, requests=(True, False)).requests == (True, False)
+
+
+def test_every_trained_weight_moves(make_engine, batch):
+    engine = make_engine(tiny_preset())
+    before = {name: p.detach().clone() for name, p in engine.network.named_parameters()}
+    for done in range(3):
+        engine.step([batch], done=done)
+    still = [name for name, p in engine.network.named_parameters() if torch.equal(before[name], p)]
+    assert not still

@@ -1,0 +1,42 @@
+"""Two processes train one network."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+
+from shapes import tiny_preset
+from sparseinst.training import read_table, train
+
+SCRIPT = """
+import os, sys, torch
+from sparseinst.training import train
+result = train(sys.argv[1], sys.argv[2], sys.argv[3], init="random", device="cpu")
+torch.save(result.model.state_dict(), f"{sys.argv[3]}/rank{os.environ['RANK']}.pt")
+"""
+
+
+def test_two_processes_end_with_equal_weights_and_the_losses_of_one(tiny_data, tmp_path):
+    # Frozen norm, one frame and two instances an image: then the halves of a batch give the loss of the whole.
+    preset = tiny_preset(batch=4, iterations=4)
+    values = preset.model_dump(mode="json")
+    values["model"]["backbone"]["norm"] = "frozen"
+    values["recipe"]["augment"]["short_px"] = [64]
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values))
+    (tmp_path / "script.py").write_text(SCRIPT)
+    out = tmp_path / "two"
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+         str(tmp_path / "script.py"), str(tiny_data), str(tmp_path / "tiny.yaml"), str(out)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    first, second = (torch.load(out / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    train(tiny_data, tmp_path / "tiny.yaml", tmp_path / "one", init="random", device="cpu")
+    one, two = (read_table(tmp_path / name / "metrics.csv") for name in ("one", "two"))
+    assert [row["loss"] for row in two] == pytest.approx([row["loss"] for row in one], rel=1e-4)
+    assert len(read_table(out / "evaluation.csv")) == 1
