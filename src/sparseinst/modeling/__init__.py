@@ -8,6 +8,6 @@ from sparseinst.modeling.postprocess import Segmenter, score, select
 from sparseinst.ops.masks import fill_padding
 
 __all__ = [
-    "Assignment", "Criterion", "Matcher", "Segmenter", "SparseInst", "anchor_slots", "build_model", "count_instances", "fill_padding",
-    "score", "select",
+    "Assignment", "Criterion", "Matcher", "Segmenter", "SparseInst", "anchor_slots", "build_model", "count_instances",
+    "fill_padding", "score", "select",
 ]  # fmt: skip

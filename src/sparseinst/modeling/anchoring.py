@@ -4,7 +4,8 @@ The published start is random, so a slot has to find out where it looks and its 
 elsewhere; with hundreds of small objects that alone takes most of a training. Nothing in the network changes: the
 coordinate channels it has are turned, by the weights of the branches' first convolutions, into a positional code
 (tents over x and over y), slot n's activation map starts as a bump around anchor n, and the kernel starts as the inner
-product of the code gathered under that bump with the code of each pixel. All these weights go on to be trained.
+product of the code gathered under that bump with the code of each pixel. Bumps and kernel go on to be trained; the code
+is held, because noise in it would move every activation map and every mask at once.
 """
 
 import math
@@ -64,7 +65,7 @@ def anchor_slots(model: SparseInst, frame_hw: tuple[int, int]) -> None:
 
 
 def code(tents: int, places: Tensor) -> Tensor:
-    """(..., tents) positional code of places (...) in -1..1: each tent is 1 at its centre and 0 from the next one on."""
+    """(..., tents) positional code of places (...) in -1..1: each tent is 1 at its centre, 0 from its neighbours on."""
     centres = torch.linspace(-1, 1, tents, dtype=places.dtype)
     return (1 - (places[..., None] - centres).abs() / _spacing(tents)).clamp(min=0)
 
@@ -95,6 +96,13 @@ def _write_code(branch: nn.Sequential, features: Tensor, tents: int) -> None:
         features = _pass(block, features, rows=2 * tents, shift=torch.zeros(2 * tents))
 
 
+def _hold(parameter: Tensor, rows: int) -> None:
+    """Keeps the gradient away from the first rows (weight decay may shrink them; batch norm does not see that)."""
+    trained = torch.ones_like(parameter)
+    trained[:rows] = 0
+    parameter.register_hook(lambda gradient: gradient * trained.to(gradient))
+
+
 def _taps(block: nn.Module) -> tuple[Tensor, int]:
     """A block's convolution weights and the index of their middle tap."""
     weight: Tensor = block[0].conv.weight  # type: ignore[index, union-attr, assignment]
@@ -102,7 +110,7 @@ def _taps(block: nn.Module) -> tuple[Tensor, int]:
 
 
 def _pass(block: nn.Module, features: Tensor, *, rows: int, shift: Tensor) -> Tensor:
-    """Makes the block relu(convolution + shift) for its first rows, batch norm or not; gives these rows, the rest 0."""
+    """Makes the block relu(convolution + shift) for its first rows and holds them; gives these rows, the rest 0."""
     layers = block[0]  # type: ignore[index]
     if not hasattr(layers, "norm"):
         layers.conv.bias[:rows] = 0
@@ -115,6 +123,8 @@ def _pass(block: nn.Module, features: Tensor, *, rows: int, shift: Tensor) -> Te
         layers.norm.running_var[:rows] = variance
     else:
         layers.conv.bias[:rows] = shift
+    for parameter in layers.parameters():
+        _hold(parameter, rows)
     kept = torch.zeros_like(outputs)
     kept[:, :rows] = F.relu(outputs[:, :rows] + shift[:, None, None])
     return kept
@@ -137,10 +147,10 @@ def _aim(decoder: Decoder, tents: int, radius: float) -> None:
 def _draw(decoder: Decoder, tents: int, radius: float) -> None:
     """Starts the mask of a slot as a blob around the places that its activation map gathers from."""
     width = 2 * tents
-    weight, bias = decoder.projection.conv.weight, decoder.projection.conv.bias  # type: ignore[union-attr]
-    weight[: width + 1], bias[: width + 1] = 0, 0  # type: ignore[operator, index]
-    weight[range(width), range(width)] = 1  # type: ignore[operator, index]
-    bias[width] = 1  # type: ignore[operator, index]
+    weight, bias = decoder.projection.conv.weight, decoder.projection.conv.bias
+    weight[: width + 1], bias[: width + 1] = 0, 0
+    weight[range(width), range(width)] = 1
+    bias[width] = 1
     places = torch.linspace(-1, 1, SAMPLES, dtype=torch.float64)
     pixels = code(tents, places)
     # A slot gathers the code smeared over its bump: one row for every place that a bump may have.

@@ -16,8 +16,9 @@ class PyramidPooling(nn.Module):
         super().__init__()
         self.bins = tuple(bins)
         narrow = channels // 4
+        # Never a norm here: the statistics of one pooled pixel an image are those of a handful of numbers.
         self.stages = nn.ModuleList(
-            convolution(channels, narrow, kernel=1, norm=norm, init="xavier") for _ in self.bins
+            convolution(channels, narrow, kernel=1, norm="none", init="xavier") for _ in self.bins
         )
         self.bottleneck = convolution(channels + narrow * len(self.bins), channels, kernel=1, norm=norm, init="xavier")
 

@@ -94,7 +94,8 @@ class Engine:
     def __init__(self, model: SparseInst, recipe: Recipe, accelerator: Any) -> None:
         self.recipe, self.accelerator = recipe, accelerator
         self.slots = model.config.decoder.slots
-        model = model.to(accelerator.device)
+        # Convolutions run 1.2 times as fast so on a CPU, and fastest so on tensor cores.
+        model = model.to(accelerator.device, memory_format=torch.channels_last)
         self.average = WeightAverage(model, recipe.optim.ema)
         if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
             _synchronise_norms(model)
@@ -177,7 +178,7 @@ class Engine:
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         images = fill_padding(batch.images, batch.resized_hw, self.mean)
-        predictions = self.model(images)
+        predictions = self.model(images.contiguous(memory_format=torch.channels_last))
         count = count_instances(batch.targets, self.accelerator.device)
         return self.criterion(predictions, batch.targets, count)
 

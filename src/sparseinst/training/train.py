@@ -213,7 +213,7 @@ def _engine(preset: Preset, accelerator: Any, init: str | Path | None, resume: b
 def _build(preset: Preset, init: str | Path | None, resume: bool) -> tuple[SparseInst, str]:
     """The network with the weights to start from, and a line that says which."""
     if resume:
-        return build_model(preset.model), "resumed"
+        return _fresh(preset), "resumed"
     if init is not None:
         network = _fresh(preset)
         return network, "fresh weights" if init == RANDOM else init_weights(network, init)
