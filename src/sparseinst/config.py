@@ -87,7 +87,9 @@ class BackboneConfig(Settings):
         powers = all(stride & (stride - 1) == 0 and stride <= 32 for stride in self.strides)
         doubling = powers and all(b == 2 * a for a, b in zip(self.strides, self.strides[1:], strict=False))
         if not self.strides or self.strides[0] < 2 or not doubling:
-            raise ValueError(f"backbone.strides must be powers of 2 from 2 to 32, each twice the one before, got {self.strides}")
+            raise ValueError(
+                f"backbone.strides must be powers of 2 from 2 to 32, each twice the one before, got {self.strides}"
+            )
         return self
 
 

@@ -22,8 +22,8 @@ BUMP_LOGIT = 6.0
 """Height of each axis's bump in an activation map: 0 at the anchor, -6 along the arms of its cross, -12 elsewhere."""
 BLOB_LOGIT = 12.0
 """Height of each axis's bump in a mask."""
-BLOB_BIAS = -1.45 * BLOB_LOGIT
-"""Puts the outline of a blob where the two axes' bumps add up to 1.45 of 2."""
+BLOB_BIAS = -1.6 * BLOB_LOGIT
+"""Puts the outline of a blob where the two axes' bumps add up to 1.6 of 2."""
 SAMPLES = 401
 """Places along an axis at which the least-squares fits look."""
 
@@ -105,7 +105,7 @@ def _hold(parameter: Tensor, rows: int) -> None:
 
 def _taps(block: nn.Module) -> tuple[Tensor, int]:
     """A block's convolution weights and the index of their middle tap."""
-    weight: Tensor = block[0].conv.weight  # type: ignore[index, union-attr, assignment]
+    weight: Tensor = block[0].conv.weight  # type: ignore[index]
     return weight, weight.shape[-1] // 2
 
 
@@ -147,16 +147,18 @@ def _aim(decoder: Decoder, tents: int, radius: float) -> None:
 def _draw(decoder: Decoder, tents: int, radius: float) -> None:
     """Starts the mask of a slot as a blob around the places that its activation map gathers from."""
     width = 2 * tents
-    weight, bias = decoder.projection.conv.weight, decoder.projection.conv.bias
+    projection = decoder.projection.get_submodule("conv")
+    assert isinstance(projection, nn.Conv2d) and projection.bias is not None
+    weight, bias = projection.weight, projection.bias
     weight[: width + 1], bias[: width + 1] = 0, 0
     weight[range(width), range(width)] = 1
     bias[width] = 1
     places = torch.linspace(-1, 1, SAMPLES, dtype=torch.float64)
     pixels = code(tents, places)
     # A slot gathers the code smeared over its bump: one row for every place that a bump may have.
-    smear = torch.exp(2 * BUMP_LOGIT * (_bump(places[:, None] - places, radius) - 1))
+    smear = torch.sigmoid(BUMP_LOGIT * (_bump(places[:, None] - places, radius) - 1))
     slots = (smear / smear.sum(dim=1, keepdim=True)) @ pixels  # (SAMPLES, tents)
-    wanted = _bump(places[:, None] - places, 0.7 * _spacing(tents))  # (SAMPLES, SAMPLES)
+    wanted = _bump(places[:, None] - places, 0.7 * max(radius, _spacing(tents)))  # (SAMPLES, SAMPLES)
     ridge = 5e-4 * SAMPLES / tents * torch.eye(tents, dtype=torch.float64)
     similarity = torch.linalg.solve(slots.T @ slots + ridge, slots.T) @ wanted @ torch.linalg.pinv(pixels).T
     kernel = decoder.kernel

@@ -5,7 +5,7 @@ from sparseinst.training.engine import Engine, NonFiniteLoss, Step, make_acceler
 from sparseinst.training.logs import RunLog, plot_curves, read_table
 from sparseinst.training.optim import base_learning_rate, learning_rate_factor, parameter_groups
 from sparseinst.training.settings import apply_settings, parse_assignments, scale_sizes, setting_names
-from sparseinst.training.train import RANDOM, TrainResult, train
+from sparseinst.training.trainer import RANDOM, TrainResult, train
 
 __all__ = [
     "RANDOM", "Engine", "NonFiniteLoss", "RunLog", "Step", "TrainResult", "WeightAverage", "apply_settings",

@@ -1,0 +1,75 @@
+"""`sparseinst` and its commands."""
+
+import io
+import logging
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sparseinst import __version__
+from sparseinst.cli.common import SettingsCommand, one_line, say_error, say_warning
+from sparseinst.cli.evaluate import evaluate
+from sparseinst.cli.models import models
+from sparseinst.cli.predict import predict
+from sparseinst.cli.train import train
+from sparseinst.errors import InputError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells expect it."""
+
+
+class Commands(TyperGroup):
+    """Turns the user's mistakes into one line and an exit code; a defect of this package keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            say_error(f"error: {one_line(error)}")
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            say_error("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+class _Warnings(logging.Handler):
+    """Shows the package's warnings to the user, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints one warning."""
+        say_warning(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+app = typer.Typer(
+    cls=Commands, name="sparseinst", no_args_is_help=True, pretty_exceptions_enable=False,
+    help="Real-time instance segmentation: train on your own images, measure, predict.",
+)  # fmt: skip
+for _command in (train, evaluate, predict, models):
+    app.command(cls=SettingsCommand)(_command)
+
+
+def main() -> None:
+    """Entry point of the `sparseinst` command."""
+    app(prog_name="sparseinst")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sparseinst {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name need not be text that this terminal can show
+        sys.stdout.reconfigure(errors="backslashreplace")
+    logger = logging.getLogger("sparseinst")
+    if not any(isinstance(handler, _Warnings) for handler in logger.handlers):
+        logger.addHandler(_Warnings(logging.WARNING))

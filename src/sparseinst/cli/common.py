@@ -1,0 +1,116 @@
+"""What the commands share: options, texts, and how they talk to the user."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typer.core import TyperCommand
+
+from sparseinst.errors import InputError
+
+_SETTING = "setting:"
+"""Start of a help text that stands for the description of a setting."""
+
+Device = Annotated[str, typer.Option(help="auto (cuda where there is one, else cpu), cpu, cuda, cuda:1, mps.")]
+Batch = Annotated[int, typer.Option(min=1, help="Images at once.")]
+Half = Annotated[bool, typer.Option("--half", help="Compute in 16 bits (faster on a GPU).")]
+Weights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Weights of a model given by name: a .safetensors, or a published .pth."),
+]
+
+
+class SettingsCommand(TyperCommand):
+    """A command that describes its options by the settings they change, which are read only when help is asked for."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help page."""
+        for parameter in self.params:
+            text = getattr(parameter, "help", None) or ""
+            if text.startswith(_SETTING):
+                parameter.help = _description(text.removeprefix(_SETTING))  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
+
+
+def setting(name: str, *, metavar: str | None = None) -> Any:
+    """An option for a setting ("recipe.optim.lr"), with its description as the help text."""
+    return typer.Option(help=f"{_SETTING}{name}", metavar=metavar)
+
+
+def say(text: str, *, style: str = "") -> None:
+    """Prints text as it is: no markup, no line breaks of our own."""
+    Console().print(Text(text, style=style), soft_wrap=True)
+
+
+def say_error(text: str) -> None:
+    """Prints text in red to standard error."""
+    Console(stderr=True).print(Text(text, style="red"), soft_wrap=True)
+
+
+def say_warning(text: str) -> None:
+    """Prints text in yellow to standard error."""
+    Console(stderr=True).print(Text(text, style="yellow"), soft_wrap=True)
+
+
+def one_line(error: InputError) -> str:
+    """The error's message alone, in one line: a loader process sends its traceback before it."""
+    _, _, message = str(error).rpartition("InputError: ")
+    return "; ".join(line.strip() for line in message.splitlines() if line.strip())
+
+
+def pick_device(name: str) -> str:
+    """The device of this name; "auto" is cuda where there is one, else cpu.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    import torch
+
+    from sparseinst.inference import resolve_device
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return str(resolve_device(name))
+
+
+def output_file(option: str, path: Path | None) -> None:
+    """Makes the folder of a file that will be written, so that hours of work do not end in a wrong path.
+
+    Raises:
+        InputError: the path is a folder, or its folder cannot be made.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"{option} {path}: expected a file to write, got a folder: add a file name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{option} {path}: its folder cannot be made ({error}): choose another place") from error
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table; columns whose cells are all numbers are aligned at the right."""
+    table = Table()
+    for i, column in enumerate(columns):
+        numeric = all(row[i].replace(".", "").lstrip("-").isdigit() or row[i] == "-" for row in rows)
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def _description(name: str) -> str:
+    """Description of a setting, as a sentence."""
+    from sparseinst.recipe import Preset
+
+    kind: Any = Preset
+    *groups, leaf = name.split(".")
+    for group in groups:
+        kind = kind.model_fields[group].annotation
+    text: str = kind.model_fields[leaf].description
+    return f"{text[0].upper()}{text[1:]}."

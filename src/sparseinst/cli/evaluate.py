@@ -1,0 +1,82 @@
+"""`sparseinst evaluate`."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from sparseinst.cli.common import Batch, Device, Half, Weights, output_file, pick_device, print_table, say
+
+if TYPE_CHECKING:
+    from sparseinst.evaluation import Evaluation
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Option(metavar="NAME_OR_PATH", help="A preset (see `sparseinst models`) or a .safetensors file.")
+    ],
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the images.")],
+    annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO annotation file.")],
+    weights: Weights = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the detections here, as a COCO results list.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
+    max_dets: Annotated[int, typer.Option(min=1, help="Best detections of an image that count.")] = 100,
+    device: Device = "auto",
+    batch: Batch = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Threads that read images.")] = 2,
+    half: Half = False,
+) -> None:
+    """Measure a network on annotated images: COCO mask AP, in all and by class."""
+    from sparseinst.evaluation import evaluate as measure
+    from sparseinst.inference import write_json
+    from sparseinst.zoo import load_model
+
+    for option, path in (("--save", save), ("--json", json)):
+        output_file(option, path)
+    chosen = pick_device(device)
+    network = load_model(model, weights=weights, device=chosen)
+    start = time.perf_counter()
+    with Console(stderr=True).status(f"evaluating on {chosen} ..."):
+        evaluation = measure(
+            network, images, annotations, device=chosen, batch=batch, workers=workers, half=half, max_dets=max_dets,
+            save=save,
+        )  # fmt: skip
+    seconds = time.perf_counter() - start
+    if json is not None:
+        write_json(json, evaluation.to_json())
+    _print(evaluation, f"{model} on {annotations}")
+    say(f"{seconds:.1f} s on {chosen}, {seconds / max(evaluation.images, 1):.3f} s per image, AP included")
+    for name, path in (("detections", save), ("figures", json)):
+        if path is not None:
+            say(f"{name}: {path}")
+
+
+def _print(evaluation: "Evaluation", title: str) -> None:
+    say(title, style="bold")
+    say(f"{evaluation.images} images, {evaluation.instances} instances, {evaluation.detections} detections")
+    columns = ["", f"at {evaluation.max_dets} detections"]
+    rows = [list(row) for row in evaluation.table()]
+    covering = evaluation.covering
+    if covering is not None:
+        columns.append(f"at {covering.max_dets} detections")
+        for row, (_, value) in zip(rows, covering.table(), strict=True):
+            row.append(value)
+    print_table(columns, rows)
+    if covering is not None:
+        say(
+            f"An image holds up to {evaluation.most_instances} instances, more than the {evaluation.max_dets} "
+            f"detections that count: the second column counts {covering.max_dets}.",
+            style="yellow",
+        )
+    present = [item for item in evaluation.per_class if item.instances]
+    if len(present) > 1:
+        figures = [(item.name, str(item.instances), _text(item.ap), _text(item.ap50)) for item in present]
+        print_table(("class", "instances", "AP", "AP50"), figures)
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,104 @@
+"""`sparseinst predict`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparseinst.cli.common import Batch, Device, Half, Weights, pick_device, print_table, say, say_error
+
+if TYPE_CHECKING:
+    from sparseinst.inference import ImageResult, Report
+
+
+def predict(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="An image, a folder, a quoted glob, or a list file (.txt, one path a line)."
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME_OR_PATH",
+            help="A preset (see `sparseinst models`) or a .safetensors file; without it, the nuclei network.",
+        ),
+    ] = None,
+    weights: Weights = None,
+    score: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Lowest score to keep; without it, the model's own.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Classes to keep, by name; without it, all.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what is written.")] = Path("predictions"),
+    save_json: Annotated[
+        bool, typer.Option("--save-json", help="Write predictions.json: a COCO file whose annotations have scores.")
+    ] = False,
+    save_masks: Annotated[
+        bool, typer.Option("--save-masks", help="Write label images: 16-bit PNG, 0 background, i for instance i.")
+    ] = False,
+    device: Device = "auto",
+    batch: Batch = 1,
+    half: Half = False,
+) -> None:
+    """Find instances in images: a picture of each with its masks, and a table.
+
+    A broken file is reported and skipped; the exit code is then 1.
+    """
+    from sparseinst.inference import predict_files
+    from sparseinst.zoo import DEFAULT_MODEL, load_model
+    from sparseinst.zoo.models import PUBLISHED_WEIGHTS
+
+    chosen = pick_device(device)
+    network = load_model(DEFAULT_MODEL if model is None else model, weights=weights, device=chosen)
+    if model is None and weights is None:
+        say(
+            "These weights know nuclei in micrographs and nothing else; for the 80 classes of COCO download published "
+            f"weights from {PUBLISHED_WEIGHTS} and give --model r50-giam --weights FILE.",
+            style="yellow",
+        )
+    names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
+    lowest = network.config.postprocess.score if score is None else score
+    report = predict_files(
+        source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
+        device=chosen, batch=batch, half=half, on_image=lambda result: _print(result, lowest),
+    )  # fmt: skip
+    _close(report)
+    if report.failures:
+        raise typer.Exit(1)
+
+
+def _print(result: "ImageResult", lowest: float) -> None:
+    """Tells what was found in one image."""
+    head = f"[{result.position}/{result.total}]"
+    if result.instances is None:
+        say_error(f"{head} skipped: {result.error}")
+        return
+    count = len(result.instances)
+    if not count:
+        say(f"{head} {result.path}: nothing above {lowest:g}")
+        return
+    say(f"{head} {result.path}: {_count(count, 'instance')}")
+    print_table(*result.table())
+
+
+def _close(report: "Report") -> None:
+    """Tells what was done in all, and where to look."""
+    skipped = len(report.failures)
+    found = ", ".join(f"{name} {count}" for name, count in report.per_class.items())
+    parts = [
+        _count(report.images, "image"),
+        _count(report.instances, "instance") + (f" ({found})" if found else ""),
+        f"{report.seconds / (report.images + skipped):.2f} s per image",
+    ]
+    if skipped:
+        parts.insert(1, f"{_count(skipped, 'broken file')} skipped")
+    say(", ".join(parts) + f"; look at {report.out}", style="bold")
+    if report.results is not None:
+        say(f"COCO file: {report.results}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,87 @@
+"""`sparseinst train`."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from sparseinst.cli.common import Device, pick_device, say, say_error, setting
+
+if TYPE_CHECKING:
+    from sparseinst.training import TrainResult
+
+
+def train(
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR_OR_YAML",
+            help="A folder with train.json + train/ (and val.json + val/), in COCO 2017's layout or Roboflow's, "
+            "or a YAML file that names images and annotations.",
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="A preset (see `sparseinst models`) or a preset's YAML file.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run, such as runs/first.")],
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WEIGHTS|random",
+            help="Weights to start from: a checkpoint, a published .pth, weights of the backbone, or random for none; "
+            "without it, timm's weights of the backbone (downloaded).",
+        ),
+    ] = None,
+    epochs: Annotated[float | None, setting("recipe.epochs")] = None,
+    iterations: Annotated[int | None, setting("recipe.iterations")] = None,
+    batch: Annotated[int | None, setting("recipe.batch")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Short side of the images in pixels; every other size of the preset follows it.")
+    ] = None,
+    lr: Annotated[float | None, setting("recipe.optim.lr")] = None,
+    workers: Annotated[int | None, setting("recipe.workers")] = None,
+    precision: Annotated[str | None, setting("recipe.precision", metavar="fp32|bf16|fp16")] = None,
+    seed: Annotated[int | None, setting("recipe.seed")] = None,
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where the run in --out stopped.")] = False,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop after so many minutes, evaluated and saved.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any other setting, such as optim.ema=0.999 (as in config.yaml; repeat)."
+        ),
+    ] = None,
+) -> None:
+    """Train a network on your own images and their COCO annotations.
+
+    Several GPUs: torchrun --nproc-per-node=4 -m sparseinst.cli train ...
+    """
+    from sparseinst.training import parse_assignments
+    from sparseinst.training import train as run
+
+    try:
+        result = run(
+            data, model, out, init=init, iterations=iterations, epochs=epochs, batch=batch, size=size, lr=lr,
+            workers=workers, precision=precision, seed=seed, settings=parse_assignments(settings or []),
+            device=pick_device(device), resume=resume, max_minutes=max_minutes, console=Console(),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        say_error(f"training stopped; what was saved last is in {out}: the same command with --resume goes on from it")
+        raise
+    if os.environ.get("RANK", "0") == "0":  # one process speaks for all
+        _report(result)
+
+
+def _report(result: "TrainResult") -> None:
+    if not result.finished:
+        say(f"stopped at the time limit after {result.iterations} iterations; the same command with --resume goes on")
+    if result.best_ap is not None:
+        say(f"best: AP {result.best_ap:.4f} at iteration {result.best_iteration}, in {result.best}")
+    if result.surplus_targets:
+        say(f"{result.surplus_targets} instances had no slot to learn from: raise decoder.slots", style="yellow")
+    say(f"curves, pictures and logs: {result.out}")
+    say(f"look at it: sparseinst predict IMAGES --model {result.best or result.last}")

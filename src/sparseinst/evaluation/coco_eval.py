@@ -1,0 +1,107 @@
+"""COCO's mask AP of a results list, through faster-coco-eval."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from faster_coco_eval import COCO, COCOeval_faster
+from numpy.typing import NDArray
+
+from sparseinst.data.records import read_records
+from sparseinst.errors import InputError
+from sparseinst.evaluation.figures import ClassFigures, Evaluation, Figures, figures, mean
+from sparseinst.evaluation.inputs import detections, ground_truth, groups_of
+
+_ROUND = 100
+"""The covering cap is the next multiple of this."""
+
+
+def evaluate_results(
+    annotations: str | Path,
+    results: str | Path | Sequence[Mapping[str, Any]],
+    *,
+    max_dets: int = 100,
+    groups: Mapping[int, str] | None = None,
+) -> Evaluation:
+    """Mask AP of detections against annotations, equal to pycocotools.
+
+    Args:
+        annotations: COCO file; crowds are ignored, as COCO does.
+        results: COCO results [{"image_id", "category_id", "score", "segmentation": RLE}], or their file. Where the
+            records carry a bbox, COCO sorts them into small, medium and large by its area.
+        max_dets: highest-scored detections of a class in an image that count.
+        groups: image id -> name of a group; AP is then also given for each group.
+
+    Raises:
+        InputError: a file is not of its form, or a result names an image or category that is not in the annotations.
+    """
+    read_records(Path(annotations))  # checks every record
+    return score_results(annotations, results, max_dets=max_dets, groups=groups)
+
+
+def score_results(
+    annotations: str | Path,
+    results: str | Path | Sequence[Mapping[str, Any]],
+    *,
+    max_dets: int,
+    groups: Mapping[int, str] | None,
+) -> Evaluation:
+    """`evaluate_results` of an annotation file that has been checked already."""
+    check_max_dets(max_dets)
+    path = Path(annotations)
+    truth = ground_truth(path)
+    found = detections(results, truth, path)
+    counted = [item for item in truth["annotations"] if not item["iscrowd"]]
+    most = max(Counter((item["image_id"], item["category_id"]) for item in counted).values(), default=0)
+    caps = [max_dets] if most <= max_dets else [max_dets, -(-most // _ROUND) * _ROUND]
+    gt = COCO(truth)
+    dt = gt.loadRes(found)
+    precision, recall = _accumulate(gt, dt, caps, [image["id"] for image in truth["images"]])
+    return Evaluation(
+        **figures(precision, recall, cap=0, max_dets=max_dets),
+        images=len(truth["images"]),
+        instances=len(counted),
+        detections=len(found),
+        most_instances=most,
+        covering=Figures(**figures(precision, recall, cap=1, max_dets=caps[1])) if len(caps) > 1 else None,
+        per_class=_per_class(precision, truth["categories"], Counter(item["category_id"] for item in counted)),
+        per_group={
+            name: Figures(**figures(*_accumulate(gt, dt, caps[:1], members), cap=0, max_dets=max_dets))
+            for name, members in groups_of(groups or {}, truth, path)
+        },
+    )
+
+
+def check_max_dets(max_dets: int) -> None:
+    """Raises InputError if no detection would count."""
+    if max_dets < 1:
+        raise InputError(f"max_dets must be at least 1, got {max_dets}: give the detections of an image that count")
+
+
+def _accumulate(
+    gt: Any, dt: Any, caps: Sequence[int], image_ids: Sequence[int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """COCO's precision (IoUs, recalls, classes, areas, caps) and recall (IoUs, classes, areas, caps)."""
+    evaluator = COCOeval_faster(gt, dt, iouType="segm")
+    evaluator.params.imgIds = sorted(image_ids)
+    evaluator.params.maxDets = list(caps)
+    evaluator.evaluate()
+    evaluator.accumulate()
+    shape = (len(evaluator.params.iouThrs), -1, len(evaluator.params.catIds), len(evaluator.params.areaRng), len(caps))
+    precision = np.asarray(evaluator.eval["precision"], np.float64).reshape(shape)
+    recall = np.asarray(evaluator.eval["recall"], np.float64).reshape(shape[0], *shape[2:])
+    return precision, recall
+
+
+def _per_class(
+    precision: NDArray[np.float64], categories: Sequence[Mapping[str, Any]], instances: Mapping[int, int]
+) -> tuple[ClassFigures, ...]:
+    ordered = sorted(categories, key=lambda item: int(item["id"]))
+    return tuple(
+        ClassFigures(
+            item["name"], instances[item["id"]], mean(precision[:, :, k, 0, 0]), mean(precision[0, :, k, 0, 0])
+        )
+        for k, item in enumerate(ordered)
+    )

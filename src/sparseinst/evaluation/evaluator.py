@@ -1,0 +1,86 @@
+"""From a network and annotated images to COCO's figures."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sparseinst.data import CocoDataset
+from sparseinst.data.preprocess import Prepared, prepare
+from sparseinst.errors import InputError
+from sparseinst.evaluation.coco_eval import check_max_dets, score_results
+from sparseinst.evaluation.figures import Evaluation
+from sparseinst.inference import Predictor, to_coco, write_json
+from sparseinst.inference.backends import Backend
+from sparseinst.modeling import SparseInst
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def evaluate(
+    model: SparseInst | Backend | str | Path,
+    images: str | Path,
+    annotations: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    batch: int = 1,
+    workers: int = 2,
+    half: bool = False,
+    max_dets: int = 100,
+    save: str | Path | None = None,
+    groups: Mapping[int, str] | None = None,
+) -> Evaluation:
+    """Mask AP of a network on annotated images; everything above its gate counts.
+
+    Args:
+        model: a network, a backend, or the name or checkpoint of a network.
+        images: folder of the images.
+        annotations: COCO file; its categories and the model's classes meet by name.
+        device: where to run.
+        batch: images at once.
+        workers: threads that read and resize images; 0 reads them in between.
+        half: compute in 16 bits.
+        max_dets: highest-scored detections of a class in an image that count.
+        save: where to write the detections as a COCO results list.
+        groups: image id -> name of a group; AP is then also given for each group.
+
+    Raises:
+        InputError: the files do not fit each other or the model.
+    """
+    if workers < 0:
+        raise InputError(f"workers must be at least 0, got {workers}: give the number of reading threads")
+    check_max_dets(max_dets)
+    predictor = Predictor(model, device=device, half=half, batch=batch, score=0.0)
+    dataset = CocoDataset.load(images, annotations).remap(predictor.classes)
+    results: list[dict[str, Any]] = []
+    prepared = _prepared(dataset, predictor, workers)
+    for start in range(0, len(dataset), predictor.lookahead):
+        indices = range(start, min(start + predictor.lookahead, len(dataset)))
+        for index, instances in zip(indices, predictor.segment([next(prepared) for _ in indices]), strict=True):
+            results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
+    results = [item for item in results if item["category_id"] != -1]  # a class that the file does not know
+    if save is not None:
+        write_json(Path(save), results)
+        _LOGGER.info("%s: %d detections", save, len(results))
+    return score_results(annotations, results, max_dets=max_dets, groups=groups)
+
+
+def _prepared(dataset: CocoDataset, predictor: Predictor, workers: int) -> Iterator[Prepared]:
+    """All images as the network takes them, read ahead by `workers` threads."""
+
+    def read(index: int) -> Prepared:
+        return prepare(dataset.image(index, predictor.preprocess.intensity), predictor.preprocess)
+
+    if not workers:
+        yield from map(read, range(len(dataset)))
+        return
+    ahead = predictor.lookahead + 2 * workers
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(read, index) for index in range(min(ahead, len(dataset)))]
+        for index in range(len(dataset)):
+            yield futures.pop(0).result()
+            if index + ahead < len(dataset):
+                futures.append(pool.submit(read, index + ahead))

@@ -1,0 +1,144 @@
+"""Annotations and results as COCO's evaluation takes them, checked so that it cannot stumble."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sparseinst import rle
+from sparseinst.data.runs import decode_runs
+from sparseinst.data.segmentation import brief, encode_segmentation
+from sparseinst.errors import InputError
+
+
+def ground_truth(path: Path) -> dict[str, Any]:
+    """A checked annotation file with what COCO's evaluation needs filled in.
+
+    Annotations are numbered anew, for COCO's evaluation takes a match with id 0 for none and mixes up equal ids. Masks
+    that cover no pixel of their image are left out, as in training.
+    """
+    content = json.loads(path.read_bytes())
+    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    annotations: list[dict[str, Any]] = []
+    for number, item in enumerate(content["annotations"]):
+        size = sizes[item["image_id"]]
+        counts = encode_segmentation(f"{path}: annotation number {number}", item.get("segmentation"), size)
+        pixels = 0.0 if counts is None else float(rle.areas([counts], size)[0])
+        if counts is None or not pixels:
+            continue
+        area = item.get("area")
+        annotations.append(
+            {
+                "id": len(annotations) + 1,
+                "image_id": item["image_id"],
+                "category_id": item["category_id"],
+                "iscrowd": int(bool(item.get("iscrowd"))),
+                # COCO's own areas are those of the polygons, which decide what is small
+                "area": float(area) if isinstance(area, int | float) else pixels,
+                "segmentation": _record(counts, size),
+            }
+        )
+    return {
+        "images": [{"id": image_id, "height": size[0], "width": size[1]} for image_id, size in sizes.items()],
+        "annotations": annotations,
+        "categories": [{"id": item["id"], "name": item["name"]} for item in content["categories"]],
+    }
+
+
+def detections(
+    results: str | Path | Sequence[Mapping[str, Any]], truth: Mapping[str, Any], annotations: Path
+) -> list[dict[str, Any]]:
+    """A checked copy of a COCO results list, or of the one in a file.
+
+    Args:
+        results: records with image_id, category_id, score and segmentation.
+        truth: from `ground_truth`.
+        annotations: its file, for messages.
+
+    Raises:
+        InputError: names the record and its field.
+    """
+    if isinstance(results, str | Path):
+        source, records = str(results), _read(Path(results))
+    else:
+        source, records = "results", list(results)
+    sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+    categories = {category["id"] for category in truth["categories"]}
+    return [
+        _detection(f"{source}: result number {number}", record, sizes, categories, annotations)
+        for number, record in enumerate(records)
+    ]
+
+
+def _read(path: Path) -> list[Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: expected a COCO results file, found none: check the path")
+    try:
+        content = json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected JSON, got something else ({error}): write the file again") from error
+    if not isinstance(content, list):
+        raise InputError(
+            f"{path}: expected a COCO results list, got {brief(content)}: give a list of "
+            "{image_id, category_id, score, segmentation}"
+        )
+    return content
+
+
+def _detection(
+    where: str, record: object, sizes: Mapping[int, tuple[int, int]], categories: set[int], annotations: Path
+) -> dict[str, Any]:
+    if not isinstance(record, Mapping):
+        raise InputError(f"{where}: expected an object, got {brief(record)}: write the results again")
+    for key in ("image_id", "category_id", "score", "segmentation"):
+        if key not in record:
+            raise InputError(f"{where}: expected the field {key!r}, found none: are these COCO results with masks?")
+    for key, known in (("image_id", sizes), ("category_id", categories)):
+        if type(record[key]) is not int or record[key] not in known:
+            raise InputError(
+                f"{where}: expected {key} to be one of the {len(known)} in {annotations}, got {brief(record[key])}: "
+                "evaluate against the annotations of the images that were predicted"
+            )
+    score = record["score"]
+    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        raise InputError(f"{where}: expected score to be a number, got {brief(score)}: write the results again")
+    size = sizes[record["image_id"]]
+    segmentation = record["segmentation"]
+    if isinstance(segmentation, Mapping) and isinstance(segmentation.get("counts"), bytes):  # as the libraries encode
+        segmentation = {**segmentation, "counts": segmentation["counts"].decode("ascii", "replace")}
+    counts = encode_segmentation(where, segmentation, size)
+    if counts is None:
+        raise InputError(f"{where}: expected a polygon of at least three points, got none: leave the result out")
+    try:
+        pixels = int(decode_runs([counts]).totals[0])
+    except ValueError as error:
+        raise InputError(f"{where}: segmentation: {error}: write the results again") from error
+    if pixels != size[0] * size[1]:
+        raise InputError(
+            f"{where}: expected the runs of its mask to add up to the image's {size[0] * size[1]} pixels, "
+            f"got {pixels}: write the results again"
+        )
+    return {**record, "score": float(score), "segmentation": _record(counts, size)}
+
+
+def _record(counts: bytes, size_hw: tuple[int, int]) -> dict[str, Any]:
+    return {"size": list(size_hw), "counts": counts.decode("ascii")}
+
+
+def groups_of(
+    groups: Mapping[int, str], truth: Mapping[str, Any], annotations: Path
+) -> Iterator[tuple[str, list[int]]]:
+    """The image ids of each group, groups in alphabetical order.
+
+    Raises:
+        InputError: an image id is not in the annotations.
+    """
+    known = {image["id"] for image in truth["images"]}
+    unknown = [image_id for image_id in groups if image_id not in known]
+    if unknown:
+        raise InputError(
+            f"groups: expected image ids of {annotations}, got {', '.join(map(repr, unknown[:5]))}: correct the groups"
+        )
+    for name in sorted(set(groups.values())):
+        yield name, sorted(image_id for image_id, group in groups.items() if group == name)

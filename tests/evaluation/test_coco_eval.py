@@ -1,0 +1,191 @@
+"""COCO figures against pycocotools, on real annotations with perturbed ground truth as predictions."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as oracle_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from sparseinst import InputError
+from sparseinst.evaluation import Evaluation, evaluate_results
+
+NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar")
+
+
+def perturbed(annotations: Path, *, seed: int = 0) -> list[dict[str, Any]]:
+    """Predictions made from the ground truth: shifted, eroded, lost, doubled and confused, scores half sensible."""
+    random = np.random.default_rng(seed)
+    truth = json.loads(annotations.read_text())
+    sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+    categories = [category["id"] for category in truth["categories"]]
+    results = []
+    for item in truth["annotations"]:
+        height, width = sizes[item["image_id"]]
+        segmentation = item["segmentation"]
+        if not isinstance(segmentation, dict) or isinstance(segmentation["counts"], list):
+            encoded = oracle_mask.frPyObjects(segmentation, height, width)
+            segmentation = oracle_mask.merge(encoded) if isinstance(encoded, list) else encoded
+        mask = oracle_mask.decode(segmentation)
+        if random.random() < 0.2 or not mask.any():
+            continue
+        reach = max(1, round(0.07 * mask.sum() ** 0.5))
+        for _ in range(1 + (random.random() < 0.15)):
+            moved = np.roll(mask, random.integers(-reach, reach + 1, 2), axis=(0, 1))
+            counts = oracle_mask.encode(np.asfortranarray(moved))["counts"].decode()
+            category = item["category_id"] if random.random() < 0.9 else int(random.choice(categories))
+            results.append({
+                "image_id": item["image_id"], "category_id": category, "score": round(float(random.random()), 2),
+                "segmentation": {"size": [height, width], "counts": counts},
+            })  # fmt: skip
+    return results
+
+
+def oracle(annotations: Path, results: list[dict[str, Any]], *, cap: int = 100) -> tuple[dict[str, float], list[float]]:
+    """pycocotools' figures, and its AP of each class."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(annotations))
+        evaluator = COCOeval(truth, truth.loadRes(json.loads(json.dumps(results))), "segm")
+        evaluator.params.maxDets = [1, 10, cap]
+        evaluator.evaluate()
+        evaluator.accumulate()
+
+    def mean(values: np.ndarray) -> float:
+        return float(values[values > -1].mean()) if (values > -1).any() else -1.0
+
+    precision, recall = evaluator.eval["precision"], evaluator.eval["recall"]
+    at = precision[..., 2]
+    values = (at[..., 0], at[0, :, :, 0], at[5, :, :, 0], at[..., 1], at[..., 2], at[..., 3], recall[:, :, 0, 2])
+    classes = [mean(at[:, :, k, 0]) for k in range(at.shape[2])]
+    return dict(zip(NAMES, map(mean, values), strict=True)), classes
+
+
+@pytest.fixture(scope="module")
+def photographs(shared: Path) -> tuple[Path, list[dict[str, Any]]]:
+    annotations = shared / "data/coco_mini/val.json"
+    return annotations, perturbed(annotations)
+
+
+def test_equals_pycocotools_on_photographs(photographs: tuple[Path, list[dict[str, Any]]]) -> None:
+    annotations, results = photographs
+    assert any(item["iscrowd"] for item in json.loads(annotations.read_text())["annotations"])
+    found = evaluate_results(annotations, results)
+    expected, classes = oracle(annotations, results)
+    assert 0.3 < found.ap < 0.6
+    assert {name: getattr(found, name) for name in NAMES} == pytest.approx(expected, abs=1e-6)
+    assert [one.ap for one in found.per_class] == pytest.approx(classes, abs=1e-6)
+    assert sum(one.ap >= 0 for one in found.per_class) > 40
+    assert found.covering is None and found.detections == len(results)
+
+
+def test_results_may_come_from_a_file(photographs: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
+    annotations, results = photographs
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert evaluate_results(annotations, tmp_path / "results.json") == evaluate_results(annotations, results)
+
+
+def test_says_when_an_image_holds_more_than_the_cap(shared: Path) -> None:
+    annotations = shared / "data/dsb2018/val.json"
+    truth = json.loads(annotations.read_text())["annotations"]
+    keys = ("image_id", "category_id", "segmentation")
+    results = [{**{key: item[key] for key in keys}, "score": 1.0} for item in truth]
+    found = evaluate_results(annotations, results)
+    assert found.most_instances > 100 and found.covering is not None
+    assert found.covering.max_dets % 100 == 0 and found.covering.max_dets >= found.most_instances
+    assert found.covering.ap == pytest.approx(1, abs=1e-6) and found.covering.ar == 1
+    assert found.ar == pytest.approx(0.885, abs=1e-3)  # what 100 detections an image can reach
+    expected, _ = oracle(annotations, results)
+    assert {name: getattr(found, name) for name in NAMES} == pytest.approx(expected, abs=1e-6)
+    wide = evaluate_results(annotations, results, max_dets=found.covering.max_dets)
+    assert wide.covering is None and wide.ap == found.covering.ap
+
+
+def test_groups_are_evaluated_by_themselves(photographs: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
+    annotations, results = photographs
+    truth = json.loads(annotations.read_text())
+    half = {image["id"] for image in truth["images"][::2]}
+    groups = {image["id"]: "even" if image["id"] in half else "odd" for image in truth["images"]}
+    found = evaluate_results(annotations, results, groups=groups)
+    truth["images"] = [image for image in truth["images"] if image["id"] in half]
+    truth["annotations"] = [item for item in truth["annotations"] if item["image_id"] in half]
+    (tmp_path / "half.json").write_text(json.dumps(truth))
+    expected, _ = oracle(tmp_path / "half.json", [item for item in results if item["image_id"] in half])
+    assert list(found.per_group) == ["even", "odd"]
+    assert {name: getattr(found.per_group["even"], name) for name in NAMES} == pytest.approx(expected, abs=1e-6)
+    with pytest.raises(InputError, match="groups: .* 123456"):
+        evaluate_results(annotations, results, groups={123456: "even"})
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    """An annotation file with two classes and one instance of the first, whose id is 0."""
+    content = {
+        "images": [{"id": 7, "file_name": "a.png", "height": 4, "width": 4}],
+        "categories": [{"id": 3, "name": "disc"}, {"id": 9, "name": "box"}],
+        "annotations": [{"id": 0, "image_id": 7, "category_id": 3, "bbox": [0, 0, 2, 2], "area": 4, "iscrowd": 0,
+                         "segmentation": [[0, 0, 2, 0, 2, 2, 0, 2]]}],
+    }  # fmt: skip
+    path = folder / "annotations.json"
+    path.write_text(json.dumps(content | changes))
+    return path
+
+
+def result(**changes: Any) -> dict[str, Any]:
+    counts = oracle_mask.frPyObjects([[0, 0, 2, 0, 2, 2, 0, 2]], 4, 4)[0]["counts"].decode()
+    return {"image_id": 7, "category_id": 3, "score": 0.5, "segmentation": {"size": [4, 4], "counts": counts}} | changes
+
+
+def test_an_annotation_with_id_0_can_be_found(tmp_path: Path) -> None:
+    assert evaluate_results(written(tmp_path), [result()]).ap == pytest.approx(1)
+
+
+def test_no_result_is_an_ap_of_0(tmp_path: Path) -> None:
+    found = evaluate_results(written(tmp_path), [])
+    assert (found.ap, found.ar, found.detections, found.instances) == (0, 0, 0, 1)
+    assert dict(found.table())["AP"] == "0.0000" and dict(found.table())["APl"] == "-"
+    assert [one.ap for one in found.per_class] == [0, -1]
+
+
+def test_no_instance_is_no_ap(tmp_path: Path) -> None:
+    found = evaluate_results(written(tmp_path, annotations=[]), [result()])
+    assert found.ap == -1 and found.to_json()["ap"] is None and json.dumps(found.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (result(image_id=8), "result number 0: expected image_id .* got 8"),
+        (result(category_id=4), "result number 0: expected category_id .* got 4"),
+        (result(score=float("nan")), "result number 0: expected score"),
+        ({"image_id": 7, "category_id": 3, "score": 1.0}, "result number 0: expected the field 'segmentation'"),
+        (result(segmentation={"size": [5, 4], "counts": "04"}), r"result number 0: expected segmentation.size"),
+        (result(segmentation={"size": [4, 4], "counts": "~~"}), "result number 0: segmentation"),
+        (result(segmentation={"size": [4, 4], "counts": "02"}), "result number 0: .* add up to .* 16 pixels"),
+    ],
+)
+def test_results_that_do_not_fit_are_named(tmp_path: Path, record: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        evaluate_results(written(tmp_path), [record])
+
+
+def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    annotations = written(tmp_path)
+    with pytest.raises(InputError, match=r"annotations\.json: expected a COCO results list, got"):
+        evaluate_results(annotations, annotations)
+    with pytest.raises(InputError, match=r"none\.json: expected a COCO results file, found none"):
+        evaluate_results(annotations, tmp_path / "none.json")
+    with pytest.raises(InputError, match="max_dets must be at least 1"):
+        evaluate_results(annotations, [], max_dets=0)
+    with pytest.raises(InputError, match="image_id to be that of one of the 1 image records, got 5"):
+        evaluate_results(written(tmp_path, annotations=[{"id": 1, "image_id": 5, "category_id": 3}]), [])
+
+
+def test_an_evaluation_is_json(photographs: tuple[Path, list[dict[str, Any]]]) -> None:
+    found: Evaluation = evaluate_results(*photographs)
+    content = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert content["ap"] == found.ap and len(content["per_class"]) == 80
+    assert any(one["ap"] is None for one in content["per_class"])

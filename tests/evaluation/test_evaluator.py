@@ -1,0 +1,69 @@
+"""From images on disk to AP, with a backend that knows the answer."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sparseinst import rle
+from sparseinst.config import ModelConfig
+from sparseinst.errors import InputError
+from sparseinst.evaluation import evaluate
+from sparseinst.structures import Candidates
+from tiny import tiny_config
+
+SIDE = 64
+
+
+class Knowing:
+    """Finds the bright square of each image, whatever its place."""
+
+    metadata: ModelConfig = tiny_config()
+    frame = None
+
+    def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
+        masks = (images[:, :1].float() / 255)[:, :, ::2, ::2]
+        ones = torch.ones(len(images), 1)
+        return Candidates(0.8 * ones, torch.ones(len(images), 1, dtype=torch.int64), masks, 0.9 * ones)
+
+
+@pytest.fixture
+def squares(tmp_path: Path) -> Path:
+    """Five images with a 16-pixel square each, labelled "box", under sparse category ids."""
+    images, annotations = [], []
+    for i in range(5):
+        image = np.zeros((SIDE, SIDE), np.uint8)
+        image[8 * i : 8 * i + 16, 4 : 20 + 4 * i] = 255
+        cv2.imwrite(str(tmp_path / f"{i}.png"), image)
+        counts = rle.encode(image[None] > 0)[0].decode()
+        images.append({"id": 10 + i, "file_name": f"{i}.png", "height": SIDE, "width": SIDE})
+        segmentation = {"size": [SIDE, SIDE], "counts": counts}
+        annotations.append({"id": i, "image_id": 10 + i, "category_id": 90, "segmentation": segmentation})
+    categories = [{"id": 90, "name": "box"}, {"id": 7, "name": "disc"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("batch", "workers"), [(1, 0), (2, 2), (8, 1)])
+def test_perfect_masks_reach_ap_one_and_are_saved(squares: Path, batch: int, workers: int) -> None:
+    saved = squares / "predictions.json"
+    found = evaluate(Knowing(), squares, squares / "truth.json", batch=batch, workers=workers, save=saved)
+    assert found.ap == 1.0
+    assert {item.name: item.ap for item in found.per_class} == {"box": 1.0, "disc": -1.0}
+    results = json.loads(saved.read_text())
+    assert [item["image_id"] for item in results] == [10, 11, 12, 13, 14]
+    assert {item["category_id"] for item in results} == {90}
+    assert results[0]["score"] == pytest.approx(0.8)
+
+
+def test_categories_the_model_does_not_know_are_listed(squares: Path) -> None:
+    content = json.loads((squares / "truth.json").read_text())
+    content["categories"][0]["name"] = "crate"
+    (squares / "truth.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="crate"):
+        evaluate(Knowing(), squares, squares / "truth.json")
