@@ -1,0 +1,42 @@
+# Everything a newcomer needs: `make demo`, then `make test`. Only Python >= 3.11 and make have to be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+DEMO := src/sparseinst/zoo/demo/nuclei.png
+
+.PHONY: demo test lint format clean
+
+demo: $(VENV)/base.stamp
+	$(BIN)/sparseinst predict $(DEMO) --out demo --save-json --save-masks
+	@echo "Look at demo/nuclei_overlay.png (masks over the image) and demo/nuclei_labels.png (label image)."
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) demo dist .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "sparseinst needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/base.stamp: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (PyTorch is a few GB; once)"
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV) with all that development needs (once)"
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/base.stamp
