@@ -81,5 +81,5 @@ def test_code_is_one_at_centres_and_sums_to_one() -> None:
 
 @pytest.mark.parametrize("changes", [{"groups": 2}, {"convs": 1}, {"channels": 16}, {"kernel_channels": 4}])
 def test_a_decoder_without_room_is_an_input_error(changes: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="start 'anchored' needs decoder.groups 1"):
+    with pytest.raises(InputError, match=r"start 'anchored' needs decoder\.groups 1"):
         anchored(**changes)

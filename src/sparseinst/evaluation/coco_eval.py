@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sparseinst.data.records import read_records
 from sparseinst.errors import InputError
-from sparseinst.evaluation.figures import ClassFigures, Evaluation, Figures, figures, mean
+from sparseinst.evaluation.figures import ClassFigures, Evaluation, Figures, best_threshold, figures, mean
 from sparseinst.evaluation.inputs import detections, ground_truth, groups_of
 
 _ROUND = 100
@@ -58,17 +58,20 @@ def score_results(
     caps = [max_dets] if most <= max_dets else [max_dets, -(-most // _ROUND) * _ROUND]
     gt = COCO(truth)
     dt = gt.loadRes(found)
-    precision, recall = _accumulate(gt, dt, caps, [image["id"] for image in truth["images"]])
+    precision, recall, scores = _accumulate(gt, dt, caps, [image["id"] for image in truth["images"]])
+    best_f1, best_score = best_threshold(precision[0, :, :, 0, 0], scores[0, :, :, 0, 0])
     return Evaluation(
         **figures(precision, recall, cap=0, max_dets=max_dets),
         images=len(truth["images"]),
         instances=len(counted),
         detections=len(found),
         most_instances=most,
+        best_f1=best_f1,
+        best_score=best_score,
         covering=Figures(**figures(precision, recall, cap=1, max_dets=caps[1])) if len(caps) > 1 else None,
         per_class=_per_class(precision, truth["categories"], Counter(item["category_id"] for item in counted)),
         per_group={
-            name: Figures(**figures(*_accumulate(gt, dt, caps[:1], members), cap=0, max_dets=max_dets))
+            name: Figures(**figures(*_accumulate(gt, dt, caps[:1], members)[:2], cap=0, max_dets=max_dets))
             for name, members in groups_of(groups or {}, truth, path)
         },
     )
@@ -82,8 +85,8 @@ def check_max_dets(max_dets: int) -> None:
 
 def _accumulate(
     gt: Any, dt: Any, caps: Sequence[int], image_ids: Sequence[int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """COCO's precision (IoUs, recalls, classes, areas, caps) and recall (IoUs, classes, areas, caps)."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """COCO's precision (IoUs, recalls, classes, areas, caps), recall (the same without recalls) and scores."""
     evaluator = COCOeval_faster(gt, dt, iouType="segm")
     evaluator.params.imgIds = sorted(image_ids)
     evaluator.params.maxDets = list(caps)
@@ -92,7 +95,8 @@ def _accumulate(
     shape = (len(evaluator.params.iouThrs), -1, len(evaluator.params.catIds), len(evaluator.params.areaRng), len(caps))
     precision = np.asarray(evaluator.eval["precision"], np.float64).reshape(shape)
     recall = np.asarray(evaluator.eval["recall"], np.float64).reshape(shape[0], *shape[2:])
-    return precision, recall
+    scores = np.asarray(evaluator.eval["scores"], np.float64).reshape(shape)
+    return precision, recall, scores
 
 
 def _per_class(

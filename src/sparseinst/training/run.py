@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparseinst.errors import InputError
+from sparseinst.modeling import SparseInst
 from sparseinst.recipe import Preset
 from sparseinst.structures import Batch
 from sparseinst.training.engine import Engine, NonFiniteLoss, Step
@@ -159,6 +160,7 @@ class Run:
         began = time.monotonic()
         progress, model = self.progress, self.engine.average.module
         self.evaluation = validation.measure(model)
+        _set_default_score(model, self.evaluation)
         figures = {name: float(getattr(self.evaluation, name)) for name in FIGURES}
         row = {"iteration": progress.iteration, **figures, "seconds": time.monotonic() - began}
         best = progress.best_ap is None or figures["ap"] > progress.best_ap
@@ -201,3 +203,11 @@ class Run:
             f"last good checkpoint: {good}. Lower the learning rate (optim.lr), lengthen the warm-up, clip gradients "
             "(optim.clip_norm=1), or train in fp32; if it happens again at the same images, look at these"
         )
+
+
+def _set_default_score(model: SparseInst, evaluation: Evaluation) -> None:
+    """Makes the threshold of the highest F1 the score that predictions show from on."""
+    if evaluation.best_f1 > 0:
+        score = round(min(max(evaluation.best_score, 0.05), 0.95), 2)
+        post = model.config.postprocess.model_copy(update={"score": score})
+        model.config = model.config.model_copy(update={"postprocess": post})
