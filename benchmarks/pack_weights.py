@@ -1,0 +1,34 @@
+"""Turns the best checkpoint of a run into the file that ships with the package: float16, with its provenance.
+
+python benchmarks/pack_weights.py runs/nuclei nuclei --note "data, licence"
+"""
+
+import argparse
+from pathlib import Path
+
+from sparseinst import load_model
+from sparseinst.zoo import checkpoint_extra, save_checkpoint
+
+WEIGHTS = Path(__file__).parents[1] / "src" / "sparseinst" / "zoo" / "weights"
+LARGEST_MB = 12
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("name", help="preset that the weights belong to")
+    parser.add_argument("--note", default="", help="what they were trained on and under which licence")
+    options = parser.parse_args()
+    best = options.run / "best.safetensors"
+    extra = checkpoint_extra(best) | {"preset": options.name, "note": options.note}
+    path = WEIGHTS / f"{options.name}.safetensors"
+    save_checkpoint(path, load_model(best), extra=extra, half=True)
+    megabytes = path.stat().st_size / 1e6
+    if megabytes > LARGEST_MB:
+        path.unlink()
+        raise SystemExit(f"{path}: {megabytes:.1f} MB is more than the {LARGEST_MB} MB a shipped file may have")
+    print(f"{path}: {megabytes:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
