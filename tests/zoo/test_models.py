@@ -150,5 +150,5 @@ def test_init_takes_a_classifiers_backbone_by_name_or_by_order(tmp_path: Path, r
     assert "backbone" not in report.split("fresh:")[1]
     torch.testing.assert_close(next(iter(model.backbone.features.state_dict().values())), first)
     torch.save({"other": torch.ones(2, 2)}, tmp_path / "other.pth")
-    with pytest.raises(InputError, match="no tensor in it fits"):
+    with pytest.raises(InputError, match=r"only 0 of .* tensors fit"):
         init_weights(model, tmp_path / "other.pth")

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from sparseinst import __version__
-from sparseinst.cli.common import SettingsCommand, one_line, say_error, say_warning
+from sparseinst.cli.common import SettingsCommand, one_line, say, say_error
 from sparseinst.cli.evaluate import evaluate
 from sparseinst.cli.models import models
 from sparseinst.cli.predict import predict
@@ -40,7 +40,7 @@ class _Warnings(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints one warning."""
-        say_warning(f"{record.levelname.lower()}: {record.getMessage()}")
+        say(f"{record.levelname.lower()}: {record.getMessage()}", style="yellow", stderr=True)
 
 
 app = typer.Typer(

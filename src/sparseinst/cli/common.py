@@ -14,6 +14,7 @@ from sparseinst.errors import InputError
 
 _SETTING = "setting:"
 """Start of a help text that stands for the description of a setting."""
+_FILE_COLUMNS = 160
 
 Device = Annotated[str, typer.Option(help="auto (cuda where there is one, else cpu), cpu, cuda, cuda:1, mps.")]
 Batch = Annotated[int, typer.Option(min=1, help="Images at once.")]
@@ -41,19 +42,20 @@ def setting(name: str, *, metavar: str | None = None) -> Any:
     return typer.Option(help=f"{_SETTING}{name}", metavar=metavar)
 
 
-def say(text: str, *, style: str = "") -> None:
+def console(*, stderr: bool = False) -> Console:
+    """Where to print; a file, which nobody resizes, gets lines long enough for logs and tables."""
+    found = Console(stderr=stderr)
+    return found if found.is_terminal else Console(stderr=stderr, width=_FILE_COLUMNS)
+
+
+def say(text: str, *, style: str = "", stderr: bool = False) -> None:
     """Prints text as it is: no markup, no line breaks of our own."""
-    Console().print(Text(text, style=style), soft_wrap=True)
+    console(stderr=stderr).print(Text(text, style=style), soft_wrap=True)
 
 
 def say_error(text: str) -> None:
     """Prints text in red to standard error."""
-    Console(stderr=True).print(Text(text, style="red"), soft_wrap=True)
-
-
-def say_warning(text: str) -> None:
-    """Prints text in yellow to standard error."""
-    Console(stderr=True).print(Text(text, style="yellow"), soft_wrap=True)
+    say(text, style="red", stderr=True)
 
 
 def one_line(error: InputError) -> str:
@@ -101,7 +103,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    console().print(table)
 
 
 def _description(name: str) -> str:

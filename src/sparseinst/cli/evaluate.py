@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from sparseinst.cli.common import Batch, Device, Half, Weights, output_file, pick_device, print_table, say
+from sparseinst.cli.common import Batch, Device, Half, Weights, console, output_file, pick_device, print_table, say
 
 if TYPE_CHECKING:
     from sparseinst.evaluation import Evaluation
@@ -24,7 +23,9 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Write the detections here, as a COCO results list.")
     ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
-    max_dets: Annotated[int, typer.Option(min=1, help="Best detections of an image that count.")] = 100,
+    max_dets: Annotated[
+        int, typer.Option(min=1, help="Highest-scored detections of a class in an image that count.")
+    ] = 100,
     device: Device = "auto",
     batch: Batch = 1,
     workers: Annotated[int, typer.Option(min=0, help="Threads that read images.")] = 2,
@@ -40,7 +41,7 @@ def evaluate(
     chosen = pick_device(device)
     network = load_model(model, weights=weights, device=chosen)
     start = time.perf_counter()
-    with Console(stderr=True).status(f"evaluating on {chosen} ..."):
+    with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(
             network, images, annotations, device=chosen, batch=batch, workers=workers, half=half, max_dets=max_dets,
             save=save,
@@ -56,6 +57,8 @@ def evaluate(
 
 
 def _print(evaluation: "Evaluation", title: str) -> None:
+    from sparseinst.evaluation.figures import shown
+
     say(title, style="bold")
     say(f"{evaluation.images} images, {evaluation.instances} instances, {evaluation.detections} detections")
     columns = ["", f"at {evaluation.max_dets} detections"]
@@ -68,15 +71,13 @@ def _print(evaluation: "Evaluation", title: str) -> None:
     print_table(columns, rows)
     if covering is not None:
         say(
-            f"An image holds up to {evaluation.most_instances} instances, more than the {evaluation.max_dets} "
+            f"Images hold up to {evaluation.most_instances} instances of a class, more than the {evaluation.max_dets} "
             f"detections that count: the second column counts {covering.max_dets}.",
             style="yellow",
         )
+    if evaluation.best_f1 > 0:
+        say(f"The highest F1 at IoU 0.50, {evaluation.best_f1:.3f}, is that of score {evaluation.best_score:.2f}.")
     present = [item for item in evaluation.per_class if item.instances]
     if len(present) > 1:
-        figures = [(item.name, str(item.instances), _text(item.ap), _text(item.ap50)) for item in present]
+        figures = [(item.name, str(item.instances), shown(item.ap), shown(item.ap50)) for item in present]
         print_table(("class", "instances", "AP", "AP50"), figures)
-
-
-def _text(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

@@ -61,16 +61,17 @@ def predict(
         )
     names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
     lowest = network.config.postprocess.score if score is None else score
+    nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
     report = predict_files(
         source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
-        device=chosen, batch=batch, half=half, on_image=lambda result: _print(result, lowest),
+        device=chosen, batch=batch, half=half, on_image=lambda result: _print(result, nothing),
     )  # fmt: skip
     _close(report)
     if report.failures:
         raise typer.Exit(1)
 
 
-def _print(result: "ImageResult", lowest: float) -> None:
+def _print(result: "ImageResult", nothing: str) -> None:
     """Tells what was found in one image."""
     head = f"[{result.position}/{result.total}]"
     if result.instances is None:
@@ -78,7 +79,7 @@ def _print(result: "ImageResult", lowest: float) -> None:
         return
     count = len(result.instances)
     if not count:
-        say(f"{head} {result.path}: nothing above {lowest:g}")
+        say(f"{head} {result.path}: {nothing}")
         return
     say(f"{head} {result.path}: {_count(count, 'instance')}")
     print_table(*result.table())

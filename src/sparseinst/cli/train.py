@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from sparseinst.cli.common import Device, pick_device, say, say_error, setting
+from sparseinst.cli.allocator import keep_freed_memory
+from sparseinst.cli.common import Device, console, pick_device, say, say_error, setting
 
 if TYPE_CHECKING:
     from sparseinst.training import TrainResult
@@ -63,11 +63,14 @@ def train(
     from sparseinst.training import parse_assignments
     from sparseinst.training import train as run
 
+    chosen = pick_device(device)
+    if chosen == "cpu":
+        keep_freed_memory()
     try:
         result = run(
             data, model, out, init=init, iterations=iterations, epochs=epochs, batch=batch, size=size, lr=lr,
             workers=workers, precision=precision, seed=seed, settings=parse_assignments(settings or []),
-            device=pick_device(device), resume=resume, max_minutes=max_minutes, console=Console(),
+            device=chosen, resume=resume, max_minutes=max_minutes, console=console(),
         )  # fmt: skip
     except KeyboardInterrupt:
         say_error(f"training stopped; what was saved last is in {out}: the same command with --resume goes on from it")

@@ -53,12 +53,16 @@ class CocoDataset:
         dataset = cls(
             images_dir, annotations, records.classes, records.category_ids, records, np.arange(len(records.classes))
         )
+        if not images_dir.is_dir():
+            raise InputError(
+                f"{images_dir}: expected the folder of the images of {annotations}, found none: check the path"
+            )
         missing = [path for path in map(dataset.path, range(len(dataset))) if not path.is_file()]
         if missing:
             names = ", ".join(str(path) for path in missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
             raise InputError(
-                f"{annotations}: expected all of its {len(dataset)} images under {images_dir}, {len(missing)} are "
-                f"missing: {names}: check the folder"
+                f"{annotations}: expected all of its {len(dataset)} images under {images_dir}, missing "
+                f"{len(missing)}: {names}: check the folder"
             )
         _LOGGER.info("%s: %d images, %d instances", annotations, len(dataset), len(records.labels))
         return dataset

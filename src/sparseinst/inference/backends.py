@@ -95,11 +95,14 @@ def resolve_device(device: str | torch.device) -> torch.device:
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
-        raise InputError(f"device {str(device)!r}: expected cpu, cuda, cuda:0, ... or mps: {error}") from error
+        raise InputError(f"device {str(device)!r}: expected cpu, cuda, cuda:0, ... or mps") from error
     present = {
+        "cpu": True,
         "cuda": torch.cuda.is_available() and (resolved.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
     }
-    if not present.get(resolved.type, True):
+    if resolved.type not in present:
+        raise InputError(f"device {str(device)!r}: expected cpu, cuda, cuda:0, ... or mps")
+    if not present[resolved.type]:
         raise InputError(f"device {str(device)!r}: this machine (or this build of torch) has none; use device cpu")
     return resolved

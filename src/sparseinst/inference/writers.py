@@ -43,7 +43,7 @@ def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> No
 
 def write_json(path: Path, content: object) -> None:
     """Writes JSON in UTF-8."""
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
         json.dump(content, file, ensure_ascii=False, allow_nan=False)
 
 

@@ -37,7 +37,7 @@ class Backbone(nn.Module):
         except OSError as error:  # no network, no cache
             raise InputError(
                 f"backbone {name!r}: its pretrained weights cannot be fetched ({error}); "
-                "give a file by --init FILE or train with a network"
+                "give a file by --init FILE, or connect this machine to the internet"
             ) from error
         self.channels: tuple[int, ...] = tuple(features.feature_info.channels())
         self.channels_last = getattr(features, "output_fmt", "NCHW") == "NHWC"

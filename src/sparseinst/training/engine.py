@@ -94,7 +94,7 @@ class Engine:
     def __init__(self, model: SparseInst, recipe: Recipe, accelerator: Any) -> None:
         self.recipe, self.accelerator = recipe, accelerator
         self.slots = model.config.decoder.slots
-        # Convolutions run 1.2 times as fast so on a CPU, and fastest so on tensor cores.
+        # The layout that convolutions are fastest in, on a CPU and on tensor cores.
         model = model.to(accelerator.device).to(memory_format=torch.channels_last)
         self.average = WeightAverage(model, recipe.optim.ema)
         if accelerator.num_processes > 1 and accelerator.device.type == "cuda":

@@ -205,7 +205,7 @@ class Run:
         )
 
 
-def _set_default_score(model: SparseInst, evaluation: Evaluation) -> None:
+def _set_default_score(model: SparseInst, evaluation: "Evaluation") -> None:
     """Makes the threshold of the highest F1 the score that predictions show from on."""
     if evaluation.best_f1 > 0:
         score = round(min(max(evaluation.best_score, 0.05), 0.95), 2)

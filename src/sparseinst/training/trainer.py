@@ -179,6 +179,10 @@ def _check_folder(out: Path, resume: bool) -> None:
     state = out / STATE
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: expected a folder for the run, found a file: choose another name")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: this folder cannot be made ({error}): choose another place") from error
     if state.is_file() and not resume:
         raise InputError(f"{out}: holds a run already: resume it (--resume) or choose another folder")
     if resume and not state.is_file():

@@ -41,6 +41,9 @@ def save_checkpoint(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, temporary, metadata=metadata)
+    mask = os.umask(0)
+    os.umask(mask)
+    temporary.chmod(0o666 & ~mask)  # safetensors keeps its files from everyone else
     temporary.replace(path)
 
 
@@ -85,10 +88,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # The error's own text is left out: it advises to load the file without this protection.
         raise InputError(
-            f"{path}: expected a state dict of tensors that loads without running code, got: {reason}; "
-            "give a .safetensors or a .pth with plain tensors"
+            f"{path}: expected a state dict of tensors that loads without running code; the file is damaged or holds "
+            "other Python objects: fetch it again, or give a .safetensors or a .pth of plain tensors"
         ) from error
     for key in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):

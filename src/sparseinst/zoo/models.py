@@ -26,6 +26,9 @@ DEFAULT_MODEL = "nuclei"
 PUBLISHED_WEIGHTS = "https://github.com/hustvl/SparseInst"
 """Where the authors link the checkpoints of the published networks."""
 
+LEAST_SHARE = 0.5
+"""Of the backbone's tensors, or of the rest, that a file must have to start from it."""
+
 _PRESETS = Path(str(files("sparseinst.zoo") / "presets"))
 _WEIGHTS = Path(str(files("sparseinst.zoo") / "weights"))
 
@@ -42,6 +45,8 @@ def load_preset(name: str | Path) -> Preset:
         InputError: there is no such preset or file, or the file holds an unknown setting or a wrong value.
     """
     path = Path(name) if str(name).endswith((".yaml", ".yml")) else _PRESETS / f"{name}.yaml"
+    if Path(name).suffix in (".safetensors", ".pth"):
+        raise InputError(f"{name}: expected a preset, got weights: name the preset and start from the file with --init")
     if not path.is_file():
         close = get_close_matches(str(name), preset_names(), n=3, cutoff=0.4)
         raise InputError(
@@ -116,10 +121,12 @@ def init_weights(model: SparseInst, path: str | Path) -> str:
         tensors = backbone_tensors(model, tensors)
     own = model.state_dict()
     fitting = {n: t.to(own[n].dtype) for n, t in tensors.items() if n in own and t.shape == own[n].shape}
-    if not fitting:
+    backbone = sum(name.startswith("backbone.") for name in own)
+    found = sum(name.startswith("backbone.") for name in fitting)
+    if max(found / backbone, (len(fitting) - found) / (len(own) - backbone)) < LEAST_SHARE:
         raise InputError(
-            f"{path}: no tensor in it fits backbone {model.config.backbone.name!r} or this network: "
-            "give a checkpoint of this network or weights of its backbone"
+            f"{path}: only {len(fitting)} of {len(own)} tensors fit backbone {model.config.backbone.name!r} and this "
+            "network: give a checkpoint of this network or weights of its backbone"
         )
     model.load_state_dict(fitting, strict=False)
     fresh = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
@@ -143,7 +150,14 @@ def _from_preset(name: str, weights: str | Path | None, random_weights: bool) ->
             f"model {name!r} ships without weights: {where} give the file as --weights FILE (in Python, weights=FILE)"
         )
     if Path(weights).suffix == ".safetensors":
-        return load_model(weights)
+        model = load_model(weights)
+        for part in ("backbone", "encoder", "decoder"):
+            if getattr(model.config, part) != getattr(preset.model, part):
+                raise InputError(
+                    f"{weights}: its {part} is not that of {name!r}, it is another network: name it alone, as in "
+                    f"--model {weights}"
+                )
+        return model
     model = build_model(preset.model)
     load_strictly(model, read_tensors(Path(weights)), source=Path(weights))
     return model

@@ -1,0 +1,56 @@
+"""A tiny network, tiny data, and the command line run in this process."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from typer.testing import CliRunner, Result
+
+from shapes import tiny_preset, write_split
+from sparseinst.cli import app
+from sparseinst.modeling import build_model
+from sparseinst.zoo import save_checkpoint
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli() -> Cli:
+    """Runs a command; its result has exit_code, stdout and stderr. A defect is raised, as the shell would show it."""
+
+    def run(*arguments: object) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory) -> Path:
+    """6 training and 2 validation images of 64 pixels, each with a bright disk and a bright box."""
+    root = tmp_path_factory.mktemp("cli_shapes")
+    write_split(root, "train", 6, first=0)
+    write_split(root, "val", 2, first=100)
+    return root
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """A network with fresh weights; at score 0 it finds something in every image."""
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        save_checkpoint(path, build_model(tiny_preset().model))
+    return path
+
+
+@pytest.fixture(scope="session")
+def preset(tmp_path_factory) -> Path:
+    """The preset of that network, with a recipe of 2 iterations."""
+    path = tmp_path_factory.mktemp("preset") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tiny_preset(iterations=2).model_dump(mode="json")))
+    return path

@@ -1,0 +1,133 @@
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sparseinst.zoo import DEFAULT_MODEL, load_model
+
+
+@pytest.fixture
+def pictures(tiny_data: Path, tmp_path: Path) -> Path:
+    """Two images."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("0.png", "1.png"):
+        (folder / name).write_bytes((tiny_data / "val" / name).read_bytes())
+    return folder
+
+
+def test_a_folder_gives_pictures_a_table_each_and_a_closing_line(
+    cli, pictures, checkpoint, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = cli("predict", "pictures", "--model", checkpoint, "--score", 0, "--save-json", "--save-masks")
+    assert result.exit_code == 0, result.stderr
+    out = tmp_path / "predictions"
+    names = {f"{stem}_{kind}.png" for stem in "01" for kind in ("overlay", "labels")} | {"predictions.json"}
+    assert {path.name for path in out.iterdir()} == names
+    content = json.loads((out / "predictions.json").read_text())
+    assert len(content["images"]) == 2
+    assert "[1/2] pictures/0.png" in result.stdout and "[2/2] pictures/1.png" in result.stdout
+    assert result.stdout.count("box (x0 y0 x1 y1)") == 2
+    closing = next(line for line in result.stdout.splitlines() if line.startswith("2 images"))
+    assert f"{len(content['annotations'])} instances" in closing
+    assert "s per image" in closing and closing.endswith("look at predictions")
+    assert "nuclei" not in result.stdout
+
+
+def test_a_broken_file_is_named_and_the_rest_done(cli, pictures, checkpoint, tmp_path) -> None:
+    (pictures / "0a.png").write_bytes((pictures / "0.png").read_bytes()[:50])
+    result = cli("predict", pictures, "--model", checkpoint, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "0a.png" in result.stderr and "Traceback" not in result.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"0_overlay.png", "1_overlay.png"}
+    assert "2 images, 1 broken file skipped" in result.stdout
+
+
+def test_nothing_found_is_said(cli, pictures, checkpoint, tmp_path) -> None:
+    result = cli("predict", pictures / "0.png", "--model", checkpoint, "--score", 1, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "nothing with a score above 1" in result.stdout and "1 image, 0 instances" in result.stdout
+
+
+def test_classes_are_chosen_by_name(cli, pictures, checkpoint, tmp_path) -> None:
+    common = ("predict", pictures, "--model", checkpoint, "--score", 0, "--save-json", "--out", tmp_path / "out")
+    for given, kept in (("disk", {1}), ("box", {2}), ("box, disk", {1, 2})):
+        assert cli(*common, "--classes", given).exit_code == 0
+        content = json.loads((tmp_path / "out/predictions.json").read_text())
+        assert {item["category_id"] for item in content["annotations"]} <= kept
+    result = cli(*common, "--classes", "disk,tree")
+    assert result.exit_code == 2
+    assert "'tree'" in result.stderr and "disk, box" in result.stderr
+
+
+def test_the_default_model_says_what_it_knows(cli, pictures, checkpoint, tmp_path, monkeypatch) -> None:
+    asked = []
+
+    def load(name: object, **options: object):
+        asked.append((name, options["weights"]))
+        return load_model(checkpoint)
+
+    monkeypatch.setattr("sparseinst.zoo.load_model", load)
+    result = cli("predict", pictures, "--out", tmp_path / "out")
+    assert asked == [(DEFAULT_MODEL, None)]
+    (line,) = [line for line in result.stdout.splitlines() if "nuclei in micrographs" in line]
+    assert "--model r50-giam --weights FILE" in line
+    assert DEFAULT_MODEL in cli("predict", "--help").stdout
+    assert "nuclei in micrographs" not in cli("predict", pictures, "--model", "x", "--out", tmp_path / "out").stdout
+
+
+def test_weights_of_a_named_model(cli, pictures, preset, checkpoint, tmp_path) -> None:
+    result = cli("predict", pictures, "--model", preset, "--weights", checkpoint, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_options_reach_the_function(cli, pictures, checkpoint, tmp_path, monkeypatch) -> None:
+    given = {}
+
+    def capture(source: str, **options: object):
+        given.update(options, source=source)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sparseinst.inference.predict_files", capture)
+    cli("predict", pictures, "--model", checkpoint, "--score", 0.4, "--batch", 3, "--half", "--device", "cpu")
+    assert given["source"] == str(pictures)
+    assert (given["score"], given["batch"], given["half"], given["device"]) == (0.4, 3, True, "cpu")
+    assert (given["out"], given["save_json"], given["save_masks"]) == (Path("predictions"), False, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["gone.png"], "gone.png"),
+        (["empty"], "empty"),
+        (["*.tif"], "*.tif"),
+        (["pictures", "--device", "toaster"], "toaster"),
+        (["pictures", "--out", "file"], "file"),
+        (["pictures", "--model", "nucleii"], "nuclei"),
+        (["pictures", "--model", "cut.safetensors"], "cut.safetensors"),
+        (["pictures", "--model", "w.pth"], "--model r50-giam --weights w.pth"),
+    ],
+)
+def test_wrong_input_names_itself(cli, pictures, checkpoint, tmp_path, monkeypatch, arguments, named) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("file").touch()
+    Path("cut.safetensors").write_bytes(checkpoint.read_bytes()[:100])
+    model = [] if "--model" in arguments else ["--model", checkpoint]
+    result = cli("predict", *arguments, *model)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert named in result.stderr
+
+
+def test_a_file_name_that_is_no_text(cli, pictures, checkpoint, tmp_path) -> None:
+    odd = pictures / "b\udcff.png"
+    try:
+        Image.new("L", (64, 64)).save(odd)
+    except (OSError, UnicodeError):
+        pytest.skip("this file system takes only names that are text")
+    result = cli("predict", pictures, "--model", checkpoint, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    assert "3 images" in result.stdout

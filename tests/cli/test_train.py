@@ -1,0 +1,117 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from sparseinst.zoo import load_model
+
+
+@pytest.fixture
+def train(cli, tiny_data: Path, preset: Path, tmp_path: Path):
+    """Trains for 2 iterations into tmp_path/run, with further arguments."""
+
+    def run(*arguments: object, data: Path = tiny_data):
+        common = ("--data", data, "--model", preset, "--init", "random", "--out", tmp_path / "run", "--device", "cpu")
+        return cli("train", *common, *arguments)
+
+    return run
+
+
+def test_a_run_says_where_its_files_are(train, tmp_path) -> None:
+    result = train("--workers", 0)
+    assert result.exit_code == 0, result.stderr
+    run = tmp_path / "run"
+    assert "6 training images, 12 instances, 2 classes; 2 iterations" in result.stdout
+    assert "best: AP" in result.stdout
+    assert f"predict IMAGES --model {run}/best.safetensors" in result.stdout
+    assert load_model(run / "best.safetensors").config.classes == ("disk", "box")
+    again = train()
+    assert again.exit_code == 2
+    assert "--resume" in again.stderr
+    assert train("--resume").exit_code == 0
+
+
+def test_options_reach_the_function(train, tiny_data, preset, tmp_path, monkeypatch) -> None:
+    given = {}
+
+    def capture(data: Path, model: str, out: Path, **options: object):
+        given.update(options, data=data, model=model, out=out)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sparseinst.training.train", capture)
+    result = train(
+        "--epochs", 3, "--batch", 4, "--size", 96, "--lr", 0.01, "--workers", 1, "--precision", "bf16", "--seed", 7,
+        "--max-minutes", 2, "--set", "optim.ema=0.9", "--set", "decoder.slots=8", "--resume",
+    )  # fmt: skip
+    console = given.pop("console")
+    assert console is not None
+    assert given == {
+        "data": tiny_data, "model": str(preset), "out": tmp_path / "run", "init": "random", "device": "cpu",
+        "epochs": 3.0, "iterations": None, "batch": 4, "size": 96, "lr": 0.01, "workers": 1, "precision": "bf16",
+        "seed": 7, "max_minutes": 2.0, "settings": {"optim.ema": "0.9", "decoder.slots": "8"}, "resume": True,
+    }  # fmt: skip
+    assert result.exit_code == 130
+    assert "--resume" in result.stderr and str(tmp_path / "run") in result.stderr
+
+
+def test_the_end_before_the_end_is_said(train, tmp_path, monkeypatch) -> None:
+    stopped = SimpleNamespace(
+        out=tmp_path, finished=False, iterations=5, best_ap=None, best=None, last=tmp_path / "last.safetensors",
+        surplus_targets=3,
+    )  # fmt: skip
+    monkeypatch.setattr("sparseinst.training.train", lambda *_, **__: stopped)
+    result = train()
+    assert "after 5 iterations" in result.stdout and "--resume" in result.stdout
+    assert "3 instances had no slot" in result.stdout
+    assert f"--model {tmp_path}/last.safetensors" in result.stdout
+    monkeypatch.setenv("RANK", "1")
+    assert train().stdout == "", "one process speaks for all"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--set", "optim.lrr=1"], "optim.lr"),
+        (["--set", "optim.lr"], "key=value"),
+        (["--precision", "fp8"], "bf16"),
+        (["--batch", "0"], "batch"),
+        (["--epochs", "1", "--iterations", "2"], "leave one out"),
+        (["--init", "gone.pth"], "gone.pth"),
+        (["--resume"], "run"),
+    ],
+)
+def test_wrong_settings_name_themselves(train, tmp_path, arguments, named) -> None:
+    result = train(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert named in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_image_broken_in_a_loader_process_is_named_in_one_line(train, tiny_data, tmp_path) -> None:
+    data = tmp_path / "data"
+    (data / "train").mkdir(parents=True)
+    for path in (tiny_data / "train").iterdir():
+        (data / "train" / path.name).write_bytes(path.read_bytes()[:60])
+    (data / "train.json").write_bytes((tiny_data / "train.json").read_bytes())
+    result = train("--workers", 1, data=data)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {data}/train/") and result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr + result.stdout
+
+
+def test_left_out_annotations_are_warned_about(train, tiny_data, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("sparseinst.training.trainer._fresh", _stop)
+    content = (tiny_data / "train.json").read_text()
+    first = content.index('"segmentation": [[') + len('"segmentation": [[')
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "train").symlink_to(tiny_data / "train")
+    (data / "train.json").write_text(content[:first] + "1, 1, 1, 1, 1, 1" + content[content.index("]", first) :])
+    result = train(data=data)
+    assert result.exit_code == 130
+    assert "warning: " in result.stderr and "1 of 12 annotations left out" in result.stderr
+
+
+def _stop(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,122 @@
+"""A file imports only from layers below its own: the table of docs/design.md, enforced."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sparseinst
+
+LAYERS = (
+    {"errors", "config", "recipe", "structures", "rle"},
+    {"ops"},
+    {"modeling", "data", "visualisation"},
+    {"zoo"},
+    {"inference"},
+    {"evaluation"},
+    {"training", "export"},
+    {"serving", "scale"},
+    {"cli"},
+)
+LAYER = {unit: number for number, units in enumerate(LAYERS) for unit in units}
+HOMES = {name: home.split(".")[1] for name, home in sparseinst._HOMES.items()}
+
+
+def imports(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, str]]:
+    """Line and absolute dotted name of all that a file imports, wherever it does so."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import():
+                yield from ((node.lineno, alias.name) for alias in node.names)
+            case ast.ImportFrom():
+                base = package[: len(package) - node.level + 1] if node.level else []
+                base = base + (node.module.split(".") if node.module else [])
+                yield from ((node.lineno, ".".join([*base, alias.name])) for alias in node.names)
+            case ast.Call(func=ast.Name("import_module" | "__import__"), args=[ast.Constant(str(name)), *_]):
+                yield node.lineno, name
+
+
+def offence(own: str, name: str) -> str | None:
+    """Why a file of the unit `own` may not import this; None if it may."""
+    root, *parts = name.split(".")
+    if root != "sparseinst" or parts == ["__version__"]:
+        return None
+    unit = HOMES.get(parts[0], parts[0]) if parts else ""
+    if unit not in LAYER:
+        return "does not say from which layer"
+    # The files of layer 0 are the parts of one thing; above it, neighbours do not know each other.
+    if unit == own or LAYER[unit] < LAYER[own] or LAYER[unit] == LAYER[own] == 0:
+        return None
+    return f"layer {LAYER[own]} ({own}) may not import from layer {LAYER[unit]} ({unit})"
+
+
+def violations(root: Path) -> list[str]:
+    found = []
+    for path in sorted(root.rglob("*.py")):
+        place = path.relative_to(root)
+        if place == Path("__init__.py"):  # it names everything and imports nothing: see test_import.py
+            continue
+        own = place.parts[0].removesuffix(".py")
+        if own not in LAYER:
+            found.append(f"{place}: {own} is in no layer: add it to the table")
+            continue
+        package = ["sparseinst", *place.parts[:-1]]
+        for line, name in imports(ast.parse(path.read_text(encoding="utf-8")), package):
+            reason = offence(own, name)
+            if reason is not None:
+                found.append(f"{place}:{line}: {name}: {reason}")
+    return found
+
+
+def test_every_import_comes_from_a_layer_below() -> None:
+    root = Path(sparseinst.__file__).parent
+    files = {path.relative_to(root).parts[0].removesuffix(".py") for path in root.rglob("*.py")}
+    assert {"modeling", "data", "training", "cli"} <= files, "the walk has lost the package"
+    assert violations(root) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("data/coco.py", "from sparseinst.modeling import SparseInst"),
+        ("data/coco.py", "from sparseinst.modeling.model import SparseInst"),
+        ("data/coco.py", "def f():\n    from sparseinst.visualisation import draw"),
+        ("data/coco.py", "if TYPE_CHECKING:\n    import sparseinst.zoo.models"),
+        ("data/coco.py", "from ..modeling import model"),
+        ("data/deep/coco.py", "from ...zoo import models"),
+        ("data/coco.py", "from .. import cli"),
+        ("data/coco.py", "from sparseinst import inference"),
+        ("data/coco.py", "from sparseinst import load_model"),
+        ("data/coco.py", "import sparseinst"),
+        ("data/coco.py", "from sparseinst import *"),
+        ("data/coco.py", "import_module('sparseinst.training')"),
+        ("rle.py", "from sparseinst.ops import masks"),
+        ("helpers/new.py", "import os"),
+    ],
+)
+def test_a_forbidden_import_is_found(tmp_path: Path, place: str, line: str) -> None:
+    plant(tmp_path / place, line)
+    (offender,) = violations(tmp_path)
+    assert offender.startswith(place)
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("data/coco.py", "from sparseinst.data.runs import decode_runs"),
+        ("data/coco.py", "from . import runs"),
+        ("data/coco.py", "from ..ops import masks"),
+        ("data/coco.py", "from sparseinst import rle\nfrom sparseinst import InputError, __version__"),
+        ("recipe.py", "from sparseinst.config import ModelConfig"),
+        ("cli/train.py", "def f():\n    from sparseinst import Predictor, evaluate\n    import torch"),
+    ],
+)
+def test_an_import_from_below_is_not(tmp_path: Path, place: str, line: str) -> None:
+    plant(tmp_path / place, line)
+    assert violations(tmp_path) == []
+
+
+def plant(path: Path, line: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'"""A file."""\n\n{line}\n')
