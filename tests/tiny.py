@@ -12,7 +12,7 @@ def tiny_config(**changes: object) -> ModelConfig:
     return ModelConfig(
         classes=("disc", "box"),
         preprocess=PreprocessConfig(short_px=64, long_px=64),
-        backbone=BackboneConfig(name="test_efficientnet", norm="batch", strides=(4, 8, 16)),
+        backbone=BackboneConfig(name="test_efficientnet", norm="batch", strides=(4, 8, 16, 32)),
         encoder=EncoderConfig(channels=16),
         decoder=DecoderConfig.model_validate(decoder | changes),
     )

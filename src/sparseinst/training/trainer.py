@@ -155,7 +155,7 @@ def train(
             engine.load_state_dict(tensors)
         log = None
         if accelerator.is_main_process:
-            out.mkdir(parents=True, exist_ok=True)
+            _make_folder(out)
             if not resume:
                 write_config(out / "config.yaml", preset, notes={"data": data, "weights": origin})
             log = stack.enter_context(RunLog(out, last_iteration=progress.iteration))
@@ -179,14 +179,17 @@ def _check_folder(out: Path, resume: bool) -> None:
     state = out / STATE
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: expected a folder for the run, found a file: choose another name")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: this folder cannot be made ({error}): choose another place") from error
     if state.is_file() and not resume:
         raise InputError(f"{out}: holds a run already: resume it (--resume) or choose another folder")
     if resume and not state.is_file():
         raise InputError(f"{out}: expected the state of a run to resume ({STATE}), found none: start without --resume")
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: this folder cannot be made ({error}): choose another place") from error
 
 
 def _training_images(source: DataSource, data: str | Path) -> CocoDataset:
