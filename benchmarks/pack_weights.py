@@ -18,11 +18,16 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("name", help="preset that the weights belong to")
     parser.add_argument("--note", default="", help="what they were trained on and under which licence")
+    parser.add_argument("--score", type=float, default=None, help="default score; without it, the checkpoint's own")
     options = parser.parse_args()
     best = options.run / "best.safetensors"
     extra = checkpoint_extra(best) | {"preset": options.name, "note": options.note}
     path = WEIGHTS / f"{options.name}.safetensors"
-    save_checkpoint(path, load_model(best), extra=extra, half=True)
+    model = load_model(best)
+    if options.score is not None:
+        post = model.config.postprocess.model_copy(update={"score": options.score})
+        model.config = model.config.model_copy(update={"postprocess": post})
+    save_checkpoint(path, model, extra=extra, half=True)
     megabytes = path.stat().st_size / 1e6
     if megabytes > LARGEST_MB:
         path.unlink()
