@@ -6,7 +6,7 @@ H W input pixels, h w mask grid (input divided by the mask stride, 4 as publishe
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self, overload
+from typing import Any, NamedTuple, Self, overload
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ class Frame(NamedTuple):
     original_hw: tuple[int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no truth value to compare by
 class Targets:
     """The instances of one training image, on the mask grid of its padded frame.
 
@@ -90,7 +90,7 @@ class Targets:
         return type(self)(self.labels.to(device, non_blocking=non_blocking), masks)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no truth value to compare by
 class Batch:
     """Training images padded to one frame, with their targets.
 
@@ -143,7 +143,7 @@ class Batch:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no truth value to compare by
 class Instances:
     """The instances found in one image, in slot order; masks stay encoded until they are asked for.
 
@@ -174,12 +174,14 @@ class Instances:
         return len(self.counts)
 
     @overload
-    def __getitem__(self, index: int) -> Self: ...
+    def __getitem__(self, index: int | np.integer[Any]) -> Self: ...
     @overload
     def __getitem__(self, index: slice | NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]) -> Self: ...
-    def __getitem__(self, index: int | slice | NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]) -> Self:
+    def __getitem__(
+        self, index: int | np.integer[Any] | slice | NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]
+    ) -> Self:
         """Part of the instances: by number (one instance), slice, boolean mask or list of numbers."""
-        order = np.arange(len(self))[[index] if isinstance(index, int) else index]
+        order = np.arange(len(self))[[int(index)] if isinstance(index, int | np.integer) else index]
         counts = tuple(self.counts[i] for i in order)
         return type(self)(self.scores[order], self.labels[order], counts, self.slots[order], self.size_hw)
 

@@ -18,6 +18,8 @@ from sparseinst.errors import InputError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
+LEFT_OUT = 1
+"""Exit code when the work was done, but without something in the data that was no good."""
 
 
 class Commands(TyperGroup):
@@ -26,22 +28,34 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
         except InputError as error:
             say_error(f"error: {one_line(error)}")
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             say_error("interrupted")
             raise typer.Exit(INTERRUPTED) from None
+        if _WARNINGS.left_out:
+            raise typer.Exit(LEFT_OUT)
+        return result
 
 
 class _Warnings(logging.Handler):
-    """Shows the package's warnings to the user, above a progress bar if there is one."""
+    """Shows the package's warnings to the user, above a progress bar if there is one.
+
+    Attributes:
+        left_out: whether one of them said that something in the data was left out.
+    """
+
+    left_out = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints one warning."""
+        self.left_out |= hasattr(record, "left_out")
         say(f"{record.levelname.lower()}: {record.getMessage()}", style="yellow", stderr=True)
 
+
+_WARNINGS = _Warnings(logging.WARNING)
 
 app = typer.Typer(
     cls=Commands, name="sparseinst", no_args_is_help=True, pretty_exceptions_enable=False,
@@ -71,5 +85,6 @@ def _start(
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name need not be text that this terminal can show
         sys.stdout.reconfigure(errors="backslashreplace")
     logger = logging.getLogger("sparseinst")
-    if not any(isinstance(handler, _Warnings) for handler in logger.handlers):
-        logger.addHandler(_Warnings(logging.WARNING))
+    _WARNINGS.left_out = False
+    if _WARNINGS not in logger.handlers:
+        logger.addHandler(_WARNINGS)

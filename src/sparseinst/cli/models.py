@@ -1,6 +1,5 @@
 """`sparseinst models`."""
 
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from sparseinst.cli.common import print_table, say
@@ -11,15 +10,13 @@ if TYPE_CHECKING:
 
 def models() -> None:
     """List the networks that come with the package."""
-    from sparseinst.zoo import DEFAULT_MODEL, load_preset, preset_names
+    from sparseinst.zoo import DEFAULT_MODEL, load_preset, preset_names, shipped_weights
     from sparseinst.zoo.models import PUBLISHED_WEIGHTS
 
-    weights = files("sparseinst.zoo") / "weights"
     rows = []
     for name in sorted(preset_names(), key=lambda name: (name != DEFAULT_MODEL, name)):
         preset = load_preset(name)
-        ships = (weights / f"{name}.safetensors").is_file()
-        source = "in the package" if ships else preset.published.weights or "none: train it"
+        source = "in the package" if shipped_weights(name) else preset.published.weights or "none: train it"
         rows.append((name, preset.description, source, *_published(preset)))
     print_table(("name", "description", "weights", "AP val", "AP test"), rows)
     say(f"{DEFAULT_MODEL} is what `sparseinst predict` takes without --model.")

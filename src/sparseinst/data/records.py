@@ -109,6 +109,7 @@ class _Masks:
     classes: dict[int, int]
     owners: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
+    crowds: list[bool] = field(default_factory=list)
     counts: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -124,8 +125,6 @@ class _Masks:
             seen.add(key)
             image = self._look_up(name, annotation, "image_id", self.images, "image")
             label = self._look_up(name, annotation, "category_id", self.classes, "category")
-            if annotation.get("iscrowd"):
-                continue
             where = f"{self.path}: {name} (image {image.file_name})"
             encoded = encode_segmentation(where, annotation.get("segmentation"), image.size_hw)
             if encoded is None:
@@ -134,12 +133,14 @@ class _Masks:
             names.append(name)
             self.owners.append(image.row)
             self.labels.append(label)
+            self.crowds.append(bool(annotation.get("iscrowd")))
             self.counts.append(encoded)
         skipped += self._drop_empty(names)
         if skipped:
             _LOGGER.warning(
-                "%s: %d of %d annotations left out, whose masks cover no pixel of their image; the first is %s",
-                self.path, len(skipped), len(self.annotations), skipped[0],
+                "%s: %d of %d annotations left out, whose masks cover no pixel of their image: correct or remove %s",
+                self.path, len(skipped), len(self.annotations), ", ".join(skipped[:5] + ["..."] * (len(skipped) > 5)),
+                extra={"left_out": len(skipped)},
             )  # fmt: skip
 
     def _look_up(self, name: str, record: Mapping[str, Any], key: str, table: Mapping[int, Any], kind: str) -> Any:
@@ -152,7 +153,7 @@ class _Masks:
         return table[number]
 
     def _drop_empty(self, names: list[str]) -> list[str]:
-        """Checks that every mask decodes to its image's size and drops those without a pixel; returns their names."""
+        """Checks that masks decode to their images' sizes; drops crowds and masks without a pixel, and names these."""
         sizes = {image.row: image.size_hw[0] * image.size_hw[1] for image in self.images.values()}
         keep: list[int] = []
         for start in range(0, len(names), _CHUNK):
@@ -170,6 +171,7 @@ class _Masks:
                 )
             keep += [start + int(i) for i in np.flatnonzero(runs.areas)]
         kept = set(keep)
+        keep = [i for i in keep if not self.crowds[i]]  # a crowd is never a target
         self.owners = [self.owners[i] for i in keep]
         self.labels = [self.labels[i] for i in keep]
         self.counts = [self.counts[i] for i in keep]

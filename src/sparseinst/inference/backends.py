@@ -39,8 +39,8 @@ class TorchBackend:
         half: run in 16 bits where that is safe (autocast: float16, on a CPU bfloat16); scores and masks stay float32.
     """
 
-    def __init__(self, model: SparseInst, *, device: str | torch.device = "cpu", half: bool = False) -> None:
-        self.device = resolve_device(device)
+    def __init__(self, model: SparseInst, *, device: str | torch.device | None = None, half: bool = False) -> None:
+        self.device = resolve_device(model.mean.device if device is None else device)
         self.metadata: ModelConfig = model.config
         self.frame: tuple[int, int] | None = model.config.preprocess.frame_hw
         self.half = half
@@ -57,25 +57,29 @@ class TorchBackend:
         return candidates
 
 
-def _open_torch(path_or_module: str | Path | SparseInst, device: str | torch.device, half: bool) -> Backend:
-    device = resolve_device(device)  # before the weights are read: a mistyped device is the cheaper error
+def _open_torch(path_or_module: str | Path | SparseInst, device: str | torch.device | None, half: bool) -> Backend:
+    device = (
+        None if device is None else resolve_device(device)
+    )  # before the weights are read: a mistyped device is the cheaper error
     model = path_or_module if isinstance(path_or_module, SparseInst) else load_model(path_or_module)
     return TorchBackend(model, device=device, half=half)
 
 
-BACKENDS: dict[str, Callable[[str | Path | SparseInst, str | torch.device, bool], Backend]] = {"torch": _open_torch}
+BACKENDS: dict[str, Callable[[str | Path | SparseInst, str | torch.device | None, bool], Backend]] = {
+    "torch": _open_torch
+}
 """Name of a backend -> how to open it."""
 
 
 def open_backend(
-    name: str, path_or_module: str | Path | SparseInst, *, device: str | torch.device = "cpu", half: bool = False
+    name: str, path_or_module: str | Path | SparseInst, *, device: str | torch.device | None = None, half: bool = False
 ) -> Backend:
     """Opens a backend by name.
 
     Args:
         name: one of `BACKENDS`.
         path_or_module: a network, or the name or file of one.
-        device: where to run.
+        device: where to run; None is where a network is, cpu for a name or file.
         half: compute in 16 bits.
 
     Raises:

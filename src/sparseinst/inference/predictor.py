@@ -30,7 +30,7 @@ class Predictor:
 
     Args:
         model: a network (put in eval mode and moved), a backend, or the name or checkpoint file of a network.
-        device: where a network runs; a backend has chosen already.
+        device: where a network runs: None is where it is (cpu for a name or file); a backend has chosen already.
         half: compute in 16 bits (a backend has chosen already).
         batch: images at once.
         score: lowest score to keep; None takes the one that comes with the checkpoint.
@@ -50,7 +50,7 @@ class Predictor:
         self,
         model: SparseInst | Backend | str | Path,
         *,
-        device: str | torch.device = "cpu",
+        device: str | torch.device | None = None,
         half: bool = False,
         batch: int = 1,
         score: float | None = None,

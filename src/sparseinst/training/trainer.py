@@ -223,7 +223,7 @@ def _build(preset: Preset, init: str | Path | None, resume: bool) -> tuple[Spars
         return _fresh(preset), "resumed"
     if init is not None:
         network = _fresh(preset)
-        return network, "fresh weights" if init == RANDOM else init_weights(network, init)
+        return network, "fresh weights" if init == RANDOM else _started(network, preset, init)
     name = preset.model.backbone.name
     try:
         return _fresh(preset, pretrained=True), f"timm's weights in backbone {name}, the rest fresh"
@@ -232,6 +232,18 @@ def _build(preset: Preset, init: str | Path | None, resume: bool) -> tuple[Spars
             f"backbone {name!r}: timm has no weights for it ({error}); give some with --init FILE, start from fresh "
             f"ones with --init {RANDOM}, or choose another backbone with --set backbone.name=NAME"
         ) from error
+
+
+def _started(network: SparseInst, preset: Preset, init: str | Path) -> str:
+    anchored = network.decoder.get_parameter("activation.conv.weight").detach().clone()
+    origin = init_weights(network, init)
+    if preset.recipe.start == "anchored" and not torch.equal(
+        anchored, network.decoder.get_parameter("activation.conv.weight")
+    ):
+        raise InputError(
+            f"{init}: brings a decoder, which start 'anchored' would hold in part: add --set start=published"
+        )
+    return origin
 
 
 def _fresh(preset: Preset, *, pretrained: bool = False) -> SparseInst:

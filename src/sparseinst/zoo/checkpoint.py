@@ -54,7 +54,7 @@ def read_checkpoint(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
         InputError: the file is not such a checkpoint or is damaged.
     """
     metadata, tensors = _read_safetensors(path)
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != FORMAT or "config" not in metadata:
         raise InputError(
             f"{path}: expected a sparseinst checkpoint ({FORMAT}), found {metadata.get('format', 'no mark')!r} "
             "in its metadata: give a file written by `sparseinst train`"
@@ -115,6 +115,8 @@ def load_strictly(model: SparseInst, tensors: Mapping[str, Tensor], *, source: P
     if is_published(tensors):
         tensors = translate(tensors, levels=len(model.config.backbone.strides))
     expected = model.state_dict()
+    counters = {name: tensor for name, tensor in expected.items() if name.endswith("num_batches_tracked")}
+    tensors = {**counters, **tensors}  # published files have no counters, and nothing depends on them
     problems = [f"missing {name} {tuple(expected[name].shape)}" for name in expected if name not in tensors]
     problems += [f"unknown {name} {tuple(tensors[name].shape)}" for name in tensors if name not in expected]
     problems += [

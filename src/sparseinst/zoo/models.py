@@ -101,12 +101,19 @@ def load_model(
     return model.to(device).eval()
 
 
+def shipped_weights(name: str) -> Path | None:
+    """The weights of a preset that come with the package, None if there are none."""
+    path = _WEIGHTS / f"{name}.safetensors"
+    return path if path.is_file() else None
+
+
 def init_weights(model: SparseInst, path: str | Path) -> str:
     """Starts a network from a file: keeps every tensor whose name and shape fit.
 
     Args:
         model: changed in place.
-        path: our .safetensors, a published .pth, or a classifier's weights for the backbone alone.
+        path: our .safetensors, a published .pth, a classifier's weights for the backbone alone, or the name of a preset
+            whose weights ship.
 
     Returns:
         One line that says how much was loaded and what was not.
@@ -114,6 +121,7 @@ def init_weights(model: SparseInst, path: str | Path) -> str:
     Raises:
         InputError: the file cannot be read or nothing in it fits.
     """
+    path = shipped_weights(str(path)) or path
     tensors = read_tensors(Path(path))
     if is_published(tensors):
         tensors = translate(tensors, levels=len(model.config.backbone.strides))
@@ -136,10 +144,10 @@ def init_weights(model: SparseInst, path: str | Path) -> str:
 
 def _from_preset(name: str, weights: str | Path | None, random_weights: bool) -> SparseInst:
     preset = load_preset(name)
-    shipped = _WEIGHTS / f"{name}.safetensors"
+    shipped = shipped_weights(name)
     if random_weights:
         return build_model(preset.model)
-    if weights is None and shipped.is_file():
+    if weights is None and shipped is not None:
         return load_model(shipped)
     if weights is None:
         published = preset.published.weights
