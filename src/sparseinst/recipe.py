@@ -34,11 +34,6 @@ class AugmentConfig(Settings):
     def _consistent(self) -> Self:
         if self.frame_hw is not None and any(side <= 0 or side % 32 for side in self.frame_hw):
             raise ValueError(f"augment.frame_hw must be positive multiples of 32, got {self.frame_hw}")
-        if self.frame_hw is not None and self.jitter is None and self.long_px > min(self.frame_hw):
-            raise ValueError(
-                f"augment.frame_hw {self.frame_hw} cannot hold images of augment.long_px {self.long_px} either way up: "
-                "enlarge it, lower long_px, or set augment.jitter, which crops"
-            )
         if self.jitter is not None and self.frame_hw is None:
             raise ValueError("augment.jitter needs augment.frame_hw, the frame to crop or pad to")
         if self.jitter is not None and not 0 < self.jitter[0] <= self.jitter[1]:

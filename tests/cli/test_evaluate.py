@@ -76,3 +76,15 @@ def test_classes_that_the_model_lacks_are_listed(cli, tiny_data, checkpoint, tmp
     )
     assert result.exit_code == 2
     assert "kites.json" in result.stderr and "kite" in result.stderr and "disk, box" in result.stderr
+
+
+def test_annotations_left_out_show_in_the_exit_code(cli, tiny_data, checkpoint, tmp_path) -> None:
+    content = json.loads((tiny_data / "val.json").read_text())
+    content["annotations"][0]["segmentation"] = [[500, 2, 510, 2, 510, 9]]
+    (tmp_path / "outside.json").write_text(json.dumps(content))
+    val = ("--images", tiny_data / "val", "--annotations", tmp_path / "outside.json")
+    result = cli("evaluate", "--model", checkpoint, *val)
+    assert result.exit_code == 1
+    assert "outside.json: 1 of 4 annotations left out" in result.stderr
+    assert "correct or remove annotation" in result.stderr
+    assert "2 images, 3 instances" in result.stdout

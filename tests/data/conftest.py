@@ -27,7 +27,13 @@ def document() -> Document:
             for i, (image, category, mask) in enumerate(rows)
         ]
         + [
-            {"id": 99, "image_id": 4, "category_id": 5, "segmentation": {"size": [20, 30], "counts": "?"}, "iscrowd": 1}
+            {
+                "id": 99,
+                "image_id": 4,
+                "category_id": 5,
+                "segmentation": {"size": [20, 30], "counts": [60, 40, 500]},
+                "iscrowd": 1,
+            }
         ],
     }
 

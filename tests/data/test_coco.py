@@ -143,7 +143,7 @@ def test_masks_without_a_pixel_are_left_out_and_told(
     with caplog.at_level(logging.WARNING):
         dataset = CocoDataset.load(*write(content))
     assert dataset.instances == 2 and dataset.labels(0).tolist() == [0]
-    assert caplog.records[0].getMessage().endswith("the first is annotation 11")
+    assert caplog.records[0].getMessage().endswith("correct or remove annotation 11, annotation 12")
     assert "2 of 5 annotations" in caplog.text and len(caplog.records) == 1
 
 
@@ -263,3 +263,10 @@ def test_annotations_in_any_order_find_their_images(write: Write, content: Docum
 def test_packed_strings_come_back(items: list[bytes]) -> None:
     packed = Blobs.pack(items)
     assert [packed[i] for i in range(len(items))] == items
+
+
+@pytest.mark.parametrize("counts", ["zzzz9999PPPP", "52", [600, 1]])
+def test_a_damaged_crowd_is_named_too(write: Write, content: Document, counts: object) -> None:
+    content["annotations"][-1]["segmentation"]["counts"] = counts
+    with pytest.raises(InputError, match="annotation 99"):
+        CocoDataset.load(*write(content))

@@ -3,6 +3,7 @@ import pytest
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset, Published
 from sparseinst.training import apply_settings, parse_assignments, scale_sizes, setting_names
+from sparseinst.training.trainer import _build
 from sparseinst.zoo import load_preset
 
 BASE = Preset.model_validate({"description": "base", "model": {}, "published": {"ap_val": 33.0}})
@@ -92,3 +93,13 @@ def test_iterations_replace_epochs():
     assert by_epochs.recipe.epochs == 2
     assert apply_settings(by_epochs, {"recipe.iterations": "5"}).recipe.epochs is None
     assert apply_settings(by_epochs, {"batch": 3}).recipe.epochs == 2
+
+
+def test_an_anchored_start_refuses_a_file_that_brings_a_decoder() -> None:
+    preset = load_preset("nuclei")
+    with pytest.raises(InputError, match=r"add --set start=published"):
+        _build(preset, "nuclei", resume=False)
+    published = apply_settings(preset, {"start": "published"})
+    network, origin = _build(published, "nuclei", resume=False)
+    assert origin.endswith("fresh: none")
+    assert network.config.classes == ("nucleus",)

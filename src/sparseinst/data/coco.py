@@ -61,8 +61,8 @@ class CocoDataset:
         if missing:
             names = ", ".join(str(path) for path in missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
             raise InputError(
-                f"{annotations}: expected all of its {len(dataset)} images under {images_dir}, missing "
-                f"{len(missing)}: {names}: check the folder"
+                f"{annotations}: expected all of its {len(dataset)} images under {images_dir}, {len(missing)} are "
+                f"missing: {names}: check the folder"
             )
         _LOGGER.info("%s: %d images, %d instances", annotations, len(dataset), len(records.labels))
         return dataset
