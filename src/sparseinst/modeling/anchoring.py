@@ -60,8 +60,8 @@ def anchor_slots(model: SparseInst, frame_hw: tuple[int, int]) -> None:
     for branch in (decoder.instance_branch, decoder.mask_branch):
         _write_code(branch, torch.cat([coordinates(grid), grid], dim=1), tents)
     radius = max(1.2 / math.sqrt(settings.slots), 0.6 * _spacing(tents))  # of a bump: about a slot's share of the frame
-    _aim(decoder, tents, radius)
-    _draw(decoder, tents, radius)
+    _start_activation(decoder, tents, radius)
+    _start_masks(decoder, tents, radius)
 
 
 def code(tents: int, places: Tensor) -> Tensor:
@@ -78,13 +78,13 @@ def _write_code(branch: nn.Sequential, features: Tensor, tents: int) -> None:
     """First convolution: hinges relu(x - knot); second: tents as their second differences; the rest pass them on."""
     hinges, spacing = tents + 1, _spacing(tents)
     knots = torch.linspace(-1 - spacing, 1, hinges)
-    weight, middle = _taps(branch[0])
+    weight, middle = _middle_tap(branch[0])
     weight[: 2 * hinges] = 0
     for axis in range(2):
         weight[axis * hinges : (axis + 1) * hinges, axis, middle, middle] = 1 / spacing
-    features = _pass(branch[0], features, rows=2 * hinges, shift=-knots.repeat(2) / spacing)
+    features = _carry(branch[0], features, rows=2 * hinges, shift=-knots.repeat(2) / spacing)
     for depth, block in enumerate(branch[1:]):
-        weight, middle = _taps(block)
+        weight, middle = _middle_tap(block)
         weight[: 2 * tents] = 0
         for row in range(2 * tents):
             if depth:
@@ -93,7 +93,7 @@ def _write_code(branch: nn.Sequential, features: Tensor, tents: int) -> None:
             axis, tent = divmod(row, tents)
             for knot, difference in zip(range(tent, min(tent + 3, hinges)), (1, -2, 1), strict=False):
                 weight[row, axis * hinges + knot, middle, middle] = difference
-        features = _pass(block, features, rows=2 * tents, shift=torch.zeros(2 * tents))
+        features = _carry(block, features, rows=2 * tents, shift=torch.zeros(2 * tents))
 
 
 def _hold(parameter: Tensor, rows: int) -> None:
@@ -103,13 +103,13 @@ def _hold(parameter: Tensor, rows: int) -> None:
     parameter.register_hook(lambda gradient: gradient * trained.to(gradient))
 
 
-def _taps(block: nn.Module) -> tuple[Tensor, int]:
+def _middle_tap(block: nn.Module) -> tuple[Tensor, int]:
     """A block's convolution weights and the index of their middle tap."""
     weight: Tensor = block[0].conv.weight  # type: ignore[index]
     return weight, weight.shape[-1] // 2
 
 
-def _pass(block: nn.Module, features: Tensor, *, rows: int, shift: Tensor) -> Tensor:
+def _carry(block: nn.Module, features: Tensor, *, rows: int, shift: Tensor) -> Tensor:
     """Makes the block relu(convolution + shift) for its first rows and holds them; gives these rows, the rest 0."""
     layers = block[0]  # type: ignore[index]
     if not hasattr(layers, "norm"):
@@ -130,7 +130,7 @@ def _pass(block: nn.Module, features: Tensor, *, rows: int, shift: Tensor) -> Te
     return kept
 
 
-def _aim(decoder: Decoder, tents: int, radius: float) -> None:
+def _start_activation(decoder: Decoder, tents: int, radius: float) -> None:
     """Starts the activation map of slot n as a bump around anchor n."""
     places = torch.linspace(-1, 1, SAMPLES, dtype=torch.float64)
     fit = torch.linalg.pinv(code(tents, places))  # (tents, SAMPLES)
@@ -144,7 +144,7 @@ def _aim(decoder: Decoder, tents: int, radius: float) -> None:
     conv.bias.fill_(-2 * BUMP_LOGIT)
 
 
-def _draw(decoder: Decoder, tents: int, radius: float) -> None:
+def _start_masks(decoder: Decoder, tents: int, radius: float) -> None:
     """Starts the mask of a slot as a blob around the places that its activation map gathers from."""
     width = 2 * tents
     projection = decoder.projection.get_submodule("conv")
