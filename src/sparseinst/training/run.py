@@ -66,6 +66,8 @@ class Run:
         self.engine, self.progress, self.validation = engine, progress, validation
         self.log, self.display, self.limits = log, display, limits
         self.evaluation: Evaluation | None = None
+        if progress.score is not None:
+            _set_default_score(engine.average.module, progress.score)
         self._started = self._saved = time.monotonic()
         self._before_s = progress.seconds
         self._saved_iteration = progress.iteration
@@ -160,7 +162,9 @@ class Run:
         began = time.monotonic()
         progress, model = self.progress, self.engine.average.module
         self.evaluation = validation.measure(model)
-        _set_default_score(model, self.evaluation)
+        if self.evaluation.best_f1 > 0:  # predictions show from on where F1 is highest
+            progress.score = round(min(max(self.evaluation.best_score, 0.05), 0.95), 2)
+            _set_default_score(model, progress.score)
         figures = {name: float(getattr(self.evaluation, name)) for name in FIGURES}
         row = {"iteration": progress.iteration, **figures, "seconds": time.monotonic() - began}
         best = progress.best_ap is None or figures["ap"] > progress.best_ap
@@ -205,9 +209,6 @@ class Run:
         )
 
 
-def _set_default_score(model: SparseInst, evaluation: "Evaluation") -> None:
-    """Makes the threshold of the highest F1 the score that predictions show from on."""
-    if evaluation.best_f1 > 0:
-        score = round(min(max(evaluation.best_score, 0.05), 0.95), 2)
-        post = model.config.postprocess.model_copy(update={"score": score})
-        model.config = model.config.model_copy(update={"postprocess": post})
+def _set_default_score(model: SparseInst, score: float) -> None:
+    post = model.config.postprocess.model_copy(update={"score": score})
+    model.config = model.config.model_copy(update={"postprocess": post})

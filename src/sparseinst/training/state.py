@@ -26,6 +26,7 @@ class Progress:
         iteration: iterations done.
         best_ap: best AP so far, in 0..1; None before the first evaluation.
         best_iteration: when that was.
+        score: default score that the last evaluation gave the network; None before.
         surplus: targets seen so far that had no slot.
         seconds: time spent, over all resumptions, evaluations included.
         window: sums of the loss terms since the last row of the log, with the number of iterations under "count" and
@@ -35,6 +36,7 @@ class Progress:
     iteration: int = 0
     best_ap: float | None = None
     best_iteration: int = 0
+    score: float | None = None
     surplus: int = 0
     seconds: float = 0.0
     window: dict[str, float] = field(default_factory=dict)
