@@ -9,7 +9,7 @@ import pytest
 import sparseinst
 
 LAYERS = (
-    {"errors", "config", "recipe", "structures", "rle"},
+    {"errors", "config", "files", "recipe", "structures", "rle"},
     {"ops"},
     {"modeling", "data", "visualisation"},
     {"zoo"},

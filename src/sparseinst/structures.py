@@ -40,6 +40,8 @@ class Candidates(NamedTuple):
     """(B, N, h, w) mask probabilities at the mask stride."""
     gate: Tensor
     """(B, N) in 0..1, the score before rescoring, which the gate threshold is compared with."""
+    activation: Tensor | None = None
+    """(B, G*N, h/2, w/2) logits of the activation maps, where they were asked for; as in `Predictions`."""
 
 
 class Frame(NamedTuple):

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from sparseinst import rle
+from sparseinst.files import atomic
 from sparseinst.inference import (
-    atomic,
     label_image,
     output_stems,
     to_coco,

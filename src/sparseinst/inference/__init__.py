@@ -6,7 +6,6 @@ from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.results import Failure, ImageResult, Report, Table
 from sparseinst.inference.sources import IMAGE_SUFFIXES, list_sources
 from sparseinst.inference.writers import (
-    atomic,
     label_image,
     output_stems,
     to_coco,
@@ -18,6 +17,6 @@ from sparseinst.inference.writers import (
 
 __all__ = [
     "BACKENDS", "IMAGE_SUFFIXES", "Backend", "Failure", "ImageResult", "Predictor", "Report", "Table", "TorchBackend",
-    "atomic", "label_image", "list_sources", "open_backend", "output_stems", "predict_files", "resolve_device",
+    "label_image", "list_sources", "open_backend", "output_stems", "predict_files", "resolve_device",
     "to_coco", "to_detections", "write_image", "write_json", "write_labels",
 ]  # fmt: skip

@@ -1,10 +1,8 @@
 """Instances as files and as other libraries' types. Files are written under a temporary name, then renamed."""
 
 import json
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.data.runs import decode_runs
+from sparseinst.files import atomic
 from sparseinst.structures import Instances
 
 if TYPE_CHECKING:
     import supervision as sv
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it once the block has ended well, removed otherwise."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:

@@ -23,17 +23,23 @@ def score(predictions: Predictions, *, mask_threshold: float) -> Candidates:
 
 
 class Segmenter(nn.Module):
-    """The whole tensor program from padded uint8 images to candidates: what is compiled and exported."""
+    """The whole tensor program from padded uint8 images to candidates: what is compiled and exported.
 
-    def __init__(self, model: SparseInst) -> None:
+    Args:
+        model: the network.
+        activation: also give the logits of the activation maps.
+    """
+
+    def __init__(self, model: SparseInst, *, activation: bool = False) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.activation = model, activation
         self.mask_threshold = model.config.postprocess.mask_threshold
 
     def forward(self, images: Tensor, resized_hw: Tensor) -> Candidates:
         """(B, 3, H, W) uint8 or floating RGB in 0..255 and (B, 2) int64 sizes within the frame to candidates."""
         predictions = self.model(fill_padding(images, resized_hw, self.model.mean))
-        return score(predictions, mask_threshold=self.mask_threshold)
+        candidates = score(predictions, mask_threshold=self.mask_threshold)
+        return candidates._replace(activation=predictions.activation) if self.activation else candidates
 
 
 def select(

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sparseinst.errors import InputError
-from sparseinst.inference import atomic
+from sparseinst.files import atomic
 
 LOSSES = ("loss_ce", "loss_mask", "loss_dice", "loss_objectness")
 """The weighted loss terms, in the order of the log."""

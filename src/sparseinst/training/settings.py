@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from sparseinst.config import ModelConfig, Settings
 from sparseinst.errors import InputError
-from sparseinst.inference import atomic
+from sparseinst.files import atomic
 from sparseinst.recipe import Preset, Published, Recipe
 
 _ROOTS: Mapping[str, type[Settings]] = {"model": ModelConfig, "recipe": Recipe}

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sparseinst.errors import InputError
-from sparseinst.inference import atomic
+from sparseinst.files import atomic
 from sparseinst.recipe import Preset
 
 _FREE = ("workers", "log_every", "evaluate_every", "pictures", "max_dets")

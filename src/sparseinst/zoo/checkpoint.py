@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
+from sparseinst.files import atomic
 from sparseinst.modeling import SparseInst
 from sparseinst.zoo.upstream import is_published, our_name
 
@@ -38,13 +39,12 @@ def save_checkpoint(
         for name, tensor in model.state_dict().items()
     }
     metadata = {"format": FORMAT, "config": model.config.model_dump_json(), "extra": json.dumps(dict(extra or {}))}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, temporary, metadata=metadata)
-    mask = os.umask(0)
-    os.umask(mask)
-    temporary.chmod(0o666 & ~mask)  # safetensors keeps its files from everyone else
-    temporary.replace(path)
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # safetensors keeps its files from everyone else
 
 
 def read_checkpoint(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
