@@ -81,6 +81,9 @@ class BackboneConfig(Settings):
     norm: Literal["frozen", "batch", "sync"] = Field(
         "frozen", description="batch norm: frozen statistics and weights, ordinary, or synchronised over processes"
     )
+    deformable: tuple[int, ...] = Field(
+        (), description="those of the strides whose stages have deformable 3x3 convolutions (DCN v1)"
+    )
 
     @model_validator(mode="after")
     def _increasing(self) -> Self:
@@ -90,6 +93,8 @@ class BackboneConfig(Settings):
             raise ValueError(
                 f"backbone.strides must be powers of 2 from 2 to 32, each twice the one before, got {self.strides}"
             )
+        if not set(self.deformable) <= set(self.strides):
+            raise ValueError(f"backbone.deformable must name some of the strides {self.strides}, got {self.deformable}")
         return self
 
 

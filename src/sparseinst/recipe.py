@@ -97,6 +97,15 @@ class Recipe(Settings):
     optim: OptimConfig = OptimConfig()
 
 
+class Variant(Settings):
+    """The same network in another setting, as printed by the authors."""
+
+    what: str = Field(description="what is different")
+    ap_val: float | None = Field(None, description="mask AP on COCO val2017")
+    ap_test: float | None = Field(None, description="mask AP on COCO test-dev")
+    fps: float | None = Field(None, description="frames per second on an RTX 2080 Ti")
+
+
 class Published(Settings):
     """Figures printed by the authors, never measured here."""
 
@@ -105,6 +114,7 @@ class Published(Settings):
     fps: float | None = Field(None, description="frames per second on an RTX 2080 Ti")
     ap_ablation: float | None = Field(None, description="mask AP in the paper's ablation of the decoder")
     weights: str | None = Field(None, description="name of the published checkpoint")
+    variants: tuple[Variant, ...] = Field((), description="other settings of the same network")
 
 
 class Preset(Settings):

@@ -1,10 +1,14 @@
+from pathlib import Path
+
 import pytest
+import torch
 
 from sparseinst.errors import InputError
+from sparseinst.modeling import build_model
 from sparseinst.recipe import Preset, Published
 from sparseinst.training import apply_settings, parse_assignments, scale_sizes, setting_names
 from sparseinst.training.trainer import _build
-from sparseinst.zoo import load_preset
+from sparseinst.zoo import load_preset, save_checkpoint
 
 BASE = Preset.model_validate({"description": "base", "model": {}, "published": {"ap_val": 33.0}})
 
@@ -95,11 +99,18 @@ def test_iterations_replace_epochs():
     assert apply_settings(by_epochs, {"batch": 3}).recipe.epochs == 2
 
 
-def test_an_anchored_start_refuses_a_file_that_brings_a_decoder() -> None:
+def test_an_anchored_start_takes_a_file_with_its_code_and_refuses_another(tmp_path: Path) -> None:
     preset = load_preset("nuclei")
-    with pytest.raises(InputError, match=r"add --set start=published"):
-        _build(preset, "nuclei", resume=False)
-    published = apply_settings(preset, {"start": "published"})
-    network, origin = _build(published, "nuclei", resume=False)
+    network, origin = _build(preset, "nuclei", resume=False)
     assert origin.endswith("fresh: none")
-    assert network.config.classes == ("nucleus",)
+    bias = network.decoder.get_parameter("instance_branch.0.0.norm.bias")
+    network(torch.rand(1, 3, 64, 64)).logits.sum().backward()
+    assert bias.grad is not None
+    assert bias.grad[:2].abs().sum() == 0  # the code of the file is held, too
+    assert bias.grad.abs().sum() > 0
+    other = build_model(preset.model)
+    save_checkpoint(tmp_path / "other.safetensors", other)
+    with pytest.raises(InputError, match=r"without the positional code.*add --set start=published"):
+        _build(preset, tmp_path / "other.safetensors", resume=False)
+    published = apply_settings(preset, {"start": "published"})
+    assert _build(published, tmp_path / "other.safetensors", resume=False)[1].endswith("fresh: none")

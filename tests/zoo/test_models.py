@@ -107,9 +107,11 @@ def test_presets_load_and_names_are_suggested() -> None:
         assert load_preset(name).description
     with pytest.raises(InputError, match="did you mean r50-giam"):
         load_preset("r50_giam")
-    with pytest.raises(InputError, match="--weights FILE"):
+    with pytest.raises(InputError, match=r"publish sparse_inst_r50_giam at .*convert FILE"):
         load_model("r50-giam")
-    with pytest.raises(InputError, match=r"--model r50-giam --weights"):
+    with pytest.raises(InputError, match=r"no weights yet, and none are published: train it"):
+        load_model("darknet53-giam")
+    with pytest.raises(InputError, match=r"published\.pth: expected a weights file, found none"):
         load_model("published.pth")
 
 

@@ -1,7 +1,5 @@
 """The network agrees with what the published implementation computes with the same weights."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -18,20 +16,18 @@ from sparseinst.recipe import LossConfig
 from sparseinst.structures import Frame, Predictions, Targets
 from sparseinst.zoo import load_model
 
-NETWORKS = {"r50": "sparse_inst_r50_base", "r50-giam": "sparse_inst_r50_giam"}
+NETWORKS = {
+    "r50": "sparse_inst_r50_base",
+    "r50-giam": "sparse_inst_r50_giam",
+    "r50-giam-soft": "sparse_inst_r50_giam_soft",
+    "r50d-dcn-giam": "sparse_inst_r50vd_dcn_giam_aug",
+    "cspdarknet53-giam": "sparse_inst_cspdarknet53_giam",
+    "pvtv2-b1-giam": "sparse_inst_pvt_b1_giam",
+}
+"""Preset -> published network whose outputs are there."""
 SIZES = ((320, 427), (288, 448))
 ORIGINALS = ((480, 640), (576, 896))
 FRAME = (320, 448)
-
-
-@pytest.fixture(scope="module")
-def seeded(shared: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("seeded_weights", shared / "reference" / "seeded_weights.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["seeded_weights"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def picture(seeded: ModuleType, seed: int, height: int, width: int) -> np.ndarray:

@@ -24,6 +24,8 @@ BLOB_LOGIT = 12.0
 """Height of each axis's bump in a mask."""
 BLOB_BIAS = -1.6 * BLOB_LOGIT
 """Puts the outline of a blob where the two axes' bumps add up to 1.6 of 2."""
+SAME = 0.999
+"""Cosine from which on two codes are the same (16-bit files round)."""
 SAMPLES = 401
 """Places along an axis at which the least-squares fits look."""
 
@@ -48,7 +50,7 @@ def anchor_slots(model: SparseInst, frame_hw: tuple[int, int]) -> None:
     """
     decoder, settings = model.decoder, model.config.decoder
     assert isinstance(decoder, Decoder)
-    tents = min(settings.channels // 4 - 2, (settings.kernel_channels - 1) // 2)
+    tents = _tents(model)
     if settings.groups != 1 or settings.convs < 2 or tents < 4:
         raise InputError(
             "start 'anchored' needs decoder.groups 1, decoder.convs of at least 2, decoder.channels of at least 24 and "
@@ -64,10 +66,34 @@ def anchor_slots(model: SparseInst, frame_hw: tuple[int, int]) -> None:
     _start_masks(decoder, tents, radius)
 
 
+def positional_code(model: SparseInst) -> dict[str, Tensor]:
+    """A copy of the rows that `anchor_slots` holds, by parameter."""
+    decoder = model.decoder
+    assert isinstance(decoder, Decoder)
+    tents = _tents(model)
+    return {
+        f"{branch}.{name}": parameter.detach()[: 2 * (tents if depth else tents + 1)].clone()
+        for branch in ("instance_branch", "mask_branch")
+        for depth, block in enumerate(decoder.get_submodule(branch).children())
+        for name, parameter in block.named_parameters(prefix=str(depth))
+    }
+
+
+def same_code(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    """Whether two networks have the same positional code, up to the factors that weight decay brings."""
+    return all(F.cosine_similarity(a[name].flatten(), b[name].flatten(), dim=0) > SAME for name in a)
+
+
 def code(tents: int, places: Tensor) -> Tensor:
     """(..., tents) positional code of places (...) in -1..1: each tent is 1 at its centre, 0 from its neighbours on."""
     centres = torch.linspace(-1, 1, tents, dtype=places.dtype)
     return (1 - (places[..., None] - centres).abs() / _spacing(tents)).clamp(min=0)
+
+
+def _tents(model: SparseInst) -> int:
+    """Tents along an axis, as many as the branches and the mask kernels have room for."""
+    settings = model.config.decoder
+    return min(settings.channels // 4 - 2, (settings.kernel_channels - 1) // 2)
 
 
 def _spacing(tents: int) -> float:

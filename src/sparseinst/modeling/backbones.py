@@ -9,6 +9,7 @@ from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import Tensor, nn
 
 from sparseinst.errors import InputError
+from sparseinst.ops.deform import DeformableConv
 
 
 class Backbone(nn.Module):
@@ -18,6 +19,7 @@ class Backbone(nn.Module):
         name: timm model name.
         strides: strides of the features wanted, fine to coarse.
         norm: "frozen" turns every batch norm into a constant scale and shift; "batch" and "sync" train it.
+        deformable: those of the strides whose stages get deformable 3x3 convolutions.
         pretrained: load timm's weights (needs a network or a filled cache).
 
     Attributes:
@@ -28,7 +30,13 @@ class Backbone(nn.Module):
     """
 
     def __init__(
-        self, name: str, *, strides: Sequence[int], norm: Literal["frozen", "batch", "sync"], pretrained: bool = False
+        self,
+        name: str,
+        *,
+        strides: Sequence[int],
+        norm: Literal["frozen", "batch", "sync"],
+        deformable: Sequence[int] = (),
+        pretrained: bool = False,
     ) -> None:
         super().__init__()
         indices = _feature_indices(name, strides)
@@ -40,6 +48,9 @@ class Backbone(nn.Module):
                 "give a file by --init FILE, or connect this machine to the internet"
             ) from error
         self.channels: tuple[int, ...] = tuple(features.feature_info.channels())
+        for index, stride in zip(indices, strides, strict=True):
+            if stride in deformable:
+                _deform(_stage(features, index), f"backbone.name {name!r}, stride {stride}")
         self.channels_last = getattr(features, "output_fmt", "NCHW") == "NHWC"
         self.features: nn.Module = freeze_batch_norm_2d(features) if norm == "frozen" else features
 
@@ -54,6 +65,28 @@ def _create(name: str, **options: Any) -> Any:
         return timm.create_model(name, features_only=True, strict_img_size=False, **options)
     except TypeError:
         return timm.create_model(name, features_only=True, **options)
+
+
+def _stage(features: Any, index: int) -> nn.Module:
+    """The stage that ends in a feature; timm joins the parts of its name where it flattens a container."""
+    module: str = features.feature_info.module_name(index)
+    named = dict(features.named_modules())
+    stage: nn.Module = named.get(module) or named[module.replace(".", "_")]
+    return stage
+
+
+def _deform(stage: nn.Module, place: str) -> None:
+    """Makes the 3x3 convolutions of a stage deformable."""
+    found = [
+        (module, name, child)
+        for module in stage.modules()
+        for name, child in module.named_children()
+        if isinstance(child, nn.Conv2d) and child.kernel_size == (3, 3)
+    ]
+    if not found:
+        raise InputError(f"{place}: expected 3x3 convolutions to make deformable, found none: leave the stride out")
+    for module, name, conv in found:
+        setattr(module, name, DeformableConv(conv))
 
 
 def _feature_indices(name: str, strides: Sequence[int]) -> tuple[int, ...]:

@@ -45,9 +45,7 @@ def build_model(config: ModelConfig, *, pretrained: bool = False) -> SparseInst:
     Raises:
         InputError: the backbone does not exist, lacks a stride, or its weights cannot be fetched.
     """
-    backbone = Backbone(
-        config.backbone.name, strides=config.backbone.strides, norm=config.backbone.norm, pretrained=pretrained
-    )
+    backbone = Backbone(pretrained=pretrained, **config.backbone.model_dump())
     encoder = Encoder(
         backbone.channels,
         channels=config.encoder.channels,

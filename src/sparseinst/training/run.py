@@ -192,7 +192,8 @@ class Run:
     def _facts(self, figures: dict[str, float] | None) -> dict[str, object]:
         progress = asdict(self.progress)
         facts = {name: progress[name] for name in ("iteration", "seconds", "best_ap", "best_iteration")}
-        return {"description": self.preset.description, **facts, "last_evaluation": figures}
+        recipe = self.preset.recipe.model_dump(mode="json")
+        return {"description": self.preset.description, **facts, "last_evaluation": figures, "recipe": recipe}
 
     def _time_left(self) -> float | None:
         left = self._left.seconds(self.progress.iteration)

@@ -14,7 +14,7 @@ from sparseinst.data import CocoDataset, iterations_of, training_loader
 from sparseinst.data.formats import DataSource, resolve_data
 from sparseinst.errors import InputError
 from sparseinst.inference import resolve_device
-from sparseinst.modeling import SparseInst, anchor_slots, build_model
+from sparseinst.modeling import SparseInst, anchor_slots, build_model, positional_code, same_code
 from sparseinst.recipe import Preset
 from sparseinst.structures import Batch
 from sparseinst.training.engine import Engine, make_accelerator, release_accelerator
@@ -24,7 +24,7 @@ from sparseinst.training.run import BEST, LAST, STATE, Limits, Run
 from sparseinst.training.settings import apply_settings, scale_sizes, with_classes, write_config
 from sparseinst.training.state import Progress, fingerprint, load_state
 from sparseinst.training.validation import Validation
-from sparseinst.zoo import init_weights, load_preset
+from sparseinst.zoo import init_weights, preset_of, weights_file
 
 if TYPE_CHECKING:
     from sparseinst.evaluation import Evaluation
@@ -100,7 +100,8 @@ def train(
 
     Args:
         data: a folder or YAML file that `resolve_data` understands; validation images may be absent.
-        model: a preset by name, its YAML file (such as a run's config.yaml), or itself.
+        model: a preset by name, its YAML file (such as a run's config.yaml), or itself; or a file of weights (also
+            "hf:owner/name"), whose network is trained on, unless `init` says what else to start from.
         out: folder of the run; must not hold another run unless `resume`.
         init: weights to start from (see `init_weights`); None for timm's backbone weights, "random" for none at all.
         iterations: optimiser steps, in place of the preset's.
@@ -130,7 +131,8 @@ def train(
     out = Path(out)
     target = resolve_device(_best_device() if device is None else device)
     _check_folder(out, resume)
-    preset = model if isinstance(model, Preset) else load_preset(model)
+    preset, brought = (model, None) if isinstance(model, Preset) else (preset_of(model), weights_file(model))
+    init = brought if init is None else init
     preset = preset if size is None else scale_sizes(preset, size)
     options = {
         "iterations": iterations, "epochs": epochs, "batch": batch, "optim.lr": lr, "workers": workers,
@@ -235,13 +237,14 @@ def _build(preset: Preset, init: str | Path | None, resume: bool) -> tuple[Spars
 
 
 def _started(network: SparseInst, preset: Preset, init: str | Path) -> str:
-    anchored = network.decoder.get_parameter("activation.conv.weight").detach().clone()
+    if preset.recipe.start != "anchored":
+        return init_weights(network, init)
+    before = positional_code(network)
     origin = init_weights(network, init)
-    if preset.recipe.start == "anchored" and not torch.equal(
-        anchored, network.decoder.get_parameter("activation.conv.weight")
-    ):
+    if not same_code(before, positional_code(network)):
         raise InputError(
-            f"{init}: brings a decoder, which start 'anchored' would hold in part: add --set start=published"
+            f"{init}: brings a decoder without the positional code of start 'anchored' (or one for another frame): "
+            "add --set start=published"
         )
     return origin
 

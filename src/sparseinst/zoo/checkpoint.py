@@ -1,24 +1,27 @@
-"""Reading and writing weights: our safetensors with all settings inside, and published pickles, safely."""
+"""Our checkpoints, safetensors with all settings inside, and what fits a network of any other weights."""
 
 import json
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sparseinst.config import ModelConfig
+from sparseinst.config import ModelConfig, PreprocessConfig
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
 from sparseinst.modeling import SparseInst
-from sparseinst.zoo.upstream import is_published, our_name
+from sparseinst.zoo.tensors import read_safetensors
+from sparseinst.zoo.upstream import backbone_name, is_detectron2_resnet, is_published, our_name
 
 FORMAT = "sparseinst-1"
+
+SHOWN = 12
+"""Misfits that an error names."""
 
 
 def save_checkpoint(
@@ -53,7 +56,7 @@ def read_checkpoint(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     Raises:
         InputError: the file is not such a checkpoint or is damaged.
     """
-    metadata, tensors = _read_safetensors(path)
+    metadata, tensors = read_safetensors(path)
     if metadata.get("format") != FORMAT or "config" not in metadata:
         raise InputError(
             f"{path}: expected a sparseinst checkpoint ({FORMAT}), found {metadata.get('format', 'no mark')!r} "
@@ -72,40 +75,6 @@ def checkpoint_extra(path: Path) -> dict[str, object]:
         return facts
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a .safetensors file or a pickled state dict, under the names they have there.
-
-    Pickles are read by torch's restricted loader, which runs no code; a dict under `model` or `state_dict`
-    is unwrapped.
-
-    Raises:
-        InputError: the file is missing, damaged, holds more than tensors, or no tensors.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: expected a weights file, found none: check the path")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)[1]
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        # The error's own text is left out: it advises to load the file without this protection.
-        raise InputError(
-            f"{path}: expected a state dict of tensors that loads without running code; the file is damaged or holds "
-            "other Python objects: fetch it again, or give a .safetensors or a .pth of plain tensors"
-        ) from error
-    for key in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    tensors = (
-        {name: value for name, value in content.items() if isinstance(value, Tensor)}
-        if isinstance(content, dict)
-        else {}
-    )
-    if not tensors:
-        raise InputError(f"{path}: expected a dict of tensors (or one under 'model'), found none: give a weights file")
-    return tensors
-
-
 def load_strictly(model: SparseInst, tensors: Mapping[str, Tensor], *, source: Path) -> None:
     """Copies tensors into the model; every name and shape must fit. Published names are translated first.
 
@@ -113,33 +82,73 @@ def load_strictly(model: SparseInst, tensors: Mapping[str, Tensor], *, source: P
         InputError: names the tensors that are missing, unknown or of another shape.
     """
     if is_published(tensors):
+        check_pixels(model.config.preprocess, tensors, source=source)
         tensors = translate(tensors, levels=len(model.config.backbone.strides))
     expected = model.state_dict()
-    counters = {name: tensor for name, tensor in expected.items() if name.endswith("num_batches_tracked")}
-    tensors = {**counters, **tensors}  # published files have no counters, and nothing depends on them
-    problems = [f"missing {name} {tuple(expected[name].shape)}" for name in expected if name not in tensors]
-    problems += [f"unknown {name} {tuple(tensors[name].shape)}" for name in tensors if name not in expected]
+    found = misfits(expected, tensors)
+    if found:
+        shown = "; ".join(found[:SHOWN]) + (f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+        raise InputError(f"{source}: these weights are of another network: {shown}. Choose the preset they belong to")
+    kept = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items() if name in expected}
+    model.load_state_dict(kept, strict=False)  # all fit: see above
+
+
+def misfits(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+    """What is missing, unknown or of another shape; counters of batches may be absent, for nothing uses them."""
+    problems = [
+        f"missing {name} {tuple(expected[name].shape)}"
+        for name in expected
+        if name not in tensors and not _is_counter(name)
+    ]
     problems += [
+        f"unknown {name} {tuple(tensors[name].shape)}"
+        for name in tensors
+        if name not in expected and not _is_counter(name)
+    ]
+    return problems + [
         f"{name} is {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}"
         for name, tensor in tensors.items()
         if name in expected and tensor.shape != expected[name].shape
     ]
-    if problems:
-        shown = "; ".join(problems[:6]) + (f"; and {len(problems) - 6} more" if len(problems) > 6 else "")
-        raise InputError(f"{source}: these weights are of another network: {shown}. Choose the preset they belong to")
-    model.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()})
 
 
 def translate(tensors: Mapping[str, Tensor], *, levels: int) -> dict[str, Tensor]:
     """Published tensor names to ours; what holds no weight is left out."""
-    named = {our_name(name, levels=levels): tensor for name, tensor in tensors.items()}
-    return {name: tensor for name, tensor in named.items() if name is not None}
+    named = [(our_name(name, levels=levels), tensor) for name, tensor in tensors.items()]
+    translated = {name: tensor for name, tensor in named if name is not None}
+    assert len(translated) == sum(name is not None for name, _ in named), "two published names became one"
+    return translated
+
+
+def check_pixels(preprocess: PreprocessConfig, tensors: Mapping[str, Tensor], *, source: Path) -> None:
+    """Checks that a published checkpoint was trained with the mean and deviation that its images will get.
+
+    Raises:
+        InputError: with other ones, or with channels in another order.
+    """
+    for name, expected in (("pixel_mean", preprocess.mean), ("pixel_std", preprocess.std)):
+        found = tensors.get(name)
+        if found is not None and not torch.allclose(found.flatten().float(), torch.tensor(expected), atol=0.01):
+            raise InputError(
+                f"{source}: its {name} is {found.flatten().tolist()}, expected {list(expected)} (RGB, 0..255): it was "
+                "trained on images prepared in another way: set preprocess.mean and preprocess.std in a preset of your "
+                "own (a YAML file) and name that as the model"
+            )
+
+
+def _is_counter(name: str) -> bool:
+    return name.endswith("num_batches_tracked")
 
 
 def backbone_tensors(model: SparseInst, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of a whole classifier to those of our backbone: by name, or by order where only the names differ."""
+    if is_detectron2_resnet(tensors):
+        named = {backbone_name(name): tensor for name, tensor in tensors.items()}
+        return {name: tensor for name, tensor in named.items() if name is not None}
     own = {name: f"backbone.features.{name}" for name in model.backbone.features.state_dict()}  # type: ignore[union-attr]
-    by_name = {own[name]: tensor for name, tensor in tensors.items() if name in own}
+    # timm joins the first two parts of a name where it takes features from inside a container
+    joined = {name: name if name in own else name.replace(".", "_", 1) for name in tensors}
+    by_name = {own[joined[name]]: tensor for name, tensor in tensors.items() if joined[name] in own}
     if by_name:
         return by_name
     import timm
@@ -150,13 +159,3 @@ def backbone_tensors(model: SparseInst, tensors: Mapping[str, Tensor]) -> dict[s
     if [tuple(t.shape) for t in wanted.values()] != [tuple(t.shape) for t in tensors.values()]:
         return {}
     return {own[name]: tensor for name, tensor in zip(wanted, tensors.values(), strict=True) if name in own}
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    if not path.is_file():
-        raise InputError(f"{path}: expected a .safetensors file, found none: check the path")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error}): fetch or write it again") from error

@@ -1,66 +1,38 @@
 """From a name or a file to a network with its weights."""
 
-from difflib import get_close_matches
-from importlib.resources import files
+import logging
 from pathlib import Path
 
 import torch
-import yaml
-from pydantic import ValidationError
 
 from sparseinst.errors import InputError
 from sparseinst.modeling import SparseInst, build_model
-from sparseinst.recipe import Preset
+from sparseinst.recipe import Preset, Recipe
 from sparseinst.zoo.checkpoint import (
     backbone_tensors,
+    checkpoint_extra,
     load_strictly,
     read_checkpoint,
-    read_tensors,
     translate,
 )
+from sparseinst.zoo.names import load_preset, shipped_weights
+from sparseinst.zoo.recognise import recognise
+from sparseinst.zoo.tensors import PICKLED, read_tensors
 from sparseinst.zoo.upstream import is_published
+
+_LOGGER = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "nuclei"
 """The network whose weights ship with the package; it knows nuclei in micrographs and nothing else."""
+
+HUB = "hf:"
+"""How the name of a model on the Hugging Face Hub begins."""
 
 PUBLISHED_WEIGHTS = "https://github.com/hustvl/SparseInst"
 """Where the authors link the checkpoints of the published networks."""
 
 LEAST_SHARE = 0.5
 """Of the backbone's tensors, or of the rest, that a file must have to start from it."""
-
-_PRESETS = Path(str(files("sparseinst.zoo") / "presets"))
-_WEIGHTS = Path(str(files("sparseinst.zoo") / "weights"))
-
-
-def preset_names() -> list[str]:
-    """Names of the networks that come with the package."""
-    return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
-
-
-def load_preset(name: str | Path) -> Preset:
-    """A preset by name, or read from a YAML file of the same form.
-
-    Raises:
-        InputError: there is no such preset or file, or the file holds an unknown setting or a wrong value.
-    """
-    path = Path(name) if str(name).endswith((".yaml", ".yml")) else _PRESETS / f"{name}.yaml"
-    if Path(name).suffix in (".safetensors", ".pth"):
-        raise InputError(f"{name}: expected a preset, got weights: name the preset and start from the file with --init")
-    if not path.is_file():
-        close = get_close_matches(str(name), preset_names(), n=3, cutoff=0.4)
-        raise InputError(
-            f"model {str(name)!r}: no preset or file of this name; "
-            f"did you mean {' or '.join(close)}?" if close else
-            f"model {str(name)!r}: no preset or file of this name; presets: {', '.join(preset_names())}"
-        )  # fmt: skip
-    try:
-        return Preset.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {error}") from error
-    except ValidationError as error:
-        details = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
-        raise InputError(f"{path}: {details}") from error
 
 
 def load_model(
@@ -73,7 +45,8 @@ def load_model(
     """A network in eval mode.
 
     Args:
-        name_or_path: a preset ("nuclei", "r50-giam"), a preset's YAML file, or a checkpoint written by this package.
+        name_or_path: a preset ("nuclei", "r50-giam"), a preset's YAML file, a checkpoint written by this package, a
+            published checkpoint (.pth, whose network is recognised by its tensors), or "hf:owner/name" on the Hub.
         weights: for a preset, its weights: our .safetensors, or a published .pth ({"model": {names: tensors}}).
         random_weights: for a preset, take fresh weights (tests and benchmarks).
         device: where to put it.
@@ -84,27 +57,41 @@ def load_model(
     Raises:
         InputError: no such model, no weights for it, or weights of another network.
     """
-    path = Path(name_or_path)
-    if path.suffix == ".safetensors":
-        if weights is not None or random_weights:
-            raise InputError(f"{path} brings its own weights: leave weights and random_weights out")
-        config, tensors = read_checkpoint(path)
-        model = build_model(config)
-        load_strictly(model, tensors, source=path)
-    elif path.suffix in (".pth", ".pt", ".pkl"):
-        raise InputError(
-            f"{path}: a published checkpoint does not say which network it is: name it too, as in "
-            f"--model r50-giam --weights {path} or load_model('r50-giam', weights={str(path)!r})"
-        )
-    else:
+    path = weights_file(name_or_path)
+    if path is None:
         model = _from_preset(str(name_or_path), weights, random_weights)
+    elif weights is not None or random_weights:
+        raise InputError(f"{path} brings its own weights: leave weights and random weights out")
+    else:
+        model = _from_file(path)
     return model.to(device).eval()
 
 
-def shipped_weights(name: str) -> Path | None:
-    """The weights of a preset that come with the package, None if there are none."""
-    path = _WEIGHTS / f"{name}.safetensors"
-    return path if path.is_file() else None
+def weights_file(name_or_path: str | Path) -> Path | None:
+    """The file of weights that a model's name stands for (fetched from the Hub if need be); None for a preset."""
+    if str(name_or_path).startswith(HUB):
+        from sparseinst.zoo.hub import fetch
+
+        return fetch(str(name_or_path))
+    path = Path(name_or_path)
+    return path if path.suffix in (".safetensors", *PICKLED) else None
+
+
+def preset_of(name_or_path: str | Path) -> Preset:
+    """The settings of any model that `load_model` knows: of a preset, or those that a file of weights brings.
+
+    Raises:
+        InputError: no such model, or nothing says which network a file is of.
+    """
+    path = weights_file(name_or_path)
+    if path is None:
+        return load_preset(name_or_path)
+    if path.suffix != ".safetensors":
+        return recognise(read_tensors(path), source=path).preset
+    config, _ = read_checkpoint(path)
+    facts = checkpoint_extra(path)
+    description = str(facts.get("description", path.stem))
+    return Preset(description=description, model=config, recipe=Recipe.model_validate(facts.get("recipe", {})))
 
 
 def init_weights(model: SparseInst, path: str | Path) -> str:
@@ -112,8 +99,8 @@ def init_weights(model: SparseInst, path: str | Path) -> str:
 
     Args:
         model: changed in place.
-        path: our .safetensors, a published .pth, a classifier's weights for the backbone alone, or the name of a preset
-            whose weights ship.
+        path: our .safetensors, a published .pth, weights of the backbone alone (timm's, torchvision's, detectron2's
+            .pkl), "hf:owner/name", or the name of a preset whose weights ship.
 
     Returns:
         One line that says how much was loaded and what was not.
@@ -121,8 +108,8 @@ def init_weights(model: SparseInst, path: str | Path) -> str:
     Raises:
         InputError: the file cannot be read or nothing in it fits.
     """
-    path = shipped_weights(str(path)) or path
-    tensors = read_tensors(Path(path))
+    path = shipped_weights(str(path)) or weights_file(path) or Path(path)
+    tensors = read_tensors(path)
     if is_published(tensors):
         tensors = translate(tensors, levels=len(model.config.backbone.strides))
     elif not any(name.startswith("backbone.") for name in tensors):
@@ -142,30 +129,55 @@ def init_weights(model: SparseInst, path: str | Path) -> str:
     return f"{path}: {len(fitting)} of {len(own)} tensors loaded; fresh: {', '.join(parts) or 'none'}"
 
 
+def _from_file(path: Path) -> SparseInst:
+    if path.suffix == ".safetensors":
+        config, tensors = read_checkpoint(path)
+    else:
+        tensors = read_tensors(path)
+        name, preset = recognise(tensors, source=path)
+        config = preset.model
+        _LOGGER.info("%s: recognised as %s with %d classes", path, name, len(config.classes))
+    model = build_model(config)
+    load_strictly(model, tensors, source=path)
+    return model
+
+
 def _from_preset(name: str, weights: str | Path | None, random_weights: bool) -> SparseInst:
     preset = load_preset(name)
-    shipped = shipped_weights(name)
+    if random_weights and weights is not None:
+        raise InputError(f"model {name!r}: expected weights or random weights, got both: leave one out")
     if random_weights:
         return build_model(preset.model)
-    if weights is None and shipped is not None:
-        return load_model(shipped)
     if weights is None:
-        published = preset.published.weights
-        where = (
-            f"its authors publish {published} at {PUBLISHED_WEIGHTS}: download it and" if published else "train it, or"
-        )
-        raise InputError(
-            f"model {name!r} ships without weights: {where} give the file as --weights FILE (in Python, weights=FILE)"
-        )
-    if Path(weights).suffix == ".safetensors":
-        model = load_model(weights)
-        for part in ("backbone", "encoder", "decoder"):
-            if getattr(model.config, part) != getattr(preset.model, part):
-                raise InputError(
-                    f"{weights}: its {part} is not that of {name!r}, it is another network: name it alone, as in "
-                    f"--model {weights}"
-                )
+        shipped = shipped_weights(name)
+        if shipped is None:
+            raise InputError(_without_weights(name, preset))
+        return _from_file(shipped)
+    path = weights_file(weights)
+    if path is None:
+        raise InputError(f"weights {weights}: expected a .safetensors, .pth or .pkl file or hf:owner/name")
+    if path.suffix != ".safetensors":
+        model = build_model(preset.model)
+        load_strictly(model, read_tensors(path), source=path)
         return model
-    model = build_model(preset.model)
-    load_strictly(model, read_tensors(Path(weights)), source=Path(weights))
+    model = _from_file(path)
+    for part in ("backbone", "encoder", "decoder"):
+        if getattr(model.config, part) != getattr(preset.model, part):
+            raise InputError(
+                f"{path}: its {part} is not that of {name!r}, another network: name it alone, as in --model {path}"
+            )
     return model
+
+
+def _without_weights(name: str, preset: Preset) -> str:
+    published = preset.published.weights
+    if published is None:
+        return (
+            f"model {name!r} has no weights yet, and none are published: train it (sparseinst train --model {name}), "
+            "give a file with --weights FILE, or take random ones for a test with --random-weights"
+        )
+    return (
+        f"model {name!r} ships without weights; its authors publish {published} at {PUBLISHED_WEIGHTS}: download that "
+        f"file and give it as --model FILE.pth (or --model {name} --weights FILE.pth), or bring it into this package's "
+        "form once with: sparseinst convert FILE.pth. For a test, --random-weights takes random ones"
+    )

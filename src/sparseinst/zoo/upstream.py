@@ -16,6 +16,19 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"(backbone\.features\..+)\.conv(\d)\.norm\.(\w+)", r"\1.bn\2.\3"),
     (r"(backbone\.features\..+)\.shortcut\.norm\.(\w+)", r"\1.downsample.1.\2"),
     (r"(backbone\.features\..+)\.shortcut\.weight", r"\1.downsample.0.weight"),
+    # ResNet-d has timm's names already
+    (r"backbone\.(conv1|bn1|layer\d)\.(.+)", r"backbone.features.\1.\2"),
+    # deformable convolutions of both
+    (r"(backbone\.features\..+)\.conv2_offset\.(\w+)", r"\1.conv2.offset.\2"),
+    # the darknets; timm joins the first two parts of a name
+    (r"backbone\.stem\.conv1\.(conv|bn)\.(\w+)", r"backbone.features.stem_conv1.\1.\2"),
+    (r"backbone\.stages\.(\d)\.(.+)", r"backbone.features.stages_\1.\2"),
+    # PVTv2; its stages are renumbered from 0 afterwards
+    (r"backbone\.patch_embed1\.(.+)", r"backbone.features.patch_embed.\1"),
+    (r"backbone\.patch_embed(\d)\.(.+)", r"backbone.features.pvt_\1.downsample.\2"),
+    (r"backbone\.block(\d)\.(.+)", r"backbone.features.pvt_\1.blocks.\2"),
+    (r"backbone\.norm(\d)\.(\w+)", r"backbone.features.pvt_\1.norm.\2"),
+    (r"(backbone\.features\..+)\.dwconv\.dwconv\.(\w+)", r"\1.dwconv.\2"),
     # encoder; laterals and outputs are renumbered fine to coarse afterwards
     (r"encoder\.fpn_(laterals|outputs)\.(\d+)\.(\w+)", r"encoder.\1.\2.conv.\3"),
     (r"encoder\.ppm\.stages\.(\d+)\.1\.(\w+)", r"encoder.pooling.stages.\1.conv.\2"),
@@ -33,7 +46,9 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"decoder\.inst_branch\.objectness\.(\w+)", r"decoder.objectness.\1"),
 )
 
-_NOT_WEIGHTS = re.compile(r"pixel_(mean|std)|.*\.num_batches_tracked")
+_NOT_WEIGHTS = re.compile(r"pixel_(mean|std)")
+_DETECTRON2_RESNET = re.compile(r"(stem\.conv1|res[2-5]\.\d+)\..+")
+_CAFFE2_RESNET = re.compile(r"res\d_\d+_branch\w+")
 
 
 def is_published(names: Iterable[str]) -> bool:
@@ -41,8 +56,28 @@ def is_published(names: Iterable[str]) -> bool:
     return any(name.startswith("decoder.inst_branch.") for name in names)
 
 
+def is_detectron2_resnet(names: Iterable[str]) -> bool:
+    """Whether tensor names are those of a backbone alone, as detectron2's R-50.pkl has them.
+
+    Raises:
+        InputError: they are those of its older Caffe2 form, which is another network.
+    """
+    names = list(names)
+    if any(_CAFFE2_RESNET.match(name) for name in names):
+        raise InputError(
+            "expected a ResNet as torchvision trained it, got one in Caffe2's form (BGR, strides in the 1x1 "
+            "convolutions), which computes something else: take detectron2's ImageNetPretrained/torchvision/R-50.pkl"
+        )
+    return any(name.startswith("res2.0.") for name in names)
+
+
+def backbone_name(published: str) -> str | None:
+    """Our name for a tensor of detectron2's ResNet; None for one that its backbone does not have (the classifier)."""
+    return our_name(f"backbone.{published}") if _DETECTRON2_RESNET.fullmatch(published) else None
+
+
 def our_name(published: str, *, levels: int = 3) -> str | None:
-    """Our name for a published tensor; None for one that holds no weight (`pixel_mean`, counters).
+    """Our name for a published tensor; None for one that holds no weight (`pixel_mean`, `pixel_std`).
 
     Args:
         published: its name in the published checkpoint.
@@ -60,5 +95,6 @@ def our_name(published: str, *, levels: int = 3) -> str | None:
         raise InputError(
             f"tensor {published!r} is not part of a published SparseInst: check that the file is one of its checkpoints"
         )
+    name = re.sub(r"\.pvt_(\d)\.", lambda m: f".stages_{int(m[1]) - 1}.", name)
     name = re.sub(r"^(encoder\.(?:laterals|outputs))\.(\d+)", lambda m: f"{m[1]}.{levels - 1 - int(m[2])}", name)
     return re.sub(r"^(decoder\.\w+_branch)\.(\d+)", lambda m: f"{m[1]}.{int(m[2]) // 2}", name)

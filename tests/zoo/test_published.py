@@ -1,0 +1,85 @@
+"""Every published network is recognised by its tensors and takes each of them."""
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from sparseinst.errors import InputError
+from sparseinst.modeling import build_model
+from sparseinst.zoo import load_model, load_preset
+from sparseinst.zoo.checkpoint import load_strictly, translate
+from sparseinst.zoo.recognise import recognise
+
+NETWORKS = {
+    "r50": "sparse_inst_r50_base",
+    "r50d": "sparse_inst_r50vd_base",
+    "r50-giam": "sparse_inst_r50_giam",
+    "r50-giam-soft": "sparse_inst_r50_giam_soft",
+    "r50d-giam": "sparse_inst_r50vd_giam",
+    "r50-dcn-giam": "sparse_inst_r50_dcn_giam_aug",
+    "r50d-dcn-giam": "sparse_inst_r50vd_dcn_giam_aug",
+    "r101-giam": "sparse_inst_r101_giam",
+    "r101-dcn-giam": "sparse_inst_r101_dcn_giam",
+    "cspdarknet53-giam": "sparse_inst_cspdarknet53_giam",
+    "darknet53-giam": "sparse_inst_darknet53_giam",
+    "pvtv2-b1-giam": "sparse_inst_pvt_b1_giam",
+    "pvtv2-b2-li-giam": "sparse_inst_pvt_b2_li_giam",
+}
+
+
+def tensors_of(seeded: ModuleType, published: str) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(np.array(value)) for name, value in seeded.state_dict(published).items()}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_tensor_is_used_once_and_every_parameter_set(name: str, seeded: ModuleType) -> None:
+    tensors = tensors_of(seeded, NETWORKS[name])
+    assert recognise(tensors, source=Path("x.pth")).name == name
+    translated = translate(tensors, levels=3)
+    assert len(translated) == len(tensors)
+    model = build_model(load_preset(name).model)
+    for tensor in model.state_dict().values():
+        tensor.fill_(torch.nan if tensor.is_floating_point() else 0)
+    load_strictly(model, tensors, source=Path("x.pth"))
+    for key, tensor in model.state_dict().items():
+        if not key.endswith("num_batches_tracked"):
+            torch.testing.assert_close(tensor, translated[key].to(tensor.dtype), rtol=0, atol=0)
+    assert set(translated) <= set(model.state_dict())
+
+
+@pytest.mark.parametrize(("name", "strides"), [("r50-dcn-giam", "layer3 layer4"), ("r101-dcn-giam", "layer3 layer4")])
+def test_deformable_stages_are_those_published(name: str, strides: str) -> None:
+    with torch.device("meta"):
+        model = build_model(load_preset(name).model)
+    found = {key.split(".")[2] for key, _ in model.named_parameters() if ".offset." in key}
+    assert " ".join(sorted(found)) == strides
+
+
+def test_other_classes_and_slots_are_taken_from_the_tensors(seeded: ModuleType, tmp_path: Path) -> None:
+    tensors = tensors_of(seeded, "sparse_inst_r50_giam")
+    prefix = "decoder.inst_branch."
+    for leaf in ("weight", "bias"):
+        tensors[f"{prefix}cls_score.{leaf}"] = tensors[f"{prefix}cls_score.{leaf}"][:3]
+        tensors[f"{prefix}iam_conv.{leaf}"] = tensors[f"{prefix}iam_conv.{leaf}"][:200]
+    torch.save({"model": tensors, "iteration": 7}, tmp_path / "model_final.pth")
+    model = load_model(tmp_path / "model_final.pth")
+    assert model.config.classes == ("class 1", "class 2", "class 3")
+    assert model.config.decoder.slots == 50
+    assert model.config.decoder.groups == 4
+
+
+def test_what_does_not_fit_is_said(seeded: ModuleType) -> None:
+    tensors = tensors_of(seeded, "sparse_inst_r50_giam")
+    with pytest.raises(InputError, match=r"not of 'r50': .*decoder\.mix\.weight"):
+        recognise(tensors, source=Path("x.pth"), among="r50")
+    del tensors["encoder.fusion.bias"]
+    with pytest.raises(InputError, match=r"nearest is 'r50-giam', but: missing encoder\.fusion\.conv\.bias \(256,\)\."):
+        recognise(tensors, source=Path("x.pth"))
+    tensors["pixel_mean"] = torch.tensor([103.53, 116.28, 123.675])[:, None, None]
+    with pytest.raises(InputError, match=r"its pixel_mean is \[103\.5.*expected \[123\.675"):
+        load_strictly(build_model(load_preset("r50-giam").model), tensors, source=Path("x.pth"))
+    with pytest.raises(InputError, match=r"not part of a published"):
+        recognise({**tensors, "decoder.extra": torch.zeros(1)}, source=Path("x.pth"))
