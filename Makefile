@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO := src/sparseinst/zoo/demo/nuclei.png
 
-.PHONY: demo test lint format clean
+.PHONY: demo test matrix lint format clean
 
 demo: $(VENV)/base.stamp
 	$(BIN)/sparseinst predict $(DEMO) --out demo --save-json --save-masks
@@ -13,6 +13,9 @@ demo: $(VENV)/base.stamp
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest
+
+matrix: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m matrix
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

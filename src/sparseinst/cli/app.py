@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from sparseinst import __version__
 from sparseinst.cli.common import SettingsCommand, one_line, say, say_error
+from sparseinst.cli.convert import convert
 from sparseinst.cli.evaluate import evaluate
 from sparseinst.cli.models import models
 from sparseinst.cli.predict import predict
@@ -61,7 +62,7 @@ app = typer.Typer(
     cls=Commands, name="sparseinst", no_args_is_help=True, pretty_exceptions_enable=False,
     help="Real-time instance segmentation: train on your own images, measure, predict.",
 )  # fmt: skip
-for _command in (train, evaluate, predict, models):
+for _command in (train, evaluate, predict, models, convert):
     app.command(cls=SettingsCommand)(_command)
 
 

@@ -23,6 +23,12 @@ Weights = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Weights of a model given by name: a .safetensors, or a published .pth."),
 ]
+RandomWeights = Annotated[
+    bool, typer.Option("--random-weights", help="Take fresh weights, for tests and benchmarks of a preset without any.")
+]
+MODEL_HELP = (
+    "A preset (see `sparseinst models`), a .safetensors file, a published .pth, an exported file, or hf:owner/name"
+)
 
 
 class SettingsCommand(TyperCommand):

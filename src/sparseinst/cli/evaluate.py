@@ -6,19 +6,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparseinst.cli.common import Batch, Device, Half, Weights, console, output_file, pick_device, print_table, say
+from sparseinst.cli.common import (
+    MODEL_HELP,
+    Batch,
+    Device,
+    Half,
+    RandomWeights,
+    Weights,
+    console,
+    output_file,
+    pick_device,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     from sparseinst.evaluation import Evaluation
 
 
 def evaluate(
-    model: Annotated[
-        str, typer.Option(metavar="NAME_OR_PATH", help="A preset (see `sparseinst models`) or a .safetensors file.")
-    ],
+    model: Annotated[str, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")],
     images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the images.")],
     annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO annotation file.")],
     weights: Weights = None,
+    random_weights: RandomWeights = False,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the detections here, as a COCO results list.")
     ] = None,
@@ -39,7 +50,7 @@ def evaluate(
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
     chosen = pick_device(device)
-    network = load_model(model, weights=weights, device=chosen)
+    network = load_model(model, weights=weights, random_weights=random_weights, device=chosen)
     start = time.perf_counter()
     with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(

@@ -23,14 +23,16 @@ def train(
         ),
     ],
     model: Annotated[
-        str, typer.Option(metavar="NAME", help="A preset (see `sparseinst models`) or a preset's YAML file.")
+        str,
+        typer.Option(metavar="NAME", help="A preset (see `sparseinst models`), its YAML file, or weights to train on."),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run, such as runs/first.")],
     init: Annotated[
         str | None,
         typer.Option(
             metavar="WEIGHTS|random",
-            help="Weights to start from: a checkpoint, a published .pth, weights of the backbone, or random for none; "
+            help="Weights to start from: a checkpoint, a published .pth, weights of the backbone (timm, torchvision, "
+            "detectron2's .pkl), or random for none; "
             "without it, timm's weights of the backbone (downloaded).",
         ),
     ] = None,

@@ -47,6 +47,7 @@ class Backbone(nn.Module):
                 f"backbone {name!r}: its pretrained weights cannot be fetched ({error}); "
                 "give a file by --init FILE, or connect this machine to the internet"
             ) from error
+        _cut(features)
         self.channels: tuple[int, ...] = tuple(features.feature_info.channels())
         for index, stride in zip(indices, strides, strict=True):
             if stride in deformable:
@@ -65,6 +66,13 @@ def _create(name: str, **options: Any) -> Any:
         return timm.create_model(name, features_only=True, strict_img_size=False, **options)
     except TypeError:
         return timm.create_model(name, features_only=True, **options)
+
+
+def _cut(features: Any) -> None:
+    """Takes off the stages beyond the last feature, which timm leaves in its EfficientNets and MobileNets."""
+    last: str = features.feature_info.module_name()[-1]
+    if last.startswith("blocks.") and isinstance(features.blocks, nn.Sequential):
+        features.blocks = features.blocks[: int(last.split(".")[1]) + 1]
 
 
 def _stage(features: Any, index: int) -> nn.Module:

@@ -1,0 +1,43 @@
+"""`sparseinst convert`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparseinst.cli.common import output_file, say
+
+
+def convert(
+    file: Annotated[Path, typer.Argument(metavar="PUBLISHED.pth", help="A published SparseInst checkpoint.")],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The preset it is of (see `sparseinst models`); without it, found out."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="File to write; without it, the same name in .safetensors."),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Class names in the order of the logits, where they are not those of COCO."),
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Store the parameters in 16 bits, half the size.")] = False,
+) -> None:
+    """Bring a published checkpoint (.pth) into this package's form, with all settings inside.
+
+    No code in the file is run. The published files work as they are, too: --model FILE.pth wherever a model is named.
+    """
+    from sparseinst.zoo import convert as bring
+
+    output_file("--out", out)
+    names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
+    result = bring(file, model=model, out=out, classes=names, half=half)
+    config = result.model.config
+    say(f"{file}: {result.name}, {result.tensors} tensors, {len(config.classes)} classes, all of them used")
+    if names is None and config.classes[0] == "class 1":
+        say(
+            "its classes have no names yet: give them in the order of the logits, --classes A,B,...", style="yellow"
+        )
+    say(f"written: {result.out}")
+    say(f"try it: sparseinst predict IMAGE --model {result.out}")
