@@ -116,8 +116,7 @@ class _Cutout(NamedTuple):
 
 def _cut_out(instances: Instances, index: int, scale: int) -> _Cutout:
     """One instance's mask within its box, smoothly enlarged."""
-    x0, y0, x1, y1 = instances.boxes[index].astype(int)
-    mask = rle.decode([instances.counts[index]], instances.size_hw)[0, y0:y1, x0:x1]
+    mask, (x0, y0) = rle.cutout(instances.counts[index], instances.size_hw)
     if scale > 1:
         # a border of background keeps the interpolated edge where the mask ends
         padded = np.pad(mask, 1).astype(np.float32)
@@ -138,7 +137,7 @@ def _draw_labels(
     height, width = scene.shape[:2]
     font_px = int(np.clip(min(height, width) / 45, 11, 40))
     padding = max(2, font_px // 4)
-    font = _font(font_px)
+    font = label_font(font_px)
     boxes, areas = instances.boxes * scale, instances.areas * scale**2
     placed = np.zeros((0, 4))
     chosen: dict[int, str] = {}
@@ -169,7 +168,8 @@ def _draw_labels(
     return labelled
 
 
-def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def label_font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of every text in a picture."""
     path = _font_path()
     return ImageFont.load_default(size_px) if path is None else ImageFont.truetype(path, size_px)
 

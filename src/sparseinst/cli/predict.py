@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparseinst.cli.common import Batch, Device, Half, Weights, pick_device, print_table, say, say_error
+from sparseinst.cli.common import (
+    MODEL_HELP,
+    Batch,
+    Device,
+    Half,
+    RandomWeights,
+    Weights,
+    pick_device,
+    print_table,
+    say,
+    say_error,
+)
 
 if TYPE_CHECKING:
     from sparseinst.inference import ImageResult, Report
@@ -22,10 +33,11 @@ def predict(
         str | None,
         typer.Option(
             metavar="NAME_OR_PATH",
-            help="A preset (see `sparseinst models`) or a .safetensors file; without it, the nuclei network.",
+            help=f"{MODEL_HELP}; without it, the nuclei network.",
         ),
     ] = None,
     weights: Weights = None,
+    random_weights: RandomWeights = False,
     score: Annotated[
         float | None, typer.Option(min=0, max=1, help="Lowest score to keep; without it, the model's own.")
     ] = None,
@@ -38,6 +50,9 @@ def predict(
     ] = False,
     save_masks: Annotated[
         bool, typer.Option("--save-masks", help="Write label images: 16-bit PNG, 0 background, i for instance i.")
+    ] = False,
+    iam: Annotated[
+        bool, typer.Option("--iam", help="Draw the best instances of each image beside their activation maps.")
     ] = False,
     device: Device = "auto",
     batch: Batch = 1,
@@ -52,11 +67,13 @@ def predict(
     from sparseinst.zoo.models import PUBLISHED_WEIGHTS
 
     chosen = pick_device(device)
-    network = load_model(DEFAULT_MODEL if model is None else model, weights=weights, device=chosen)
+    network = load_model(
+        DEFAULT_MODEL if model is None else model, weights=weights, random_weights=random_weights, device=chosen
+    )
     if model is None and weights is None:
         say(
             "These weights know nuclei in micrographs and nothing else; for the 80 classes of COCO download published "
-            f"weights from {PUBLISHED_WEIGHTS} and give --model r50-giam --weights FILE.",
+            f"weights from {PUBLISHED_WEIGHTS} and give --model FILE.pth.",
             style="yellow",
         )
     names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
@@ -64,7 +81,7 @@ def predict(
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
     report = predict_files(
         source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
-        device=chosen, batch=batch, half=half, on_image=lambda result: _print(result, nothing),
+        iam=iam, device=chosen, batch=batch, half=half, on_image=lambda result: _print(result, nothing),
     )  # fmt: skip
     _close(report)
     if report.failures:

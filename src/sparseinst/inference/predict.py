@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sparseinst.activation import ActivationMaps
+from sparseinst.activation_sheet import draw_activation
 from sparseinst.data.preprocess import Prepared, prepare
 from sparseinst.errors import InputError
 from sparseinst.inference.backends import Backend
@@ -22,7 +24,16 @@ from sparseinst.visualisation import draw, legible_scale
 from sparseinst.zoo import DEFAULT_MODEL
 
 RESULTS_NAME = "predictions.json"
-_OVERLAY, _LABELS = "_overlay", "_labels.png"
+_OVERLAY, _LABELS, _IAM = "_overlay", "_labels.png", "_iam.png"
+
+
+class _Outputs(NamedTuple):
+    """What is asked for: where to write, and which files besides the overlays."""
+
+    folder: Path | None
+    json: bool
+    masks: bool
+    iam: bool
 
 
 def predict_files(
@@ -34,6 +45,7 @@ def predict_files(
     out: str | Path | None = None,
     save_json: bool = False,
     save_masks: bool = False,
+    iam: bool = False,
     device: str | torch.device = "cpu",
     batch: int = 1,
     half: bool = False,
@@ -50,6 +62,7 @@ def predict_files(
             writes nothing.
         save_json: write predictions.json there: a COCO dataset with running ids, whose annotations carry `score`.
         save_masks: write STEM_labels.png there: 16 bits, 0 background, i + 1 where instance i is.
+        iam: write STEM_iam.png there: the best instances beside their activation maps (see `draw_activation`).
         device: where to run.
         batch: images at once.
         half: compute in 16 bits.
@@ -59,18 +72,28 @@ def predict_files(
         The totals; a file that cannot be read is skipped and named in `failures`.
 
     Raises:
-        InputError: no such source, model, device, class or folder: nothing has been predicted then.
+        InputError: no such source, model, device, class or folder, or a model that gives no activation maps for `iam`:
+            nothing has been written then.
     """
     paths = list_sources(source)
-    if out is None and (save_json or save_masks):
-        raise InputError("save_json and save_masks need a folder to write to, got none: give out")
+    if out is None and (save_json or save_masks or iam):
+        raise InputError("save_json, save_masks and iam need a folder to write to, got none: give out")
     predictor = Predictor(model, device=device, half=half, batch=batch, score=score)
-    run = _Run(paths, predictor, _labels_of(classes, predictor.classes), _folder(out), save_json, save_masks)
+    outputs = _Outputs(_folder(out), save_json, save_masks, iam)
+    run = _Run(paths, predictor, _labels_of(classes, predictor.classes), outputs)
     start = time.perf_counter()
     for result in run:
         if on_image is not None:
             on_image(result)
     return run.report(time.perf_counter() - start)
+
+
+class _Written(NamedTuple):
+    """The pictures of one image."""
+
+    overlay: Path | None = None
+    labels: Path | None = None
+    iam: Path | None = None
 
 
 class _Run:
@@ -81,14 +104,11 @@ class _Run:
         paths: Sequence[Path],
         predictor: Predictor,
         labels: NDArray[np.int64] | None,
-        out: Path | None,
-        save_json: bool,
-        save_masks: bool,
+        outputs: _Outputs,
     ) -> None:
-        self.paths, self.predictor, self.labels = paths, predictor, labels
-        self.out, self.save_json, self.save_masks = out, save_json, save_masks
-        endings = [f"{_OVERLAY}.png", f"{_OVERLAY}.jpg", _LABELS]
-        self.stems = [] if out is None else output_stems(paths, out, endings)
+        self.paths, self.predictor, self.labels, self.outputs = paths, predictor, labels, outputs
+        endings = [f"{_OVERLAY}.png", f"{_OVERLAY}.jpg", _LABELS, _IAM]
+        self.stems = [] if outputs.folder is None else output_stems(paths, outputs.folder, endings)
         self.one_folder = len({path.parent for path in paths}) == 1
         self.failures: list[Failure] = []
         self.counts = np.zeros(len(predictor.classes), np.int64)
@@ -103,8 +123,8 @@ class _Run:
     def report(self, seconds: float) -> Report:
         """The totals; writes the COCO file."""
         results = None
-        if self.out is not None and self.save_json:
-            results = self.out / RESULTS_NAME
+        if self.outputs.folder is not None and self.outputs.json:
+            results = self.outputs.folder / RESULTS_NAME
             categories = [{"id": i + 1, "name": name} for i, name in enumerate(self.predictor.classes)]
             write_json(results, {"images": self.images, "annotations": self.annotations, "categories": categories})
         found = [(self.predictor.classes[i], int(self.counts[i])) for i in np.argsort(-self.counts, kind="stable")]
@@ -113,7 +133,7 @@ class _Run:
             instances=int(self.counts.sum()),
             per_class={name: count for name, count in found if count},
             failures=tuple(self.failures),
-            out=self.out,
+            out=self.outputs.folder,
             results=results,
             seconds=seconds,
         )
@@ -129,25 +149,36 @@ class _Run:
             except InputError as error:
                 message, name = str(error), str(self.paths[index])
                 errors[index] = message if name in message else f"{name}: {message}"
-        found = dict(zip(prepared, self.predictor.segment(list(prepared.values())), strict=True))
+        found = dict(zip(prepared, self._found(list(prepared.values())), strict=True))
         for index in indices:
             path, position, total = self.paths[index], index + 1, len(self.paths)
             if index in errors:
                 self.failures.append(Failure(path, errors[index]))
                 yield ImageResult(path, position, total, self.predictor.classes, error=errors[index])
                 continue
-            instances = found[index]
-            if self.labels is not None:
-                instances = instances[np.isin(instances.labels, self.labels)]
+            instances, maps = found[index]
             self._count(index, instances)
-            overlay, labels = self._write(index, pictures[index], instances)
-            yield ImageResult(
-                path, position, total, self.predictor.classes, instances=instances, overlay=overlay, labels=labels
-            )
+            written = self._write(index, pictures[index], instances, maps)
+            yield ImageResult(path, position, total, self.predictor.classes, instances=instances, **written._asdict())
+
+    def _found(self, prepared: Sequence[Prepared]) -> list[tuple[Instances, ActivationMaps | None]]:
+        """For each image the instances of the classes asked for, with their maps if these are to be drawn."""
+        found: list[tuple[Instances, ActivationMaps | None]] = []
+        if self.outputs.iam:
+            found += self.predictor.segment_with_maps(prepared)
+        else:
+            found += [(instances, None) for instances in self.predictor.segment(prepared)]
+        if self.labels is None:
+            return found
+        kept = [np.isin(instances.labels, self.labels) for instances, _ in found]
+        return [
+            (instances[keep], None if maps is None else maps[keep])
+            for (instances, maps), keep in zip(found, kept, strict=True)
+        ]
 
     def _count(self, index: int, instances: Instances) -> None:
         self.counts += np.bincount(instances.labels, minlength=len(self.counts))
-        if not self.save_json:
+        if not self.outputs.json:
             return
         height, width = instances.size_hw
         path = self.paths[index]
@@ -159,18 +190,23 @@ class _Run:
             record |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": float(area), "iscrowd": 0}
             self.annotations.append({"id": len(self.annotations) + 1, **record})
 
-    def _write(self, index: int, picture: NDArray[np.uint8], instances: Instances) -> tuple[Path | None, Path | None]:
-        if self.out is None:
-            return None, None
+    def _write(
+        self, index: int, picture: NDArray[np.uint8], instances: Instances, maps: ActivationMaps | None
+    ) -> _Written:
+        if self.outputs.folder is None:
+            return _Written()
+        stem, classes = f"{self.outputs.folder / self.stems[index]}", self.predictor.classes
         suffix = ".jpg" if self.paths[index].suffix.lower() in (".jpg", ".jpeg") else ".png"
-        overlay = self.out / f"{self.stems[index]}{_OVERLAY}{suffix}"
-        scale = legible_scale(instances.size_hw)
-        write_image(overlay, draw(picture, instances, self.predictor.classes, scale=scale))
-        if not self.save_masks:
-            return overlay, None
-        labels = self.out / f"{self.stems[index]}{_LABELS}"
-        write_labels(labels, instances)
-        return overlay, labels
+        overlay = Path(f"{stem}{_OVERLAY}{suffix}")
+        write_image(overlay, draw(picture, instances, classes, scale=legible_scale(instances.size_hw)))
+        labels = iam = None
+        if self.outputs.masks:
+            labels = Path(f"{stem}{_LABELS}")
+            write_labels(labels, instances)
+        if maps is not None:
+            iam = Path(f"{stem}{_IAM}")
+            write_image(iam, draw_activation(picture, instances, maps, classes))
+        return _Written(overlay, labels, iam)
 
 
 def _labels_of(names: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.int64] | None:

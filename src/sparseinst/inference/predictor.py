@@ -1,23 +1,31 @@
 """Images of any kind in, instances at their original sizes out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
+from sparseinst.activation import ActivationMaps, activation_maps
 from sparseinst.config import PreprocessConfig
 from sparseinst.data.preprocess import Prepared, prepare, read_image, stack, to_rgb8
 from sparseinst.errors import InputError
-from sparseinst.inference.backends import Backend, open_backend
+from sparseinst.inference.backends import Backend, TorchBackend, open_backend
 from sparseinst.modeling import SparseInst, select
 from sparseinst.structures import Instances
 
 AnyImage = str | Path | Image.Image | NDArray[Any]
 """A file, a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
+
+Explained = tuple[Instances, ActivationMaps]
+"""The instances of an image and, in the same order, their activation maps."""
+
+_Result = TypeVar("_Result")
 
 _LOOKAHEAD = 4
 """Batches of images held at once: among them images of the same padded frame are found."""
@@ -29,8 +37,10 @@ class Predictor:
     Images are grouped by padded frame, so a result never depends on its batch mates beyond rounding.
 
     Args:
-        model: a network (put in eval mode and moved), a backend, or the name or checkpoint file of a network.
-        device: where a network runs: None is where it is (cpu for a name or file); a backend has chosen already.
+        model: a network (put in eval mode and moved), a backend, the name or checkpoint file of a network, or an
+            exported file.
+        device: where it runs: None is where a network is, cpu for a name or checkpoint, and the best that its runtime
+            has for an exported file; a backend has chosen already.
         half: compute in 16 bits (a backend has chosen already).
         batch: images at once.
         score: lowest score to keep; None takes the one that comes with the checkpoint.
@@ -60,7 +70,7 @@ class Predictor:
         if score is not None and not 0 <= score <= 1:
             raise InputError(f"score must be in 0..1, got {score}: give the lowest score to keep")
         if isinstance(model, str | Path | SparseInst):
-            model = open_backend("torch", model, device=device, half=half)
+            model = open_backend(model, device=device, half=half)
         self.backend = model
         self.batch = batch
         self.score = model.metadata.postprocess.score if score is None else score
@@ -88,11 +98,31 @@ class Predictor:
         """
         if not isinstance(images, list | tuple):
             return self.segment([self.prepare(images)])[0]  # type: ignore[arg-type]
-        found: list[Instances] = []
-        window = self.lookahead
-        for start in range(0, len(images), window):
-            found += self.segment([self.prepare(image) for image in images[start : start + window]])
-        return found
+        return self._over(images, self.segment)
+
+    @overload
+    def explain(self, images: AnyImage) -> Explained: ...  # type: ignore[overload-overlap]
+    @overload
+    def explain(self, images: Sequence[AnyImage]) -> list[Explained]: ...
+    def explain(self, images: AnyImage | Sequence[AnyImage]) -> Explained | list[Explained]:
+        """The instances of an image, and which pixels spoke for each: its activation maps.
+
+        `instances.slots` is what leads from an instance to its maps; here that has been done (see `activation_maps`
+        for doing it with a network's own output).
+
+        Args:
+            images: one image, or a list or tuple of images, which gives a list, in its order.
+
+        Raises:
+            InputError: an image cannot be read or is no image; or the backend gives no activation maps.
+
+        Example:
+            `instances, maps = Predictor("nuclei").explain("cells.png")`, then `maps.upsampled(3)` is (G, height, width)
+            for `instances[3]`, and `draw_activation(image, instances, maps, classes)` a picture of all.
+        """
+        if not isinstance(images, list | tuple):
+            return self.segment_with_maps([self.prepare(images)])[0]  # type: ignore[arg-type]
+        return self._over(images, self.segment_with_maps)
 
     def read(self, image: AnyImage) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB of an image of any kind, under the intensity policy of the network."""
@@ -105,20 +135,58 @@ class Predictor:
 
     def segment(self, prepared: Sequence[Prepared]) -> list[Instances]:
         """Instances of prepared images, in their order; those whose mask is empty at the original size are left out."""
-        post = self.backend.metadata.postprocess
-        found: list[Instances | None] = [None] * len(prepared)
+        found = {index: instances for index, instances, _ in self._found(self.backend, prepared)}
+        return [found[index] for index in range(len(prepared))]
+
+    def segment_with_maps(self, prepared: Sequence[Prepared]) -> list[Explained]:
+        """The same with the activation maps of the instances.
+
+        Raises:
+            InputError: the backend gives no activation maps.
+        """
+        decoder = self.backend.metadata.decoder
+        explained: dict[int, Explained] = {}
+        for index, instances, logits in self._found(self._explaining, prepared):
+            if logits is None:
+                raise InputError(
+                    f"expected a backend that gives activation maps, got {type(self.backend).__name__} without: "
+                    "take the network itself (a preset or .safetensors), or export it with its activation maps"
+                )
+            maps = activation_maps(
+                logits, instances.slots, prepared[index].frame, groups=decoder.groups, activation=decoder.activation
+            )
+            explained[index] = instances, maps
+        return [explained[index] for index in range(len(prepared))]
+
+    @cached_property
+    def _explaining(self) -> Backend:
+        """The backend with activation maps, where that is for us to choose."""
+        return self.backend.with_activation() if isinstance(self.backend, TorchBackend) else self.backend
+
+    def _over(self, images: Sequence[AnyImage], work: Callable[[Sequence[Prepared]], list[_Result]]) -> list[_Result]:
+        """What `work` gives for all images, prepared a few batches at a time."""
+        results: list[_Result] = []
+        window = self.lookahead
+        for start in range(0, len(images), window):
+            results += work([self.prepare(image) for image in images[start : start + window]])
+        return results
+
+    def _found(self, backend: Backend, prepared: Sequence[Prepared]) -> Iterator[tuple[int, Instances, Tensor | None]]:
+        """For each image, in the order of batches: its number, its instances, and its activation logits if any."""
+        post = backend.metadata.postprocess
         for indices in self._batches(prepared):
             chosen = [prepared[index] for index in indices]
+            candidates = backend(*stack(chosen))
             selected = select(
-                self.backend(*stack(chosen)),
+                candidates,
                 [item.frame for item in chosen],
                 gate=post.gate,
                 mask_threshold=post.mask_threshold,
                 min_score=self.score,
             )
-            for index, instances in zip(indices, selected, strict=True):
-                found[index] = instances[instances.areas > 0]
-        return [instances for instances in found if instances is not None]
+            for place, (index, instances) in enumerate(zip(indices, selected, strict=True)):
+                logits = None if candidates.activation is None else candidates.activation[place]
+                yield index, instances[instances.areas > 0], logits
 
     def _batches(self, prepared: Sequence[Prepared]) -> Iterator[list[int]]:
         groups: dict[tuple[int, int], list[int]] = {}

@@ -36,6 +36,7 @@ class ImageResult:
         error: why it was skipped.
         overlay: picture written, if any.
         labels: label image written, if any.
+        iam: picture of the activation maps written, if any.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class ImageResult:
     error: str | None = None
     overlay: Path | None = None
     labels: Path | None = None
+    iam: Path | None = None
 
     def table(self, limit: int = 20) -> Table:
         """One row an instance, best first, numbered as in the label image; above `limit`, one row a class."""
