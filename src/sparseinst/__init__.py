@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from sparseinst.structures import Instances as Instances
     from sparseinst.structures import Predictions as Predictions
     from sparseinst.training import train as train
+    from sparseinst.zoo import convert as convert
     from sparseinst.zoo import load_model as load_model
+    from sparseinst.zoo import push_to_hub as push_to_hub
 
 __version__ = "0.1.0"
 
@@ -20,13 +22,16 @@ _HOMES = {
     "Predictions": "sparseinst.structures",
     "Predictor": "sparseinst.inference",
     "evaluate": "sparseinst.evaluation",
+    "convert": "sparseinst.zoo",
     "load_model": "sparseinst.zoo",
+    "push_to_hub": "sparseinst.zoo",
     "train": "sparseinst.training",
 }
 """Public name -> module that defines it; imported on first use (PEP 562), so that `import sparseinst` costs nothing."""
 
 __all__ = [
-    "InputError", "Instances", "Predictions", "Predictor", "__version__", "evaluate", "load_model", "train",
+    "InputError", "Instances", "Predictions", "Predictor", "__version__", "convert", "evaluate", "load_model",
+    "push_to_hub", "train",
 ]  # fmt: skip
 
 

@@ -73,7 +73,7 @@ class PreprocessConfig(Settings):
 class BackboneConfig(Settings):
     """Any timm model that gives feature maps at the strides named."""
 
-    name: str = Field("resnet50", description="timm model name")
+    name: str = Field("resnet50", pattern=r"^[^:/]+$", description="timm model name")
     strides: tuple[int, ...] = Field(
         (8, 16, 32),
         description="strides of the features used, fine to coarse; the first is that of the activation maps",

@@ -12,8 +12,10 @@ from sparseinst import __version__
 from sparseinst.cli.common import SettingsCommand, one_line, say, say_error
 from sparseinst.cli.convert import convert
 from sparseinst.cli.evaluate import evaluate
+from sparseinst.cli.info import info
 from sparseinst.cli.models import models
 from sparseinst.cli.predict import predict
+from sparseinst.cli.push import push
 from sparseinst.cli.train import train
 from sparseinst.errors import InputError
 
@@ -62,7 +64,7 @@ app = typer.Typer(
     cls=Commands, name="sparseinst", no_args_is_help=True, pretty_exceptions_enable=False,
     help="Real-time instance segmentation: train on your own images, measure, predict.",
 )  # fmt: skip
-for _command in (train, evaluate, predict, models, convert):
+for _command in (train, evaluate, predict, models, info, convert, push):
     app.command(cls=SettingsCommand)(_command)
 
 

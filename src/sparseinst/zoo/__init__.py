@@ -4,8 +4,9 @@ from sparseinst.zoo.checkpoint import checkpoint_extra, read_checkpoint, save_ch
 from sparseinst.zoo.convert import convert
 from sparseinst.zoo.models import DEFAULT_MODEL, init_weights, load_model, preset_of, weights_file
 from sparseinst.zoo.names import load_preset, preset_names, shipped_weights
+from sparseinst.zoo.publish import push_to_hub
 
 __all__ = [
     "DEFAULT_MODEL", "checkpoint_extra", "convert", "init_weights", "load_model", "load_preset", "preset_names",
-    "preset_of", "read_checkpoint", "save_checkpoint", "shipped_weights", "weights_file",
+    "preset_of", "push_to_hub", "read_checkpoint", "save_checkpoint", "shipped_weights", "weights_file",
 ]  # fmt: skip

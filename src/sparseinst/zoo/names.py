@@ -13,6 +13,9 @@ from sparseinst.recipe import Preset
 _PRESETS = Path(str(files("sparseinst.zoo") / "presets"))
 _WEIGHTS = Path(str(files("sparseinst.zoo") / "weights"))
 
+DEMO_IMAGE = Path(str(files("sparseinst.zoo") / "demo" / "nuclei.png"))
+"""A micrograph that ships, to try the shipped weights on."""
+
 
 def preset_names() -> list[str]:
     """Names of the networks that come with the package."""
