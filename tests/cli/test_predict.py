@@ -73,7 +73,7 @@ def test_the_default_model_says_what_it_knows(cli, pictures, checkpoint, tmp_pat
     result = cli("predict", pictures, "--out", tmp_path / "out")
     assert asked == [(DEFAULT_MODEL, None)]
     (line,) = [line for line in result.stdout.splitlines() if "nuclei in micrographs" in line]
-    assert "--model r50-giam --weights FILE" in line
+    assert "--model FILE.pth" in line
     assert DEFAULT_MODEL in cli("predict", "--help").stdout
     assert "nuclei in micrographs" not in cli("predict", pictures, "--model", "x", "--out", tmp_path / "out").stdout
 
@@ -107,7 +107,7 @@ def test_options_reach_the_function(cli, pictures, checkpoint, tmp_path, monkeyp
         (["pictures", "--out", "file"], "file"),
         (["pictures", "--model", "nucleii"], "nuclei"),
         (["pictures", "--model", "cut.safetensors"], "cut.safetensors"),
-        (["pictures", "--model", "w.pth"], "--model r50-giam --weights w.pth"),
+        (["pictures", "--model", "w.pth"], "w.pth: expected a weights file"),
     ],
 )
 def test_wrong_input_names_itself(cli, pictures, checkpoint, tmp_path, monkeypatch, arguments, named) -> None:

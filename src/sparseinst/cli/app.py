@@ -12,6 +12,7 @@ from sparseinst import __version__
 from sparseinst.cli.common import SettingsCommand, one_line, say, say_error
 from sparseinst.cli.convert import convert
 from sparseinst.cli.evaluate import evaluate
+from sparseinst.cli.export import export
 from sparseinst.cli.info import info
 from sparseinst.cli.models import models
 from sparseinst.cli.predict import predict
@@ -64,7 +65,7 @@ app = typer.Typer(
     cls=Commands, name="sparseinst", no_args_is_help=True, pretty_exceptions_enable=False,
     help="Real-time instance segmentation: train on your own images, measure, predict.",
 )  # fmt: skip
-for _command in (train, evaluate, predict, models, info, convert, push):
+for _command in (train, evaluate, predict, models, info, convert, export, push):
     app.command(cls=SettingsCommand)(_command)
 
 

@@ -1,7 +1,7 @@
 """Names, presets and checkpoints: the one place that knows both settings and weights."""
 
 from sparseinst.zoo.checkpoint import checkpoint_extra, read_checkpoint, save_checkpoint
-from sparseinst.zoo.convert import convert
+from sparseinst.zoo.conversion import convert
 from sparseinst.zoo.models import DEFAULT_MODEL, init_weights, load_model, preset_of, weights_file
 from sparseinst.zoo.names import load_preset, preset_names, shipped_weights
 from sparseinst.zoo.publish import push_to_hub

@@ -19,7 +19,7 @@ from sparseinst.errors import InputError
 from sparseinst.modeling import SparseInst
 from sparseinst.zoo.card import figures_of, model_card
 from sparseinst.zoo.checkpoint import checkpoint_extra, save_checkpoint
-from sparseinst.zoo.convert import convert
+from sparseinst.zoo.conversion import convert
 from sparseinst.zoo.hub import FILE, check_repo, failures, one_line, status
 from sparseinst.zoo.models import load_model, weights_file
 from sparseinst.zoo.names import shipped_weights

@@ -48,7 +48,7 @@ def recognise(tensors: Mapping[str, Tensor], *, source: Path, among: str | None 
         )
     translated = translate(tensors, levels=3)
     nearest: tuple[list[str], str] | None = None
-    for name in preset_names() if among is None else [among]:
+    for name in _published_names() if among is None else [among]:
         preset = _fitted(load_preset(name), translated)
         with torch.device("meta"):
             expected = build_model(preset.model).state_dict()
@@ -67,6 +67,10 @@ def recognise(tensors: Mapping[str, Tensor], *, source: Path, among: str | None 
         f"{source}: these weights are not of {name!r}: {'; '.join(problems[:SHOWN])}{more}. Leave the name out to find "
         "the preset that fits"
     )  # fmt: skip
+
+
+def _published_names() -> list[str]:
+    return [name for name in preset_names() if "published" in load_preset(name).model_fields_set]
 
 
 def _fitted(preset: Preset, tensors: Mapping[str, Tensor]) -> Preset:

@@ -1,0 +1,108 @@
+"""`sparseinst benchmark`."""
+
+import itertools
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparseinst.cli.common import (
+    MODEL_HELP,
+    Device,
+    Half,
+    RandomWeights,
+    output_file,
+    parse_size,
+    pick_device,
+    print_table,
+    say,
+)
+
+if TYPE_CHECKING:
+    from sparseinst.inference import Predictor
+    from sparseinst.inference.timing import Timing
+
+
+def benchmark(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODELS]...", help=f"{MODEL_HELP}; several are timed in turn.")
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Image to time with; without it, the one that ships.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Bring the image to this size first, such as 1080x1920.")
+    ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="What runs them (torch, onnxruntime, openvino ...); several are compared."),
+    ] = None,
+    score: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Lowest score to keep; without it, the model's own.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Measured rounds.")] = 20,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; without it, all.")] = None,
+    device: Device = "auto",
+    half: Half = False,
+    random_weights: RandomWeights = False,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
+) -> None:
+    """Time every step from an image file to encoded masks: median milliseconds, one image at a time.
+
+    Several models and backends run in turn, round after round, so that their ratios hold on a busy machine, too.
+    """
+    import torch
+
+    from sparseinst.inference import write_json
+    from sparseinst.inference.origin import origin
+    from sparseinst.inference.timing import measure, sized
+    from sparseinst.zoo import DEFAULT_MODEL
+    from sparseinst.zoo.names import DEMO_IMAGE
+
+    output_file("--json", json)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    chosen = pick_device(device)
+    names: list[str | None] = [name.strip() for name in (backend or "").split(",") if name.strip()]
+    contestants = [
+        (
+            model if name is None else f"{model}, {name}",
+            _predictor(model, name, device=chosen, half=half, score=score, random_weights=random_weights),
+        )
+        for model, name in itertools.product(models or [DEFAULT_MODEL], names or [None])
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        file = DEMO_IMAGE if image is None else image
+        file = file if size is None else sized(file, parse_size(size), Path(folder))
+        timings = measure(contestants, file, rounds=rounds)
+    _print(timings)
+    facts = origin()
+    say(f"{facts['device']}, {chosen}, {facts['threads']} threads, torch {facts['versions']['torch']}, {rounds} rounds")
+    if json is not None:
+        figures = [timing.to_json() for timing in timings]
+        write_json(json, {"origin": facts | {"run_on": chosen}, "figures": figures})
+        say(f"figures: {json}")
+
+
+def _predictor(
+    model: str, backend: str | None, *, device: str, half: bool, score: float | None, random_weights: bool
+) -> "Predictor":
+    from sparseinst.inference import Predictor, open_backend
+    from sparseinst.zoo import load_model
+
+    network = load_model(model, random_weights=True) if random_weights else model
+    return Predictor(open_backend(network, name=backend, device=device, half=half), score=score)
+
+
+def _print(timings: "list[Timing]") -> None:
+    from sparseinst.inference.timing import STEPS
+
+    rows = []
+    for timing in timings:
+        figures = timing.to_json()
+        steps = [f"{figures['median_ms'][step]:.1f}" for step in STEPS]
+        height, width = timing.frame_hw
+        ends = [f"{figures['total_median_ms']:.1f}", f"{figures['total_p95_ms']:.1f}"]
+        rows.append((timing.name, f"{height}x{width}", str(timing.instances), *steps, *ends, f"{timing.peak_mb:.0f}"))
+    print_table(("model", "frame", "instances", *STEPS, "total ms", "p95 ms", "peak MB"), rows)
