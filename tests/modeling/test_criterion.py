@@ -1,4 +1,8 @@
+import importlib
 import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -92,3 +96,63 @@ def test_weights_multiply_their_loss() -> None:
     twice = Criterion(LossConfig(classification=4, mask=10, dice=4, objectness=2))(outputs, targets, count)
     for name, loss in once.items():
         np.testing.assert_allclose(twice[name].item(), 2 * loss.item(), rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def published() -> Iterator[ModuleType]:
+    """The published form of the losses, which the benchmark holds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
+        yield importlib.import_module("criterion")
+
+
+@pytest.mark.parametrize("counts", [(6, 6), (0, 3), (2, 5, 1)])
+@pytest.mark.parametrize("seed", range(5))
+def test_losses_gradients_and_assignment_are_those_of_the_published_form(
+    published: ModuleType, counts: tuple[int, ...], seed: int
+) -> None:
+    outputs = predictions(len(counts), seed=seed)
+    targets = [discs(count, seed=10 * seed + i) for i, count in enumerate(counts)]
+    reference = published.PublishedCriterion(LossConfig())
+    expected = reference(outputs, targets, count_instances(targets, "cpu"))
+    parts = outputs[:3]
+    theirs = torch.autograd.grad(sum(expected.values()), parts)
+    found = losses(outputs, targets)
+    ours = torch.autograd.grad(sum(found.values()), parts)
+    assert set(found) == set(expected)
+    for name, loss in found.items():
+        assert loss.item() == pytest.approx(expected[name].item(), rel=1e-6), name
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6 * other.abs().max().item())
+    matched = Matcher(dice=0.8, probability=0.2)(outputs, targets)
+    for mine, other in zip(matched, reference.match(outputs.logits, outputs.masks, targets), strict=True):
+        assert mine.tolist() == other.tolist()
+
+
+def test_targets_without_a_slot_change_no_mask_loss() -> None:
+    outputs, targets = predictions(2), [discs(9), discs(2)]
+    matched = Matcher(dice=0.8, probability=0.2)(outputs, targets)
+    kept = [targets[0][matched.target[matched.image == 0]], targets[1]]
+    count = count_instances(targets, "cpu")
+    every, some = (Criterion(LossConfig())(outputs, each, count) for each in (targets, kept))
+    for name in ("loss_mask", "loss_dice", "loss_objectness"):
+        torch.testing.assert_close(every[name], some[name])
+
+
+def test_autocast_does_not_touch_the_losses() -> None:
+    targets, results, gradients = [discs(2), discs(3)], [], []
+    for enabled in (False, True):
+        outputs = predictions(2)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            results.append(losses(outputs, targets))
+            sum(results[-1].values()).backward()
+        gradients.append([part.grad for part in outputs[:3]])
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=0)
+
+
+def test_half_precision_predictions_have_float32_losses() -> None:
+    outputs, targets = predictions(2), [discs(2), discs(3)]
+    half = Predictions(*(part.detach().bfloat16() for part in outputs))
+    full = Predictions(*(part.float() for part in half))
+    torch.testing.assert_close(losses(half, targets), losses(full, targets), rtol=0, atol=0)

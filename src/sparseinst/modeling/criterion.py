@@ -7,7 +7,7 @@ from torch import Tensor, distributed
 from torch.nn import functional as F
 
 from sparseinst.modeling.matcher import Assignment, Matcher
-from sparseinst.ops.losses import dice_loss, focal_loss, mask_iou
+from sparseinst.ops.losses import focal_loss, mask_losses
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Predictions, Targets
 
@@ -42,10 +42,12 @@ class Criterion:
             num_instances: see `count_instances`.
         """
         with torch.autocast(predictions.logits.device.type, enabled=False):
-            predictions = Predictions(*(part.float() for part in predictions))
+            # The masks stay as they are: `mask_losses` takes them to float32 piece by piece.
+            logits, objectness = predictions.logits.float(), predictions.objectness.float()
+            predictions = predictions._replace(logits=logits, objectness=objectness)
             assignment = self.matcher(predictions, targets)
             losses = self._mask_losses(predictions, targets, assignment, num_instances)
-            losses["loss_ce"] = self._class_loss(predictions.logits, targets, assignment, num_instances)
+            losses["loss_ce"] = self._class_loss(logits, targets, assignment, num_instances)
             return losses
 
     def _class_loss(
@@ -59,14 +61,14 @@ class Criterion:
     def _mask_losses(
         self, predictions: Predictions, targets: Sequence[Targets], assignment: Assignment, num_instances: Tensor
     ) -> dict[str, Tensor]:
-        masks = predictions.masks[assignment.image, assignment.slot].flatten(1)  # (K, h*w)
-        wanted = torch.cat([target.masks for target in targets]).flatten(1)[assignment.target].float()
+        matched = assignment.by_image(targets, predictions.masks.shape[1])
+        parts = mask_losses(predictions.masks, [target.masks for target in targets], *matched)
         objectness = predictions.objectness[assignment.image, assignment.slot, 0]  # (K,)
-        entropy = F.binary_cross_entropy_with_logits(masks, wanted, reduction="sum")
-        confidence = F.binary_cross_entropy_with_logits(objectness, mask_iou(masks, wanted), reduction="sum")
+        confidence = F.binary_cross_entropy_with_logits(objectness, parts.iou, reduction="sum")
+        pairs, pixels = len(objectness), predictions.masks.shape[2:].numel()
         # Means over the matched slots, written as sums so that none matched gives 0 and not 0/0.
         return {
-            "loss_mask": self.config.mask * entropy / max(1, masks.numel()),
-            "loss_dice": self.config.dice * dice_loss(masks, wanted).sum() / num_instances,
-            "loss_objectness": self.config.objectness * confidence / max(1, len(objectness)),
+            "loss_mask": self.config.mask * parts.entropy.sum() / max(1, pairs * pixels),
+            "loss_dice": self.config.dice * parts.dice.sum() / num_instances,
+            "loss_objectness": self.config.objectness * confidence / max(1, pairs),
         }

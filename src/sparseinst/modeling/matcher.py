@@ -1,11 +1,11 @@
 """One-to-one assignment of slots to targets (paper, section 3.4, equations 2 and 3)."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from sparseinst.ops.losses import pairwise_dice
@@ -22,6 +22,19 @@ class Assignment(NamedTuple):
     target: Tensor
     """(K,) target, counted through the batch's targets one after the other."""
 
+    def by_image(self, targets: Sequence[Targets], slots: int) -> tuple[list[Tensor], list[Tensor]]:
+        """For each image its matched slots and their targets, counted within the image.
+
+        Args:
+            targets: those that were matched.
+            slots: N, the number of slots of an image.
+        """
+        counts = list(map(len, targets))
+        pairs = [min(count, slots) for count in counts]  # known without asking the device
+        first = [0, *accumulate(counts)]
+        own = [part - start for part, start in zip(self.target.split(pairs), first, strict=False)]
+        return list(self.slot.split(pairs)), own
+
 
 class Matcher:
     """Maximises dice^a x probability^b over one-to-one assignments, image by image.
@@ -37,10 +50,13 @@ class Matcher:
     @torch.no_grad()
     def __call__(self, predictions: Predictions, targets: Sequence[Targets]) -> Assignment:
         """Matches every image's slots with its own targets; targets beyond N slots stay unmatched."""
+        from scipy.optimize import linear_sum_assignment  # half a second to import, which prediction need not wait for
+
         device = predictions.logits.device
         scores = [
             self.score(logits, masks, target).flatten()
             for logits, masks, target in zip(predictions.logits, predictions.masks, targets, strict=True)
+            if len(target)
         ]
         on_host = torch.cat(scores).cpu().numpy() if scores else np.zeros(0, np.float32)  # the only copy to the host
         slots, image, slot, target, start, first = predictions.logits.shape[1], [], [], [], 0, 0

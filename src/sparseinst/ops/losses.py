@@ -1,7 +1,10 @@
-"""Scores and losses between mask logits and target masks, in float32.
+"""Scores and losses between mask logits and target masks, in float32 (float64 for float64 logits).
 
 K counts matched pairs, P pixels of the mask grid.
 """
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +12,22 @@ from torch.nn import functional as F
 
 DICE_EPSILON = 1e-4
 IOU_EPSILON = 1e-6
+FOUND = 0.4
+"""Mask probability from which a pixel counts as found when a mask's IoU is taken, as published."""
+
+_CHUNK, _CPU_CHUNK = 2**24, 2**19
+"""Pixels worked on at a time: on a CPU few enough for its cache, elsewhere enough to fill the device."""
+
+
+class MaskLosses(NamedTuple):
+    """What K pairs of a slot and a target give, in the order of the pairs."""
+
+    entropy: Tensor
+    """(K,) binary cross-entropy summed over the pixels."""
+    dice: Tensor
+    """(K,) 1 - dice."""
+    iou: Tensor
+    """(K,) in 0..1, of the prediction binarised at probability 0.4 and the target at 0.5; without gradient."""
 
 
 def pairwise_dice(masks: Tensor, targets: Tensor) -> Tensor:
@@ -21,17 +40,10 @@ def pairwise_dice(masks: Tensor, targets: Tensor) -> Tensor:
     Returns:
         (N, T) scores in 0..1.
     """
-    overlap = 2 * masks @ targets.T  # (N, T)
-    squares = masks.square().sum(1)[:, None] + targets.square().sum(1)[None]  # (N, T)
-    return overlap / (squares + DICE_EPSILON)
-
-
-def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """1 - dice of each matched pair, (K,), for (K, P) mask logits and soft target masks."""
-    masks = logits.sigmoid()
-    overlap = 2 * (masks * targets).sum(1)
-    squares = masks.square().sum(1) + targets.square().sum(1)
-    return 1 - overlap / (squares + DICE_EPSILON)
+    overlap = 2 * (masks @ targets.T)  # (N, T)
+    squares = torch.linalg.vecdot(masks, masks)[:, None] + torch.linalg.vecdot(targets, targets)  # (N, T)
+    scores: Tensor = overlap / (squares + DICE_EPSILON)
+    return scores
 
 
 def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
@@ -43,11 +55,92 @@ def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: f
     return (weight * wrongness.pow(gamma) * entropy).sum()
 
 
-@torch.no_grad()
-def mask_iou(logits: Tensor, targets: Tensor, *, threshold: float = 0.4) -> Tensor:
-    """IoU of each matched pair, (K,): prediction binarised at probability 0.4 and target at 0.5, as published."""
-    found = logits.sigmoid() >= threshold
-    wanted = targets > 0.5
-    intersection = (found & wanted).sum(1).float()
-    union = (found | wanted).sum(1).float()
-    return intersection / (union + IOU_EPSILON)
+def mask_losses(
+    masks: Tensor, targets: Sequence[Tensor], slots: Sequence[Tensor], matched: Sequence[Tensor]
+) -> MaskLosses:
+    """Losses of matched slots, without a copy of all their masks.
+
+    Works through a few masks at a time, keeps three numbers of each pair, and computes the probabilities anew for the
+    gradient, so that this is the only thing of the masks' size that is ever made. It can be differentiated once.
+
+    Args:
+        masks: (B, N, h, w) mask logits of any floating type, which is also their gradient's.
+        targets: B times (T, h, w) soft target masks in 0..1 of any floating type.
+        slots: B times (k,) int64 matched slots of an image, none twice.
+        matched: B times (k,) int64 target of each of these slots, counted within its image.
+    """
+    return MaskLosses(*_MaskLosses.apply(masks, *targets, *slots, *matched))
+
+
+class _Chunk(NamedTuple):
+    """Some of an image's pairs."""
+
+    image: int
+    pairs: slice
+    """Where they stand among the K pairs."""
+    slots: Tensor
+    """(k,) slot of each."""
+    logits: Tensor
+    """(k, P) mask logits, a copy."""
+    wanted: Tensor
+    """(k, P) target masks, a copy."""
+
+
+def _chunks(masks: Tensor, pairs: Sequence[Tensor]) -> Iterator[_Chunk]:
+    """Goes through the pairs of `mask_losses`, given as targets, slots and matched one after the other."""
+    images, kind = len(masks), torch.promote_types(masks.dtype, torch.float32)
+    size = max(1, (_CPU_CHUNK if masks.device.type == "cpu" else _CHUNK) // max(1, masks.shape[2:].numel()))
+    first = 0
+    for i in range(images):
+        targets, slots, matched = pairs[i::images]
+        for own, theirs in zip(slots.split(size), matched.split(size), strict=True):
+            if len(own):
+                logits = masks[i].index_select(0, own).flatten(1).to(kind)
+                wanted = targets.index_select(0, theirs).flatten(1).to(kind)
+                yield _Chunk(i, slice(first, first + len(own)), own, logits, wanted)
+                first += len(own)
+
+
+class _MaskLosses(torch.autograd.Function):
+    """The losses and their gradient in closed form: p = sigmoid(logit) has dp = p (1 - p), cross-entropy p - t."""
+
+    @staticmethod
+    def forward(ctx: Any, masks: Tensor, *pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        count = sum(map(len, pairs[len(masks) : 2 * len(masks)]))
+        kind = torch.promote_types(masks.dtype, torch.float32)
+        entropy, overlap, squares, iou = (masks.new_zeros(count, dtype=kind) for _ in range(4))
+        for chunk in _chunks(masks, pairs):
+            at, x, t = chunk.pairs, chunk.logits, chunk.wanted
+            p = x.sigmoid()
+            product = p * t
+            overlap[at] = product.sum(1)
+            squares[at] = torch.mul(p, p, out=product).sum(1) + torch.mul(t, t, out=product).sum(1) + DICE_EPSILON
+            # max(x, 0) - x t is exactly 0 where the mask is surely right, so that the small rest is not lost beside x.
+            surely = torch.clamp(x, min=0, out=product).addcmul_(x, t, value=-1).sum(1)
+            entropy[at] = surely - F.logsigmoid(x.abs_()).sum(1)
+            found, wanted = p.ge_(FOUND), t.gt_(0.5)
+            areas = found.sum(1) + wanted.sum(1)
+            intersection = found.mul_(wanted).sum(1)
+            iou[at] = intersection / (areas - intersection + IOU_EPSILON)
+        ctx.save_for_backward(masks, overlap, squares, *pairs)
+        ctx.mark_non_differentiable(iou)
+        return entropy, 1 - 2 * overlap / squares, iou
+
+    @staticmethod
+    def backward(ctx: Any, d_entropy: Tensor, d_dice: Tensor, d_iou: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError("mask_losses expected one derivative, got create_graph=True: its second is not defined")
+        masks, overlap, squares, *pairs = ctx.saved_tensors
+        by_p = (4 * d_dice * overlap / squares.square())[:, None]  # d loss / d p = by_p * p + by_t * t
+        by_t = (-2 * d_dice / squares)[:, None]
+        gradient = torch.empty_like(masks, memory_format=torch.contiguous_format)
+        for own, slots in zip(gradient, pairs[len(masks) :], strict=False):
+            if len(slots) < len(own):
+                own.zero_()
+        for chunk in _chunks(masks, pairs):
+            p, t = chunk.logits.sigmoid_(), chunk.wanted
+            d_x = (by_p[chunk.pairs] * p).addcmul_(by_t[chunk.pairs], t)
+            d_x.mul_(torch.addcmul(p, p, p, value=-1))
+            d_x.addcmul_(p.sub_(t), d_entropy[chunk.pairs, None])
+            gradient[chunk.image].index_copy_(0, chunk.slots, d_x.to(masks.dtype).unflatten(1, masks.shape[2:]))
+        return gradient, *(None for _ in pairs)
