@@ -39,6 +39,15 @@ def test_areas_and_boxes(masks: np.ndarray) -> None:
         assert box.tolist() == expected
 
 
+@given(dense_masks())
+def test_a_cutout_is_the_mask_within_its_box(masks: np.ndarray) -> None:
+    for counts, mask in zip(rle.encode(masks), masks, strict=True):
+        part, (x, y) = rle.cutout(counts, mask.shape)
+        x0, y0, x1, y1 = rle.boxes_xyxy([counts], mask.shape)[0].astype(int)
+        assert (x, y) == (x0, y0) and part.dtype == bool and (part == mask[y0:y1, x0:x1]).all()
+        assert part.shape == (y1 - y0, x1 - x0)
+
+
 @given(dense_masks(most=1))
 def test_uncompressed_runs(masks: np.ndarray) -> None:
     for mask in masks:

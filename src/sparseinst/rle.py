@@ -10,6 +10,8 @@ import numpy as np
 from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 
+from sparseinst.runs import decode_runs
+
 
 def encode(masks: NDArray[np.bool_]) -> tuple[bytes, ...]:
     """Encodes (n, height, width) boolean masks."""
@@ -44,15 +46,19 @@ def boxes_xyxy(counts: Sequence[bytes], size_hw: tuple[int, int]) -> NDArray[np.
     return boxes
 
 
+def cutout(counts: bytes, size_hw: tuple[int, int]) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    """One mask within its box, (box height, box width), and the box's corner x, y; without decoding the whole image."""
+    x0, y0, x1, y1 = boxes_xyxy([counts], size_hw)[0].astype(int)
+    return decode_runs([counts]).dense(0, size_hw[0], (slice(y0, y1), slice(x0, x1))), (int(x0), int(y0))
+
+
 def polygons(counts: bytes, size_hw: tuple[int, int]) -> list[NDArray[np.int32]]:
     """Outer contours of one mask's parts, each (points, 2) as x, y in pixels; parts of fewer than 3 points dropped."""
-    x0, y0, x1, y1 = boxes_xyxy([counts], size_hw)[0].astype(int)
-    region = decode([counts], size_hw)[0, y0:y1, x0:x1].astype(np.uint8)
-    if not region.size:
+    mask, corner = cutout(counts, size_hw)
+    if not mask.size:
         return []
-    contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    offset = np.array([x0, y0], np.int32)
-    return [contour[:, 0].astype(np.int32) + offset for contour in contours if len(contour) >= 3]
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [contour[:, 0].astype(np.int32) + np.array(corner, np.int32) for contour in contours if len(contour) >= 3]
 
 
 def from_polygons(parts: Sequence[Sequence[float]], size_hw: tuple[int, int]) -> bytes:

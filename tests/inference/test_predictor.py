@@ -111,7 +111,7 @@ def test_settings_out_of_range(bad: dict[str, float]) -> None:
 def test_a_network_a_backend_and_a_file_agree(tiny: SparseInst, tmp_path) -> None:
     save_checkpoint(tmp_path / "tiny.safetensors", tiny)
     image = np.random.default_rng(0).integers(0, 255, (80, 100, 3), np.uint8)
-    ways = [tiny, TorchBackend(tiny), open_backend("torch", tiny), tmp_path / "tiny.safetensors"]
+    ways = [tiny, TorchBackend(tiny), open_backend(tiny), tmp_path / "tiny.safetensors"]
     results = [Predictor(way, score=0)(image) for way in ways]
     assert len(results[0]) > 0 and results[0].size_hw == (80, 100)
     for other in results[1:]:
@@ -146,7 +146,7 @@ def test_torch_backend_puts_the_network_in_eval_mode(tiny: SparseInst) -> None:
 
 def test_unknown_names_are_input_errors(tiny: SparseInst) -> None:
     with pytest.raises(InputError, match=r"backend 'tpu'.*torch"):
-        open_backend("tpu", tiny)
+        open_backend(tiny, name="tpu")
     with pytest.raises(InputError, match="device 'gpu'"):
         resolve_device("gpu")
     with pytest.raises(InputError, match="use device cpu"):

@@ -36,8 +36,6 @@ def convert(
     config = result.model.config
     say(f"{file}: {result.name}, {result.tensors} tensors, {len(config.classes)} classes, all of them used")
     if names is None and config.classes[0] == "class 1":
-        say(
-            "its classes have no names yet: give them in the order of the logits, --classes A,B,...", style="yellow"
-        )
+        say("its classes have no names yet: give them in the order of the logits, --classes A,B,...", style="yellow")
     say(f"written: {result.out}")
     say(f"try it: sparseinst predict IMAGE --model {result.out}")

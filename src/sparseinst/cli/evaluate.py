@@ -14,6 +14,7 @@ from sparseinst.cli.common import (
     RandomWeights,
     Weights,
     console,
+    open_model,
     output_file,
     pick_device,
     print_table,
@@ -45,12 +46,11 @@ def evaluate(
     """Measure a network on annotated images: COCO mask AP, in all and by class."""
     from sparseinst.evaluation import evaluate as measure
     from sparseinst.inference import write_json
-    from sparseinst.zoo import load_model
 
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
     chosen = pick_device(device)
-    network = load_model(model, weights=weights, random_weights=random_weights, device=chosen)
+    network = open_model(model, weights=weights, random_weights=random_weights, device=device, half=half)
     start = time.perf_counter()
     with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(

@@ -12,6 +12,7 @@ from sparseinst.cli.common import (
     Half,
     RandomWeights,
     Weights,
+    open_model,
     pick_device,
     print_table,
     say,
@@ -63,13 +64,14 @@ def predict(
     A broken file is reported and skipped; the exit code is then 1.
     """
     from sparseinst.inference import predict_files
-    from sparseinst.zoo import DEFAULT_MODEL, load_model
+    from sparseinst.zoo import DEFAULT_MODEL
     from sparseinst.zoo.models import PUBLISHED_WEIGHTS
 
     chosen = pick_device(device)
-    network = load_model(
-        DEFAULT_MODEL if model is None else model, weights=weights, random_weights=random_weights, device=chosen
-    )
+    network = open_model(
+        DEFAULT_MODEL if model is None else model, weights=weights, random_weights=random_weights, device=device,
+        half=half,
+    )  # fmt: skip
     if model is None and weights is None:
         say(
             "These weights know nuclei in micrographs and nothing else; for the 80 classes of COCO download published "
@@ -77,7 +79,7 @@ def predict(
             style="yellow",
         )
     names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
-    lowest = network.config.postprocess.score if score is None else score
+    lowest = network.metadata.postprocess.score if score is None else score
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
     report = predict_files(
         source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,

@@ -13,8 +13,8 @@ from sparseinst import rle
 from sparseinst.config import IntensityConfig
 from sparseinst.data.preprocess import read_image
 from sparseinst.data.records import Records, read_records
-from sparseinst.data.runs import decode_runs
 from sparseinst.errors import InputError
+from sparseinst.runs import decode_runs
 
 _LOGGER = logging.getLogger(__name__)
 _SHOWN = 5

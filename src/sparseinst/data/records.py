@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.data.runs import decode_runs
 from sparseinst.data.segmentation import brief, encode_segmentation
 from sparseinst.errors import InputError
+from sparseinst.runs import decode_runs
 
 _LOGGER = logging.getLogger(__name__)
 _LONGEST_PX = 1_000_000

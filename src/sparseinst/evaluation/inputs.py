@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sparseinst import rle
-from sparseinst.data.runs import decode_runs
 from sparseinst.data.segmentation import brief, encode_segmentation
 from sparseinst.errors import InputError
+from sparseinst.runs import decode_runs
 
 
 def ground_truth(path: Path) -> dict[str, Any]:

@@ -1,6 +1,14 @@
 """From images to instances and to files: backends, the predictor, what it reads and what it writes."""
 
-from sparseinst.inference.backends import BACKENDS, Backend, TorchBackend, open_backend, resolve_device
+from sparseinst.inference.backends import (
+    BACKENDS,
+    SUFFIXES,
+    Backend,
+    TorchBackend,
+    is_exported,
+    open_backend,
+    resolve_device,
+)
 from sparseinst.inference.predict import predict_files
 from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.results import Failure, ImageResult, Report, Table
@@ -16,7 +24,7 @@ from sparseinst.inference.writers import (
 )
 
 __all__ = [
-    "BACKENDS", "IMAGE_SUFFIXES", "Backend", "Failure", "ImageResult", "Predictor", "Report", "Table", "TorchBackend",
-    "label_image", "list_sources", "open_backend", "output_stems", "predict_files", "resolve_device",
-    "to_coco", "to_detections", "write_image", "write_json", "write_labels",
+    "BACKENDS", "IMAGE_SUFFIXES", "SUFFIXES", "Backend", "Failure", "ImageResult", "Predictor", "Report", "Table",
+    "TorchBackend", "is_exported", "label_image", "list_sources", "open_backend", "output_stems", "predict_files",
+    "resolve_device", "to_coco", "to_detections", "write_image", "write_json", "write_labels",
 ]  # fmt: skip

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
+from sparseinst.inference.exported import Exported
+from sparseinst.inference.exported_backend import ExportedBackend, load_program
+from sparseinst.inference.program import to_onnx, to_openvino, trace
 from sparseinst.modeling import Segmenter, SparseInst
 from sparseinst.structures import Candidates
 from sparseinst.zoo import load_model
@@ -37,14 +41,26 @@ class TorchBackend:
         model: moved to the device and put in eval mode.
         device: "cpu", "cuda", "cuda:1", "mps" or a torch device.
         half: run in 16 bits where that is safe (autocast: float16, on a CPU bfloat16); scores and masks stay float32.
+        activation: also give the logits of the activation maps (see `Predictor.explain`).
     """
 
-    def __init__(self, model: SparseInst, *, device: str | torch.device | None = None, half: bool = False) -> None:
+    def __init__(
+        self,
+        model: SparseInst,
+        *,
+        device: str | torch.device | None = None,
+        half: bool = False,
+        activation: bool = False,
+    ) -> None:
         self.device = resolve_device(model.mean.device if device is None else device)
         self.metadata: ModelConfig = model.config
         self.frame: tuple[int, int] | None = model.config.preprocess.frame_hw
         self.half = half
-        self._segmenter = Segmenter(model).to(self.device).eval()
+        self._segmenter = Segmenter(model, activation=activation).to(self.device).eval()
+
+    def with_activation(self) -> "TorchBackend":
+        """The same network, that also gives the logits of the activation maps."""
+        return TorchBackend(self._segmenter.model, device=self.device, half=self.half, activation=True)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
@@ -57,37 +73,137 @@ class TorchBackend:
         return candidates
 
 
-def _open_torch(path_or_module: str | Path | SparseInst, device: str | torch.device | None, half: bool) -> Backend:
-    device = (
-        None if device is None else resolve_device(device)
-    )  # before the weights are read: a mistyped device is the cheaper error
-    model = path_or_module if isinstance(path_or_module, SparseInst) else load_model(path_or_module)
-    return TorchBackend(model, device=device, half=half)
+Device = str | torch.device | None
+Model = str | Path | SparseInst
+Opener = Callable[[Model, Device, bool, int | None], Backend]
 
 
-BACKENDS: dict[str, Callable[[str | Path | SparseInst, str | torch.device | None, bool], Backend]] = {
-    "torch": _open_torch
+def _open_torch(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
+    if threads is not None:
+        raise InputError(
+            "threads: PyTorch has one number for the whole process: leave threads out and call torch.set_num_threads"
+        )
+    return TorchBackend(_network(model, device), device=device, half=half)
+
+
+def _open_onnxruntime(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
+    from sparseinst.inference.onnx_backend import OnnxBackend
+
+    _refuse_half(half)
+    if _is_file(model, ".onnx"):
+        return OnnxBackend(model, device=device, threads=threads)
+    program, exported = _traced(model)
+    return OnnxBackend(to_onnx(program, exported).SerializeToString(), device=device, threads=threads)
+
+
+def _open_openvino(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
+    from sparseinst.inference.openvino_backend import OpenVINOBackend
+
+    if _is_file(model, ".xml"):
+        return OpenVINOBackend(model, device=device, half=half, threads=threads)
+    return OpenVINOBackend(to_openvino(*_traced(model)), device=device, half=half, threads=threads)
+
+
+def _open_exported(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
+    _refuse_half(half)
+    if threads is not None:
+        return _open_torch(model, device, half, threads)
+    chosen = resolve_device(("cuda" if torch.cuda.is_available() else "cpu") if device is None else device)
+    program, exported = load_program(model) if _is_file(model, ".pt2") else _traced(model, in_multiples=True)
+    return ExportedBackend(program, exported, device=chosen)
+
+
+def _open_tensorrt(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
+    from sparseinst.inference.tensorrt_backend import TensorRTBackend
+
+    _refuse_half(half)
+    if not _is_file(model, ".engine"):
+        raise InputError(
+            "backend 'tensorrt': expected an .engine file: run `sparseinst export --format tensorrt`, then the build "
+            "script that it writes"
+        )
+    return TensorRTBackend(model, device=torch.device("cuda" if device is None else device))
+
+
+BACKENDS: dict[str, Opener] = {
+    "torch": _open_torch,
+    "onnxruntime": _open_onnxruntime,
+    "openvino": _open_openvino,
+    "exported": _open_exported,
+    "tensorrt": _open_tensorrt,
 }
 """Name of a backend -> how to open it."""
 
+SUFFIXES: dict[str, str] = {
+    ".onnx": "onnxruntime",
+    ".xml": "openvino",
+    ".pt2": "exported",
+    ".engine": "tensorrt",
+}
+"""Suffix of an exported file -> the backend that runs it."""
+
 
 def open_backend(
-    name: str, path_or_module: str | Path | SparseInst, *, device: str | torch.device | None = None, half: bool = False
+    model: Model, *, name: str | None = None, device: Device = None, half: bool = False, threads: int | None = None
 ) -> Backend:
-    """Opens a backend by name.
+    """Opens whatever runs a network.
 
     Args:
-        name: one of `BACKENDS`.
-        path_or_module: a network, or the name or file of one.
-        device: where to run; None is where a network is, cpu for a name or file.
-        half: compute in 16 bits.
+        model: an exported file, a network, or the name or checkpoint of one.
+        name: one of `BACKENDS`; None goes by the file's suffix, and takes torch for a network, name or checkpoint.
+            "onnxruntime", "openvino" and "exported" also take a network, name or checkpoint, which they convert first
+            (some seconds).
+        device: where to run. None is where a network is, cpu for a name or checkpoint, and the best that the runtime
+            has for an exported file.
+        half: compute in 16 bits (torch and OpenVINO; ONNX, .pt2 and TensorRT files are exported so).
+        threads: threads of one call (ONNX Runtime and OpenVINO); None takes all cores.
 
     Raises:
-        InputError: there is no such backend, device, name or file.
+        InputError: there is no such backend, device, name or file, or a package it needs is missing.
     """
+    if name is None:
+        name = "torch" if isinstance(model, SparseInst) else SUFFIXES.get(Path(model).suffix, "torch")
     if name not in BACKENDS:
         raise InputError(f"backend {name!r}: unknown; expected one of {', '.join(BACKENDS)}")
-    return BACKENDS[name](path_or_module, device, half)
+    if threads is not None and threads < 1:
+        raise InputError(f"threads must be at least 1, got {threads}: give the number of threads, or leave it out")
+    return BACKENDS[name](model, device, half, threads)
+
+
+def is_exported(model: object) -> TypeGuard[str | Path]:
+    """Whether this is the name of an exported file, which brings its weights and its runtime."""
+    return isinstance(model, str | Path) and Path(model).suffix in SUFFIXES
+
+
+def _is_file(model: Model, suffix: str) -> TypeGuard[str | Path]:
+    """Whether this is an exported file of the runtime; a file of another one is an error, as is one that is absent."""
+    if not is_exported(model):
+        return False
+    if Path(model).suffix != suffix:
+        raise InputError(f"{model}: expected a {suffix} file, a network or its name: leave the backend's name out")
+    if not Path(model).is_file():
+        raise InputError(f"{model}: expected an exported network, found no such file: check the path")
+    return True
+
+
+def _network(model: Model, device: Device = None) -> SparseInst:
+    if device is not None:
+        resolve_device(device)  # before the weights are read: a mistyped device is the cheaper error
+    return model if isinstance(model, SparseInst) else load_model(model)
+
+
+def _traced(model: Model, *, in_multiples: bool = False) -> tuple[ExportedProgram, Exported]:
+    network = _network(model)
+    exported = Exported(config=network.config)
+    return trace(network, exported, in_multiples=in_multiples), exported
+
+
+def _refuse_half(half: bool) -> None:
+    if half:
+        raise InputError(
+            "half: what this runtime computes in is chosen when the file is written: leave half out, and export with "
+            "--half (onnx, openvino, tensorrt)"
+        )
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.data.runs import decode_runs
 from sparseinst.files import atomic
+from sparseinst.runs import decode_runs
 from sparseinst.structures import Instances
 
 if TYPE_CHECKING:

@@ -115,10 +115,15 @@ class Decoder(nn.Module):
 def coordinates(features: Tensor) -> Tensor:
     """(B, 2, h, w): x then y of every pixel, -1..1 from edge to edge of the padded frame."""
     batch, _, height, width = features.shape
-    y = torch.linspace(-1, 1, height, device=features.device, dtype=features.dtype)
-    x = torch.linspace(-1, 1, width, device=features.device, dtype=features.dtype)
+    y, x = (_edge_to_edge(size, features) for size in (height, width))
     grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
     return torch.stack([grid_x, grid_y]).expand(batch, -1, -1, -1)
+
+
+def _edge_to_edge(size: int, like: Tensor) -> Tensor:
+    """(size,) from -1 to 1; torch.linspace cannot be exported for sizes that are known only at run time."""
+    index = torch.arange(size, device=like.device).float()
+    return (2 * index / index[-1:].clamp(min=1) - 1).to(like.dtype)
 
 
 def _head(linear: nn.Linear, *, bias: float) -> nn.Linear:

@@ -7,14 +7,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparseinst.modeling.layers import Norm, convolution
+from sparseinst.ops.pooling import pyramid_average, pyramid_cells
 
 
 class PyramidPooling(nn.Module):
     """Adds context of the whole image to the coarsest features (Zhao et al., 2017)."""
 
+    cells: Tensor
+
     def __init__(self, channels: int, *, bins: Sequence[int], norm: Norm) -> None:
         super().__init__()
         self.bins = tuple(bins)
+        self.register_buffer("cells", pyramid_cells(self.bins), persistent=False)
         narrow = channels // 4
         # Never a norm here: the statistics of one pooled pixel an image are those of a handful of numbers.
         self.stages = nn.ModuleList(
@@ -24,9 +28,10 @@ class PyramidPooling(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, D, h, w) to the same shape."""
+        means = pyramid_average(features, self.cells).split([bins**2 for bins in self.bins], dim=2)
         pooled = [
-            _bilinear(F.relu(stage(F.adaptive_avg_pool2d(features, bins))), features.shape[-2:])
-            for bins, stage in zip(self.bins, self.stages, strict=True)
+            _bilinear(F.relu(stage(mean.unflatten(2, (bins, bins)))), features.shape[-2:])
+            for bins, stage, mean in zip(self.bins, self.stages, means, strict=True)
         ]
         return F.relu(self.bottleneck(torch.cat([*pooled, features], dim=1)))
 

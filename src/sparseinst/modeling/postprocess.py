@@ -1,17 +1,14 @@
 """From predictions to instances: `score` in fixed shapes, then `select`, where shapes depend on the data."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor, nn
 
-from sparseinst import rle
 from sparseinst.modeling.model import SparseInst
-from sparseinst.ops.masks import fill_padding, mean_inside, paste
+from sparseinst.ops.masks import fill_padding, mean_inside
+from sparseinst.ops.paste import encode_pasted
 from sparseinst.structures import Candidates, Frame, Instances, Predictions
-
-PASTE_PIXELS = 2**24
-"""Pixels of full-resolution masks held at once (64 MB as float32)."""
 
 
 def score(predictions: Predictions, *, mask_threshold: float) -> Candidates:
@@ -60,28 +57,13 @@ def select(
     selected = []
     for i, frame in enumerate(frames):
         slots = keep[i].nonzero()[:, 0]
-        counts = [
-            code
-            for masks in _pasted(candidates.masks[i, slots], frame)
-            for code in rle.encode((masks > mask_threshold).cpu().numpy())
-        ]
         selected.append(
             Instances(
                 candidates.scores[i, slots].float().cpu().numpy().astype(np.float32),
                 candidates.labels[i, slots].cpu().numpy().astype(np.int64),
-                tuple(counts),
+                encode_pasted(candidates.masks[i, slots], frame, threshold=mask_threshold),
                 slots.cpu().numpy().astype(np.int64),
                 frame.original_hw,
             )
         )
     return selected
-
-
-def _pasted(masks: Tensor, frame: Frame) -> Iterator[Tensor]:
-    """(n, h, w) probabilities in chunks (k, H, W) at the original size."""
-    largest = max(frame.frame_hw[0] * frame.frame_hw[1], frame.original_hw[0] * frame.original_hw[1])
-    for chunk in masks.split(max(1, PASTE_PIXELS // largest)):
-        if len(chunk):
-            yield paste(
-                chunk.float(), frame_hw=frame.frame_hw, resized_hw=frame.resized_hw, original_hw=frame.original_hw
-            )

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sparseinst.structures import Frame
+
 RESCORE_EPSILON = 1e-6
 
 
@@ -13,23 +15,19 @@ def mean_inside(masks: Tensor, *, threshold: float) -> Tensor:
     return (masks * inside).flatten(2).sum(2) / (inside.flatten(2).sum(2) + RESCORE_EPSILON)
 
 
-def paste(
-    masks: Tensor, *, frame_hw: tuple[int, int], resized_hw: tuple[int, int], original_hw: tuple[int, int]
-) -> Tensor:
-    """Brings masks to the original image by the published two bilinear steps.
+def paste_exact(masks: Tensor, frame: Frame) -> Tensor:
+    """Brings masks to the original image by the published two bilinear steps, densely: the reference of `ops.paste`.
 
     Args:
         masks: (n, h, w) probabilities over the padded frame.
-        frame_hw: size of the padded frame in pixels.
-        resized_hw: size of the image within the frame, from its top left corner.
-        original_hw: size of the original image.
+        frame: sizes of the padded frame, of the image within it from its top left corner and of the original image.
 
     Returns:
         (n, H, W) probabilities at the original size.
     """
-    in_frame = F.interpolate(masks[None], size=frame_hw, mode="bilinear", align_corners=False)
-    cropped = in_frame[:, :, : resized_hw[0], : resized_hw[1]]
-    return F.interpolate(cropped, size=original_hw, mode="bilinear", align_corners=False)[0]
+    in_frame = F.interpolate(masks[None], size=frame.frame_hw, mode="bilinear", align_corners=False)
+    cropped = in_frame[:, :, : frame.resized_hw[0], : frame.resized_hw[1]]
+    return F.interpolate(cropped, size=frame.original_hw, mode="bilinear", align_corners=False)[0]
 
 
 def fill_padding(images: Tensor, resized_hw: Tensor, mean: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from masks import dense_masks
 from sparseinst import rle
-from sparseinst.data.runs import decode_runs
+from sparseinst.runs import decode_runs
 
 
 @given(dense_masks())
@@ -18,6 +18,16 @@ def test_runs_cover_exactly_the_masks(masks: np.ndarray) -> None:
     drawn = np.zeros((len(masks), width * height), int)
     np.add.at(drawn, (owner, pixels), 1)
     assert (drawn.reshape(len(masks), width, height).transpose(0, 2, 1) == masks).all()
+
+
+@given(dense_masks(), st.data())
+def test_a_window_of_a_mask(masks: np.ndarray, data: st.DataObject) -> None:
+    runs = decode_runs(rle.encode(masks))
+    height, width = masks.shape[1:]
+    rows, columns = (slice(*sorted(data.draw(st.tuples(*[st.integers(0, side)] * 2)))) for side in (height, width))
+    for i, mask in enumerate(masks):
+        assert (runs.dense(i, height, (rows, columns)) == mask[rows, columns]).all()
+        assert runs.dense(i, height, (rows, columns)).shape == mask[rows, columns].shape
 
 
 @given(st.lists(st.integers(0, 2**20), min_size=1, max_size=12))

@@ -42,6 +42,21 @@ class Runs(NamedTuple):
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         return np.repeat(starts, lengths) + within, np.repeat(owner, lengths)
 
+    def dense(self, mask: int, height: int, window: tuple[slice, slice]) -> NDArray[np.bool_]:
+        """Part of one mask, as drawn: what lies in the window's columns is made, not the whole image.
+
+        Args:
+            mask: number of the mask.
+            height: of the image.
+            window: rows and columns, with start and stop.
+        """
+        rows, columns = window
+        lengths = self.lengths[self.offsets[mask] : self.offsets[mask + 1]]
+        ends = np.clip(np.cumsum(lengths), columns.start * height, columns.stop * height)
+        within = np.diff(ends, prepend=columns.start * height)
+        pixels = np.repeat(np.arange(len(within)) % 2 == 1, within)
+        return np.ascontiguousarray(pixels.reshape(-1, height).T[rows])
+
     @property
     def _foreground(self) -> NDArray[np.bool_]:
         return np.asarray(_position(self.offsets) % 2 == 1, np.bool_)

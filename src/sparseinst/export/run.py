@@ -1,0 +1,199 @@
+"""From a network to a checked file."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from sparseinst import __version__
+from sparseinst.config import ModelConfig, PreprocessConfig
+from sparseinst.errors import InputError
+from sparseinst.export import tensorrt_build
+from sparseinst.export.agreement import Agreement, check, compare
+from sparseinst.export.half import to_half
+from sparseinst.export.operators import check_operators
+from sparseinst.export.quantise import quantise
+from sparseinst.files import atomic
+from sparseinst.inference import TorchBackend, list_sources, open_backend
+from sparseinst.inference.exported import Exported, Precision, Provenance
+from sparseinst.inference.exported_backend import save_program
+from sparseinst.inference.program import to_onnx, to_openvino, trace
+from sparseinst.modeling import SparseInst
+from sparseinst.zoo import load_model, shipped_weights, weights_file
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        files: the exported file first, then those that belong to it.
+        exported: what the file says about itself.
+        agreement: how far it is from the network, on how many images.
+    """
+
+    files: tuple[Path, ...]
+    exported: Exported
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class _Format:
+    """A kind of file: its suffix, precisions, the endings of files beside it, and who writes them all."""
+
+    suffix: str
+    precisions: tuple[Precision, ...]
+    write: Callable[[SparseInst, Exported, Sequence[Path], Sequence[Path]], None]
+    beside: tuple[str, ...] = ()
+
+
+def export_model(
+    model: SparseInst | str | Path,
+    out: str | Path,
+    *,
+    export_format: str,
+    weights: str | Path | None = None,
+    size_hw: tuple[int, int] | None = None,
+    precision: Precision = "fp32",
+    calibration: str | Path | None = None,
+    activation: bool = False,
+    float_input: bool = False,
+) -> Export:
+    """Writes a network for another runtime and checks the file on real images; a file that fails is not left behind.
+
+    Args:
+        model: a network, or the name or checkpoint of one.
+        out: the file to write; its suffix is that of the format (.onnx, .xml, .pt2; for tensorrt .onnx).
+        export_format: one of `FORMATS`.
+        weights: for a preset, its weights.
+        size_hw: the only frame (height, width) that the file shall take; None takes any whose sides are multiples of
+            32, or the fixed frame of the network's settings.
+        precision: "fp32"; "fp16" (ONNX, OpenVINO, TensorRT); "int8" (OpenVINO: 8-bit convolutions before the decoder).
+        calibration: images such as the file will see (folder, glob, list file): int8 needs them, and every export is
+            checked on some of them, too.
+        activation: a further output, the logits of the activation maps.
+        float_input: take images as float32 instead of uint8 (TensorRT always does).
+
+    Raises:
+        InputError: the format cannot do what is asked for, a package is missing, or the file differs from the network
+            by more than `LIMITS` allow.
+    """
+    kind, path = _format(export_format, Path(out), precision)
+    images = [] if calibration is None else list_sources(calibration)
+    if precision == "int8" and not images:
+        raise InputError("int8 needs images to take statistics from: give a folder of them as calibration")
+    network = model if isinstance(model, SparseInst) else load_model(model, weights=weights)
+    exported = Exported(
+        config=network.config if size_hw is None else with_frame(network.config, size_hw),
+        images="float32" if float_input or export_format == "tensorrt" else "uint8",
+        precision=precision,
+        activation=activation,
+        provenance=_provenance(model, weights),
+    )
+    files = (path, *(path.with_suffix(ending) for ending in kind.beside))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:  # the exported file itself, entered first, is renamed last
+        written = [stack.enter_context(atomic(file)) for file in files]
+        kind.write(network, exported, written, images)
+        agreement = compare(
+            TorchBackend(network, activation=activation), open_backend(written[0], device="cpu"), images
+        )
+        check(agreement, precision, path)
+    return Export(files, exported, agreement)
+
+
+def with_frame(config: ModelConfig, size_hw: tuple[int, int]) -> ModelConfig:
+    """The settings with a fixed frame; images are resized to fit into it.
+
+    Raises:
+        InputError: a side is no multiple of 32.
+    """
+    preprocess = config.preprocess
+    changes = {
+        "short_px": min(preprocess.short_px, *size_hw),
+        "long_px": min(preprocess.long_px, max(size_hw)),
+        "frame_hw": size_hw,
+    }
+    try:
+        changed = PreprocessConfig.model_validate({**preprocess.model_dump(), **changes})
+    except ValidationError as error:
+        details = "; ".join(str(item["msg"]) for item in error.errors())
+        raise InputError(f"size {size_hw[0]}x{size_hw[1]}: {details}") from error
+    return config.model_copy(update={"preprocess": changed})
+
+
+def _write_onnx(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
+    files[0].write_bytes(_onnx(network, exported).SerializeToString())
+
+
+def _write_tensorrt(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
+    model = _onnx(network, exported)
+    check_operators(model)
+    files[0].write_bytes(model.SerializeToString())
+    files[1].write_text(json.dumps(exported.to_metadata(), indent=2), encoding="utf-8")
+    files[2].write_bytes(Path(tensorrt_build.__file__).read_bytes())
+
+
+def _write_openvino(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
+    model = to_openvino(trace(network, exported), exported)
+    import openvino as ov
+
+    if exported.precision == "int8":
+        model = quantise(model, images, exported.config.preprocess, image_type=exported.images)
+        for name, value in exported.to_metadata().items():
+            model.set_rt_info(value, ["sparseinst", name])
+    ov.save_model(model, files[0], compress_to_fp16=exported.precision == "fp16")
+
+
+def _write_torch(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
+    save_program(files[0], trace(network, exported, in_multiples=True), exported)
+
+
+def _onnx(network: SparseInst, exported: Exported) -> "onnx.ModelProto":
+    model = to_onnx(trace(network, exported), exported)
+    return to_half(model) if exported.precision == "fp16" else model
+
+
+FORMATS: dict[str, _Format] = {
+    "onnx": _Format(".onnx", ("fp32", "fp16"), _write_onnx),
+    "openvino": _Format(".xml", ("fp32", "fp16", "int8"), _write_openvino, (".bin",)),
+    "torch": _Format(".pt2", ("fp32",), _write_torch),
+    "tensorrt": _Format(".onnx", ("fp32", "fp16"), _write_tensorrt, (".json", ".build.py")),
+}
+"""Name of a format -> what it can do and who writes it."""
+
+
+def _format(name: str, path: Path, precision: Precision) -> tuple[_Format, Path]:
+    if name not in FORMATS:
+        raise InputError(f"format {name!r}: unknown; expected one of {', '.join(FORMATS)}")
+    kind = FORMATS[name]
+    if precision not in kind.precisions:
+        able = [other for other, it in FORMATS.items() if precision in it.precisions]
+        raise InputError(
+            f"{precision}: format {name} offers {', '.join(kind.precisions)}: take one of them, or "
+            f"{' or '.join(able)} for {precision}"
+        )
+    if path.suffix != kind.suffix:
+        raise InputError(f"{path}: expected a file that ends in {kind.suffix} for format {name}: rename it")
+    return kind, path
+
+
+def _provenance(model: SparseInst | str | Path, weights: str | Path | None) -> Provenance:
+    source, digest = None, None
+    if not isinstance(model, SparseInst):
+        file = Path(weights) if weights is not None else shipped_weights(str(model)) or weights_file(model)
+        assert file is not None, "the network has been loaded from it"
+        source = file.name
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    return Provenance(source=source, sha256=digest, version=__version__, date=date)

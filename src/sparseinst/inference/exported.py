@@ -1,0 +1,73 @@
+"""What an exported file says about itself: all that prediction needs to know, and where the file came from."""
+
+import json
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from sparseinst.config import ModelConfig, Settings
+from sparseinst.errors import InputError
+
+EXPORT_FORMAT = "sparseinst-export-1"
+INPUTS = ("images", "resized_hw")
+OUTPUTS = ("scores", "labels", "masks", "gate")
+ACTIVATION = "activation"
+"""Name of the further output of a file that was exported with its activation maps."""
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class Provenance(Settings):
+    """Where an exported file came from."""
+
+    source: str | None = Field(None, description="name of the file that held the weights; None for weights in memory")
+    sha256: str | None = Field(None, description="SHA-256 of that file")
+    version: str = Field(description="version of this package that wrote the file")
+    date: str = Field(description="when it was written, ISO 8601 in UTC")
+
+
+class Exported(Settings):
+    """The metadata of an exported network."""
+
+    config: ModelConfig = Field(description="settings of the network; a fixed frame is in preprocess.frame_hw")
+    images: Literal["uint8", "float32"] = Field("uint8", description="type of the input images, 0..255 either way")
+    precision: Precision = Field("fp32", description="fp16: 16-bit weights; int8: quantised convolutions")
+    activation: bool = Field(False, description="whether there is a further output, the logits of the activation maps")
+    provenance: Provenance | None = Field(None, description="where the file came from; None for a network in memory")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs, in their order."""
+        return (*OUTPUTS, ACTIVATION) if self.activation else OUTPUTS
+
+    def to_metadata(self) -> dict[str, str]:
+        """As text by name, which every format can hold: settings and provenance are JSON."""
+        fields = {name: json.dumps(value) for name, value in self.model_dump(mode="json").items()}
+        return {"format": EXPORT_FORMAT, **fields}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], *, source: str) -> "Exported":
+        """Reads what `to_metadata` gave.
+
+        Args:
+            metadata: text by name; further names are ignored.
+            source: the file, for messages.
+
+        Raises:
+            InputError: the file was not exported by this package, or by a version whose settings do not fit.
+        """
+        if metadata.get("format") != EXPORT_FORMAT:
+            raise InputError(
+                f"{source}: expected a network exported by `sparseinst export` ({EXPORT_FORMAT}), found "
+                f"{metadata.get('format', 'no mark')!r} in its metadata: export the network again"
+            )
+        try:
+            return cls.model_validate({name: json.loads(metadata[name]) for name in cls.model_fields})
+        except ValidationError as error:
+            details = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            raise InputError(
+                f"{source}: its settings do not fit this version of sparseinst ({details}): export the network again"
+            ) from error
+        except (KeyError, json.JSONDecodeError) as error:
+            raise InputError(f"{source}: its metadata are damaged ({error!r}): export the network again") from error

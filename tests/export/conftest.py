@@ -1,0 +1,71 @@
+"""A tiny network as a file of every format, each written once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig, PreprocessConfig
+from sparseinst.export import FORMATS, Export, export_model
+from sparseinst.modeling import SparseInst, build_model
+from sparseinst.ops.deform import DeformableConv
+from sparseinst.zoo import save_checkpoint
+
+Exporter = Callable[[str], Export]
+
+
+def network(deformable: tuple[int, ...] = ()) -> SparseInst:
+    """A network whose answers differ from slot to slot and from image to image."""
+    config = ModelConfig(
+        classes=("disc", "größe"),
+        preprocess=PreprocessConfig(short_px=64, long_px=96),
+        backbone=BackboneConfig(name="test_resnet", deformable=deformable),
+        encoder=EncoderConfig(channels=16),
+        decoder=DecoderConfig(slots=6, groups=2, channels=16, convs=1, kernel_channels=8),
+    )
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        model = build_model(config).eval()
+        torch.nn.init.normal_(model.decoder.classifier.bias)
+        torch.nn.init.normal_(model.decoder.kernel.weight)
+        for module in model.modules():
+            if isinstance(module, DeformableConv):
+                torch.nn.init.normal_(module.offset.bias, std=2)
+    return model
+
+
+@pytest.fixture(scope="session")
+def model() -> SparseInst:
+    return network()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(model: SparseInst, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    save_checkpoint(path, model)
+    return path
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint: Path, tmp_path_factory) -> Exporter:
+    """Writes the network in a format, with its activation maps; again gives the same file."""
+    done: dict[str, Export] = {}
+
+    def write(name: str) -> Export:
+        if name not in done:
+            out = tmp_path_factory.mktemp(name) / f"tiny{FORMATS[name].suffix}"
+            done[name] = export_model(checkpoint, out, export_format=name, activation=True)
+        return done[name]
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def pictures() -> list[NDArray[np.uint8]]:
+    """Images of odd sizes; the last is so narrow that its frame has a side of 32."""
+    random = np.random.default_rng(0)
+    sizes = [(64, 64), (50, 117), (240, 150), (61, 64), (300, 30)]
+    return [random.integers(0, 256, (*size, 3), np.uint8) for size in sizes]

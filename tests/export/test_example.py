@@ -1,0 +1,73 @@
+"""The example that runs an exported file without PyTorch finds what the package finds."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sparseinst import Predictor
+from sparseinst.data.preprocess import resize, resized_hw
+from sparseinst.export import export_model
+from sparseinst.zoo.names import DEMO_IMAGE
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_only.py"
+SPEC = importlib.util.spec_from_file_location("onnx_only", EXAMPLE)
+onnx_only = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(onnx_only)
+
+SIDE = st.integers(2, 90)
+
+
+@pytest.fixture(scope="module")
+def nuclei(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("nuclei") / "nuclei.onnx"
+    agreement = export_model("nuclei", out, export_format="onnx").agreement
+    assert agreement.instances > 100 and agreement.iou > 0.999
+    return out
+
+
+def test_it_finds_the_same_instances(nuclei: Path) -> None:
+    rgb = np.asarray(Image.open(DEMO_IMAGE).convert("RGB"))
+    expected = Predictor("nuclei")(rgb)
+    found = onnx_only.segment(*onnx_only.load(nuclei), rgb)
+    assert len(found) == len(expected) > 50
+    for (score, name, mask), truth, truth_score in zip(found, expected.masks, expected.scores, strict=True):
+        assert name == "nucleus" and abs(score - truth_score) < 1e-3
+        assert (mask & truth).sum() >= 0.999 * (mask | truth).sum()
+
+
+def test_it_runs_without_pytorch_and_without_this_package(nuclei: Path) -> None:
+    code = (
+        "import runpy, sys; sys.modules.update(torch=None, sparseinst=None); "
+        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(EXAMPLE), str(nuclei), str(DEMO_IMAGE)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("nucleus 0.") > 50
+
+
+@given(height=SIDE, width=SIDE, new_height=SIDE, new_width=SIDE)
+@settings(max_examples=50, deadline=None)
+def test_its_resize_is_that_of_the_package(height: int, width: int, new_height: int, new_width: int) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (3, height, width), np.uint8)
+    rows = onnx_only.resize_rows(image, new_width)
+    ours = onnx_only.resize_rows(rows.swapaxes(1, 2), new_height).swapaxes(1, 2)
+    expected = resize(torch.from_numpy(image), (new_height, new_width)).numpy()
+    np.testing.assert_array_equal(ours, expected)
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 1000), st.integers(0, 1000))
+@settings(max_examples=1000, deadline=None)
+def test_its_sizes_are_those_of_the_package(height: int, width: int, short_px: int, more_px: int) -> None:
+    ours = onnx_only.resized_hw(height, width, short_px, short_px + more_px)
+    expected = resized_hw((height, width), short_px, short_px + more_px)
+    assert ours == expected

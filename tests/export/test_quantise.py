@@ -1,0 +1,37 @@
+import numpy as np
+from PIL import Image
+
+from sparseinst.data.preprocess import stack
+from sparseinst.export.quantise import decoder_operations, quantise
+from sparseinst.inference import Predictor, TorchBackend
+from sparseinst.inference.exported import Exported
+from sparseinst.inference.openvino_backend import OpenVINOBackend
+from sparseinst.inference.program import to_openvino, trace
+
+
+def test_convolutions_before_the_decoder_become_8_bit(model, pictures, tmp_path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(len(pictures))]
+    for path, picture in zip(paths, pictures, strict=True):
+        Image.fromarray(picture).save(path)
+    exported = Exported(config=model.config)
+    floating = to_openvino(trace(model, exported), exported)
+    kept = decoder_operations(floating)
+    kinds = {op.get_friendly_name(): op.get_type_name() for op in floating.get_ops()}
+    heavy = {name for name, kind in kinds.items() if kind in ("Convolution", "GroupConvolution")}
+    assert kept and heavy - kept
+    assert sum(kinds[name] == "MatMul" for name in kept) >= 5  # gathering, mixing, three heads, masks
+
+    quantised = quantise(floating, paths, model.config.preprocess, image_type="uint8")
+    sources = {
+        op.get_friendly_name(): {value.get_node().get_type_name() for value in op.input_values()}
+        for op in quantised.get_ops()
+    }
+    assert all("FakeQuantize" not in sources[name] for name in kept)
+    assert any("FakeQuantize" in sources[name] for name in heavy - kept)
+
+    for name, value in exported.to_metadata().items():
+        quantised.set_rt_info(value, ["sparseinst", name])
+    batch = stack([Predictor(model).prepare(pictures[0])])
+    ours, theirs = OpenVINOBackend(quantised)(*batch), TorchBackend(model)(*batch)
+    difference = np.abs(ours.gate - theirs.gate).max()
+    assert 0 < difference < 0.1
