@@ -7,7 +7,7 @@ from PIL import Image
 from inference.standins import CLASSES, ColorBackend
 from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig, PreprocessConfig
 from sparseinst.errors import InputError
-from sparseinst.inference import Backend, Predictor, TorchBackend, open_backend, resolve_device
+from sparseinst.inference import Backend, EagerBackend, Predictor, TorchBackend, open_backend, resolve_device
 from sparseinst.modeling import SparseInst, build_model
 from sparseinst.zoo import save_checkpoint
 
@@ -138,9 +138,13 @@ def test_half_stays_close(tiny: SparseInst) -> None:
     torch.testing.assert_close(full.masks, half.masks, atol=0.05, rtol=0)
 
 
-def test_torch_backend_puts_the_network_in_eval_mode(tiny: SparseInst) -> None:
+def test_torch_backend_leaves_the_network_as_it_is_and_gives_what_it_gives(tiny: SparseInst) -> None:
+    images, sizes = torch.randint(0, 255, (2, 3, 64, 96), dtype=torch.uint8), torch.tensor([[64, 96], [60, 90]])
     backend = TorchBackend(tiny.train())
-    assert not tiny.training
+    assert tiny.training
+    for found, expected in zip(backend(images, sizes)[:4], EagerBackend(tiny)(images, sizes)[:4], strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert not tiny.training  # of the plain one, which runs the network itself
     assert isinstance(backend, Backend) and backend.metadata.classes == ("a", "b") and backend.frame is None
 
 

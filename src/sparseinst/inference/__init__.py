@@ -4,6 +4,7 @@ from sparseinst.inference.backends import (
     BACKENDS,
     SUFFIXES,
     Backend,
+    EagerBackend,
     TorchBackend,
     is_exported,
     open_backend,
@@ -24,7 +25,7 @@ from sparseinst.inference.writers import (
 )
 
 __all__ = [
-    "BACKENDS", "IMAGE_SUFFIXES", "SUFFIXES", "Backend", "Failure", "ImageResult", "Predictor", "Report", "Table",
-    "TorchBackend", "is_exported", "label_image", "list_sources", "open_backend", "output_stems", "predict_files",
-    "resolve_device", "to_coco", "to_detections", "write_image", "write_json", "write_labels",
+    "BACKENDS", "IMAGE_SUFFIXES", "SUFFIXES", "Backend", "EagerBackend", "Failure", "ImageResult", "Predictor",
+    "Report", "Table", "TorchBackend", "is_exported", "label_image", "list_sources", "open_backend", "output_stems",
+    "predict_files", "resolve_device", "to_coco", "to_detections", "write_image", "write_json", "write_labels",
 ]  # fmt: skip

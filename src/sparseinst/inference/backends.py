@@ -1,8 +1,9 @@
 """What runs the network: a backend takes padded uint8 images and gives candidates; nothing else knows which it is."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeGuard, runtime_checkable
+from typing import Protocol, Self, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from sparseinst.errors import InputError
 from sparseinst.inference.exported import Exported
 from sparseinst.inference.exported_backend import ExportedBackend, load_program
 from sparseinst.inference.program import to_onnx, to_openvino, trace
-from sparseinst.modeling import Segmenter, SparseInst
+from sparseinst.modeling import Segmenter, SparseInst, optimise
 from sparseinst.structures import Candidates
 from sparseinst.zoo import load_model
 
@@ -34,14 +35,46 @@ class Backend(Protocol):
         """(B, 3, H, W) uint8 RGB and (B, 2) int64 sizes within the frame to candidates."""
 
 
-class TorchBackend:
-    """The PyTorch module itself, eager.
+class EagerBackend:
+    """The PyTorch module as it is, in float32: what every other backend is compared with.
 
     Args:
         model: moved to the device and put in eval mode.
-        device: "cpu", "cuda", "cuda:1", "mps" or a torch device.
-        half: run in 16 bits where that is safe (autocast: float16, on a CPU bfloat16); scores and masks stay float32.
+        device: "cpu", "cuda", "cuda:1", "mps" or a torch device; None is where the model is.
         activation: also give the logits of the activation maps (see `Predictor.explain`).
+    """
+
+    def __init__(
+        self, model: SparseInst, *, device: str | torch.device | None = None, activation: bool = False
+    ) -> None:
+        self.device = resolve_device(model.mean.device if device is None else device)
+        self.metadata: ModelConfig = model.config
+        self.frame: tuple[int, int] | None = model.config.preprocess.frame_hw
+        self._segmenter = Segmenter(model, activation=activation).to(self.device).eval()
+
+    def with_activation(self) -> Self:
+        """The same network, that also gives the logits of the activation maps."""
+        explaining = copy.copy(self)
+        explaining._segmenter = Segmenter(self._segmenter.model, activation=True).eval()
+        return explaining
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
+        """See `Backend`; the candidates stay on the device."""
+        candidates: Candidates = self._segmenter(
+            images.to(self.device, non_blocking=True), resized_hw.to(self.device, non_blocking=True)
+        )
+        return candidates
+
+
+class TorchBackend(EagerBackend):
+    """A copy of the module rewritten for inference (see `optimise`): the same candidates, sooner.
+
+    Args:
+        model: in float32; it is left as it is, and changes made to it later are not seen.
+        device: as of `EagerBackend`.
+        half: compute in 16 bits (float16, on a CPU bfloat16); scores and masks stay float32.
+        activation: as of `EagerBackend`.
     """
 
     def __init__(
@@ -52,25 +85,11 @@ class TorchBackend:
         half: bool = False,
         activation: bool = False,
     ) -> None:
-        self.device = resolve_device(model.mean.device if device is None else device)
-        self.metadata: ModelConfig = model.config
-        self.frame: tuple[int, int] | None = model.config.preprocess.frame_hw
-        self.half = half
-        self._segmenter = Segmenter(model, activation=activation).to(self.device).eval()
-
-    def with_activation(self) -> "TorchBackend":
-        """The same network, that also gives the logits of the activation maps."""
-        return TorchBackend(self._segmenter.model, device=self.device, half=self.half, activation=True)
-
-    @torch.inference_mode()
-    def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
-        """See `Backend`; the candidates stay on the device."""
-        dtype = torch.bfloat16 if self.device.type == "cpu" else torch.float16
-        with torch.autocast(self.device.type, dtype=dtype, enabled=self.half):
-            candidates: Candidates = self._segmenter(
-                images.to(self.device, non_blocking=True), resized_hw.to(self.device, non_blocking=True)
-            )
-        return candidates
+        device = resolve_device(model.mean.device if device is None else device)
+        network = optimise(model)
+        if half:
+            network.set_dtype(torch.bfloat16 if device.type == "cpu" else torch.float16)
+        super().__init__(network, device=device, activation=activation)
 
 
 Device = str | torch.device | None
@@ -84,6 +103,12 @@ def _open_torch(model: Model, device: Device, half: bool, threads: int | None) -
             "threads: PyTorch has one number for the whole process: leave threads out and call torch.set_num_threads"
         )
     return TorchBackend(_network(model, device), device=device, half=half)
+
+
+def _open_eager(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
+    if half or threads is not None:
+        raise InputError("backend 'eager': computes in float32 on PyTorch's threads: leave half and threads out")
+    return EagerBackend(_network(model, device), device=device)
 
 
 def _open_onnxruntime(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
@@ -127,6 +152,7 @@ def _open_tensorrt(model: Model, device: Device, half: bool, threads: int | None
 
 BACKENDS: dict[str, Opener] = {
     "torch": _open_torch,
+    "eager": _open_eager,
     "onnxruntime": _open_onnxruntime,
     "openvino": _open_openvino,
     "exported": _open_exported,

@@ -37,7 +37,7 @@ class Predictor:
     Images are grouped by padded frame, so a result never depends on its batch mates beyond rounding.
 
     Args:
-        model: a network (put in eval mode and moved), a backend, the name or checkpoint file of a network, or an
+        model: a network (in float32; it is left as it is), a backend, the name or checkpoint file of a network, or an
             exported file.
         device: where it runs: None is where a network is, cpu for a name or checkpoint, and the best that its runtime
             has for an exported file; a backend has chosen already.

@@ -59,7 +59,8 @@ class InstanceActivation(nn.Module):
         if self.softmax_bias is not None:
             return (activation + self.softmax_bias).flatten(2).softmax(dim=2)
         probability = activation.flatten(2).sigmoid()
-        return probability / probability.sum(dim=2, keepdim=True).clamp(min=1e-6).to(probability.dtype)
+        total = probability.sum(dim=2, keepdim=True, dtype=torch.float32).clamp(min=1e-6)  # float16 ends at 65504
+        return (probability / total).to(probability.dtype)
 
 
 class Decoder(nn.Module):

@@ -35,8 +35,18 @@ class SparseInst(nn.Module):
                 padding set to the mean.
         """
         normalised = (images - self.mean[:, None, None]) / self.std[:, None, None]
-        predictions: Predictions = self.decoder(self.encoder(self.backbone(normalised)))
+        predictions: Predictions = self.decoder(self.encoder(self.backbone(normalised.to(self.dtype))))
         return predictions
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+        return next(self.backbone.parameters()).dtype
+
+    def set_dtype(self, dtype: torch.dtype) -> None:
+        """Computes in another type from here on; images are still normalised in float32."""
+        for part in (self.backbone, self.encoder, self.decoder):
+            part.to(dtype)
 
 
 def build_model(config: ModelConfig, *, pretrained: bool = False) -> SparseInst:
