@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from sparseinst import __version__
+from sparseinst.cli.benchmark import benchmark
 from sparseinst.cli.common import SettingsCommand, one_line, say, say_error
 from sparseinst.cli.convert import convert
 from sparseinst.cli.evaluate import evaluate
@@ -65,7 +66,7 @@ app = typer.Typer(
     cls=Commands, name="sparseinst", no_args_is_help=True, pretty_exceptions_enable=False,
     help="Real-time instance segmentation: train on your own images, measure, predict.",
 )  # fmt: skip
-for _command in (train, evaluate, predict, models, info, convert, export, push):
+for _command in (train, evaluate, predict, models, info, convert, export, push, benchmark):
     app.command(cls=SettingsCommand)(_command)
 
 

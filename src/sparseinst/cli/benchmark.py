@@ -36,7 +36,10 @@ def benchmark(
     ] = None,
     backend: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="What runs them: eager (the plain network), torch, onnxruntime, openvino; several are compared."),
+        typer.Option(
+            metavar="A,B",
+            help="What runs them: eager (the plain network), torch, onnxruntime, openvino; several are compared.",
+        ),
     ] = None,
     score: Annotated[
         float | None, typer.Option(min=0, max=1, help="Lowest score to keep; without it, the model's own.")
