@@ -16,6 +16,13 @@ from sparseinst.zoo import save_checkpoint
 Cli = Callable[..., Result]
 
 
+@pytest.fixture(autouse=True)
+def _not_converted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Commands run PyTorch: converting a network for another runtime takes longer than the test."""
+    monkeypatch.setenv("SPARSEINST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("sparseinst.inference.converted.can_convert", lambda: False)
+
+
 @pytest.fixture
 def cli() -> Cli:
     """Runs a command; its result has exit_code, stdout and stderr. A defect is raised, as the shell would show it."""

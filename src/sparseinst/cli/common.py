@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,9 +11,6 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from sparseinst.errors import InputError
-
-if TYPE_CHECKING:
-    from sparseinst.inference import Backend
 
 _SETTING = "setting:"
 """Start of a help text that stands for the description of a setting."""
@@ -86,30 +83,6 @@ def pick_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return str(resolve_device(name))
-
-
-def open_model(model: str, *, weights: Path | None, random_weights: bool, device: str, half: bool) -> "Backend":
-    """What runs the model of this name: PyTorch, or the runtime of an exported file.
-
-    Args:
-        model: a preset, a file of weights, an exported file, or hf:owner/name.
-        weights: those of a preset.
-        random_weights: fresh ones for a preset.
-        device: as given to the command; "auto" leaves the choice to an exported file's runtime.
-        half: compute in 16 bits.
-
-    Raises:
-        InputError: no such model or device, or an exported file and weights.
-    """
-    from sparseinst.inference import TorchBackend, is_exported, open_backend
-    from sparseinst.zoo import load_model
-
-    if not is_exported(model):
-        network = load_model(model, weights=weights, random_weights=random_weights, device=pick_device(device))
-        return TorchBackend(network, half=half)
-    if weights is not None or random_weights:
-        raise InputError(f"{model} brings its own weights: leave weights and random weights out")
-    return open_backend(model, device=None if device == "auto" else device, half=half)
 
 
 def output_file(option: str, path: Path | None) -> None:

@@ -14,12 +14,12 @@ from sparseinst.cli.common import (
     RandomWeights,
     Weights,
     console,
-    open_model,
     output_file,
     pick_device,
     print_table,
     say,
 )
+from sparseinst.cli.opening import BackendName, open_model
 
 if TYPE_CHECKING:
     from sparseinst.evaluation import Evaluation
@@ -31,6 +31,7 @@ def evaluate(
     annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO annotation file.")],
     weights: Weights = None,
     random_weights: RandomWeights = False,
+    backend: BackendName = None,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the detections here, as a COCO results list.")
     ] = None,
@@ -50,7 +51,9 @@ def evaluate(
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
     chosen = pick_device(device)
-    network = open_model(model, weights=weights, random_weights=random_weights, device=device, half=half)
+    network = open_model(
+        model, weights=weights, random_weights=random_weights, device=device, half=half, backend=backend
+    )
     start = time.perf_counter()
     with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(

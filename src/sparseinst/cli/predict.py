@@ -12,12 +12,12 @@ from sparseinst.cli.common import (
     Half,
     RandomWeights,
     Weights,
-    open_model,
     pick_device,
     print_table,
     say,
     say_error,
 )
+from sparseinst.cli.opening import BackendName, open_model
 
 if TYPE_CHECKING:
     from sparseinst.inference import ImageResult, Report
@@ -39,6 +39,7 @@ def predict(
     ] = None,
     weights: Weights = None,
     random_weights: RandomWeights = False,
+    backend: BackendName = None,
     score: Annotated[
         float | None, typer.Option(min=0, max=1, help="Lowest score to keep; without it, the model's own.")
     ] = None,
@@ -70,7 +71,7 @@ def predict(
     chosen = pick_device(device)
     network = open_model(
         DEFAULT_MODEL if model is None else model, weights=weights, random_weights=random_weights, device=device,
-        half=half,
+        half=half, backend=backend, activation=iam,
     )  # fmt: skip
     if model is None and weights is None:
         say(

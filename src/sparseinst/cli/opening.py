@@ -1,0 +1,86 @@
+"""From what a command was told to what runs the network."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparseinst.cli.common import pick_device, say
+from sparseinst.errors import InputError
+
+if TYPE_CHECKING:
+    from sparseinst.inference import Backend
+
+BackendName = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="NAME",
+        help="torch, onnxruntime, openvino or eager; without it, on a CPU ONNX Runtime where it is installed "
+        "(each network is converted once), else torch.",
+    ),
+]
+
+
+def open_model(
+    model: str,
+    *,
+    weights: Path | None,
+    random_weights: bool,
+    device: str,
+    half: bool,
+    backend: str | None = None,
+    activation: bool = False,
+) -> "Backend":
+    """What runs the model of this name: the fastest exact runtime installed, or that of an exported file.
+
+    Args:
+        model: a preset, a file of weights, an exported file, or hf:owner/name.
+        weights: those of a preset.
+        random_weights: fresh ones for a preset.
+        device: as given to the command; "auto" leaves the choice to an exported file's runtime.
+        half: compute in 16 bits.
+        backend: what to run it by; None chooses.
+        activation: the activation maps are wanted, which PyTorch gives without another conversion.
+
+    Raises:
+        InputError: no such model, device or backend, or an exported file and weights.
+    """
+    from sparseinst.inference import is_exported, open_backend
+    from sparseinst.zoo import load_model
+
+    if is_exported(model):
+        if weights is not None or random_weights:
+            raise InputError(f"{model} brings its own weights: leave weights and random weights out")
+        return open_backend(model, name=backend, device=None if device == "auto" else device, half=half)
+    chosen = pick_device(device)
+    if backend is None and chosen == "cpu" and not (half or random_weights or activation):
+        fast = _converted(model, weights)
+        if fast is not None:
+            return open_backend(fast, device=chosen)
+    network = load_model(model, weights=weights, random_weights=random_weights, device=chosen)
+    return open_backend(network, name=backend, device=chosen, half=half)
+
+
+def _converted(model: str, weights: Path | None) -> Path | None:
+    """The network's form for ONNX Runtime, converted now if need be; None if there is none to be had."""
+    from sparseinst.inference.converted import can_convert, converted_file, keep_converted
+    from sparseinst.zoo import load_model, shipped_weights, weights_file
+
+    if not can_convert():
+        return None
+    source = weights or weights_file(model) or shipped_weights(model)
+    if source is None or not source.is_file():
+        return None  # loading it says what is wrong
+    path = converted_file(model, source)
+    if path.is_file():
+        return path
+    network = load_model(model, weights=weights)
+    say(f"converting {model} for ONNX Runtime, once (kept as {path}; --backend torch does without) ...", stderr=True)
+    try:
+        keep_converted(path, network)
+    except Exception as error:  # noqa: BLE001  the exporter's errors have no common class
+        reason = str(error).strip().partition("\n")[0]
+        say(f"warning: it cannot be converted ({reason}): PyTorch runs it, slower", style="yellow", stderr=True)
+        return None
+    return path
