@@ -9,8 +9,8 @@ smaller, a few about half of it.
 import argparse
 import json
 import math
+import multiprocessing
 import statistics
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +30,8 @@ THRESHOLD = 0.45
 FRAME_HW, RESIZED_HW, STRIDE = (384, 640), (360, 640), 4
 SIZES = ((720, 1280), (1080, 1920), (2160, 3840))
 DENSE_PIXELS = 2**24
+
+Work = Callable[[torch.Tensor, Frame], tuple[bytes, ...]]
 
 
 def coco_like(count: int, *, grid_hw: tuple[int, int], image_hw: tuple[int, int], seed: int = 0) -> torch.Tensor:
@@ -72,31 +74,33 @@ def milliseconds(work: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
-def peak_megabytes(work: Callable[[], object], device: torch.device) -> float:
-    """Most memory that the work takes beyond what is held before: of the device, or of this process (sampled)."""
-    if device.type == "cuda":
+def peak_megabytes(work: Work, masks: torch.Tensor, frame: Frame) -> float:
+    """Most memory that the work takes beyond what is held before: of the device, or of a process of its own.
+
+    A process that has done such work before holds freed memory, which would hide what a further run takes.
+    """
+    if masks.is_cuda:
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        work()
+        work(masks, frame)
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    done = threading.Event()
-    before = highest = resident_bytes()
-
-    def watch() -> None:
-        nonlocal highest
-        while not done.wait(2e-4):
-            highest = max(highest, resident_bytes())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    work()
-    done.set()
-    watcher.join()
-    return (highest - before) / 2**20
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(growth_megabytes, (work, masks.numpy(), frame))
 
 
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+def growth_megabytes(work: Work, masks: np.ndarray, frame: Frame) -> float:
+    """How far this process's peak of memory lies above what it holds now; after a small run, which loads libraries."""
+    tensor = torch.from_numpy(masks)
+    work(tensor[:1], frame._replace(original_hw=(48, 64)))
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew from here (Linux, man proc)
+    before = memory_kilobytes("VmRSS")
+    work(tensor, frame)
+    return (memory_kilobytes("VmHWM") - before) / 2**10
+
+
+def memory_kilobytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def differing(ours: tuple[bytes, ...], theirs: tuple[bytes, ...], size_hw: tuple[int, int]) -> tuple[int, int]:
@@ -111,9 +115,7 @@ def differing(ours: tuple[bytes, ...], theirs: tuple[bytes, ...], size_hw: tuple
 
 def compare(masks: torch.Tensor, original_hw: tuple[int, int], pairs: int) -> dict[str, Any]:
     frame = Frame(FRAME_HW, RESIZED_HW, original_hw)
-    peaks = {
-        work.__name__: peak_megabytes(lambda work=work: work(masks, frame), masks.device) for work in (fast, exact)
-    }
+    peaks = {work.__name__: peak_megabytes(work, masks, frame) for work in (fast, exact)}
     times: dict[str, list[float]] = {"fast": [], "exact": []}
     for _ in range(pairs + 1):
         for work in (fast, exact):

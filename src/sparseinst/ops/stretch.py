@@ -16,7 +16,6 @@ OUTSIDE = -1.0
 """Stands above and below every column of a window: less than any threshold."""
 _CHUNK_CPU, _CHUNK_GPU = 2**18, 2**26
 """Stretched values held at once, of 4 bytes: what stays in a processor's cache, and what fills a GPU."""
-
 _STRIP = 128
 """Columns of the image stretched at once: they touch few columns of the grid, and no product is worth two threads."""
 
@@ -132,9 +131,7 @@ def _windows(grid: NDArray[np.float32], frame: Frame, columns: _Columns, thresho
     margin = 1 + -(-grid.shape[1] // frame.frame_hw[0])
     lefts = np.searchsorted(columns.last, lefts, side="left")
     rights = np.searchsorted(columns.first, rights - 1, side="right")
-    return _Windows(
-        np.maximum(tops - margin, 0), np.minimum(bottoms + margin, height), lefts, np.maximum(lefts, rights)
-    )
+    return _Windows(np.maximum(tops - margin, 0), np.minimum(bottoms + margin, height), lefts, rights)
 
 
 def _extent(above: NDArray[np.bool_], *, axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
