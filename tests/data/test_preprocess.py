@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from sparseinst.config import IntensityConfig, PreprocessConfig
 from sparseinst.data import frame_hw, prepare, read_image, resize, resized_hw, stack, to_rgb8
 from sparseinst.errors import InputError
+from sparseinst.structures import Frame
 
 PERCENTILE = IntensityConfig()
 RANGE = IntensityConfig(mode="range", low=1000, high=3000)
@@ -246,3 +247,10 @@ def test_prepare_and_stack() -> None:
 def test_a_fixed_frame_is_kept() -> None:
     config = PreprocessConfig(short_px=32, long_px=64, frame_hw=(64, 96))
     assert prepare(COLOR, config).frame.frame_hw == (64, 96)
+
+
+def test_an_upright_image_is_made_smaller_to_fit_a_lying_frame() -> None:
+    config = PreprocessConfig(short_px=64, long_px=96, frame_hw=(64, 96))
+    upright, lying = np.zeros((150, 100, 3), np.uint8), np.zeros((100, 150, 3), np.uint8)
+    assert prepare(upright, config).frame == Frame((64, 96), (64, 43), (150, 100))
+    assert prepare(lying, config).frame == Frame((64, 96), (64, 96), (100, 150))

@@ -103,8 +103,12 @@ def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig
     return np.require(array, np.uint8, ["C", "W"])  # torch wants to own what it can write to
 
 
-def resized_hw(original_hw: tuple[int, int], short_px: int, long_px: int) -> tuple[int, int]:
+def resized_hw(
+    original_hw: tuple[int, int], short_px: int, long_px: int, within_hw: tuple[int, int] | None = None
+) -> tuple[int, int]:
     """Size at which the short side is `short_px`, or less where the long side would exceed `long_px`.
+
+    A fixed frame (`within_hw`) is never exceeded: an upright image in a lying one becomes smaller.
 
     Rounds as the published models were trained (detectron2's ResizeShortestEdge).
 
@@ -112,12 +116,17 @@ def resized_hw(original_hw: tuple[int, int], short_px: int, long_px: int) -> tup
     (640, 853)
     >>> resized_hw((400, 1600), 640, 864)
     (216, 864)
+    >>> resized_hw((640, 480), 640, 864, within_hw=(640, 864))
+    (640, 480)
     """
     height, width = original_hw
     scale = short_px / min(height, width)
     sides = (float(short_px), scale * width) if height < width else (scale * height, float(short_px))
     if max(sides) > long_px:
         scale = long_px / max(sides)
+        sides = (sides[0] * scale, sides[1] * scale)
+    if within_hw is not None:
+        scale = min(1.0, within_hw[0] / sides[0], within_hw[1] / sides[1])
         sides = (sides[0] * scale, sides[1] * scale)
     return max(1, int(sides[0] + 0.5)), max(1, int(sides[1] + 0.5))
 
@@ -150,13 +159,9 @@ def resize(image: Tensor, hw: tuple[int, int]) -> Tensor:
 
 
 def prepare(image: NDArray[np.uint8], config: PreprocessConfig) -> Prepared:
-    """Resizes an (H, W, 3) uint8 RGB image for the network; see `Prepared`.
-
-    Raises:
-        InputError: the image does not fit into the fixed frame.
-    """
+    """Resizes an (H, W, 3) uint8 RGB image for the network; see `Prepared`."""
     original = (image.shape[0], image.shape[1])
-    size = resized_hw(original, config.short_px, config.long_px)
+    size = resized_hw(original, config.short_px, config.long_px, config.frame_hw)
     padded = frame_hw(size, config.frame_hw)
     pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
     return Prepared(resize(pixels, size).contiguous(), Frame(padded, size, original))

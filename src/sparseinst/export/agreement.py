@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sparseinst.config import ModelConfig, PostprocessConfig
-from sparseinst.data.preprocess import Prepared, read_image, stack
+from sparseinst.data.preprocess import Prepared, prepare, read_image, stack
 from sparseinst.errors import InputError
-from sparseinst.export.images import prepare_turned, read_prepared
+from sparseinst.export.images import read_prepared
 from sparseinst.inference import Backend
 from sparseinst.inference.exported import Precision
 from sparseinst.structures import Candidates
@@ -136,7 +136,7 @@ def _images(config: ModelConfig, calibration: Sequence[Path]) -> list[Prepared]:
     # a network that knows nothing of nuclei still has to repeat itself
     demo = read_image(DEMO_IMAGE, preprocess.intensity)
     narrow = demo[:, : demo.shape[1] * 3 // 5]  # another frame, or other padding in a fixed one
-    pictures = [prepare_turned(picture, preprocess) for picture in (demo, demo[:, ::-1], narrow)]
+    pictures = [prepare(picture, preprocess) for picture in (demo, demo[:, ::-1], narrow)]
     return [*pictures, *(read_prepared(path, preprocess) for path in calibration)]
 
 

@@ -20,11 +20,11 @@ from sparseinst.export.half import to_half
 from sparseinst.export.operators import check_operators
 from sparseinst.export.quantise import quantise
 from sparseinst.files import atomic
-from sparseinst.inference import TorchBackend, list_sources, open_backend
+from sparseinst.inference import EagerBackend, list_sources, open_backend
 from sparseinst.inference.exported import Exported, Precision, Provenance
 from sparseinst.inference.exported_backend import save_program
 from sparseinst.inference.program import to_onnx, to_openvino, trace
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling import SparseInst, optimise
 from sparseinst.zoo import load_model, shipped_weights, weights_file
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def export_model(
         written = [stack.enter_context(atomic(file)) for file in files]
         kind.write(network, exported, written, images)
         agreement = compare(
-            TorchBackend(network, activation=activation), open_backend(written[0], device="cpu"), images
+            EagerBackend(network, activation=activation), open_backend(written[0], device="cpu"), images
         )
         check(agreement, precision, path)
     return Export(files, exported, agreement)
@@ -144,10 +144,11 @@ def _write_tensorrt(network: SparseInst, exported: Exported, files: Sequence[Pat
 
 
 def _write_openvino(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
-    model = to_openvino(trace(network, exported), exported)
+    quantised = exported.precision == "int8"  # which finds the decoder by the plain network's coordinates
+    model = to_openvino(trace(network if quantised else optimise(network), exported), exported)
     import openvino as ov
 
-    if exported.precision == "int8":
+    if quantised:
         model = quantise(model, images, exported.config.preprocess, image_type=exported.images)
         for name, value in exported.to_metadata().items():
             model.set_rt_info(value, ["sparseinst", name])

@@ -126,7 +126,9 @@ def _open_openvino(model: Model, device: Device, half: bool, threads: int | None
 
     if _is_file(model, ".xml"):
         return OpenVINOBackend(model, device=device, half=half, threads=threads)
-    return OpenVINOBackend(to_openvino(*_traced(model)), device=device, half=half, threads=threads)
+    # Faster from the rewritten network; ONNX Runtime, which fuses more by itself, is faster from the plain one.
+    program = to_openvino(*_traced(optimise(_network(model))))
+    return OpenVINOBackend(program, device=device, half=half, threads=threads)
 
 
 def _open_exported(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
