@@ -2,8 +2,8 @@
 
 python benchmarks/peers.py [--rounds 5] [--device cpu]
 
-Both with random weights, so the networks and the fixed part of the rest are compared; ours ends with the encoding of 100
-masks like those of COCO's objects, theirs with the pasting of what it finds.
+Both with random weights, so the networks and the fixed part of the rest are compared; ours ends with the encoding of
+100 masks like those of COCO's objects, theirs with the pasting of what it finds.
 """
 
 import argparse
