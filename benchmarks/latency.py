@@ -2,12 +2,14 @@
 
 python benchmarks/latency.py [MODELS ...] [--backends torch,onnxruntime,openvino] [--half] [--int8 DIR] [--rounds 7]
                              [--device cpu] [--name latency]
+python benchmarks/latency.py --plot FILE.png [--name latency]
 
 The plain path is the network as it is in float32 and the published dense masks. Weights are random, so the instances
 are not the network's: 100 masks with sizes like those of COCO's objects take their place, the same for all.
 """
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -127,7 +129,7 @@ def plot(figures: dict[str, dict[str, object]], path: Path) -> None:
             if backend in row["backends"]  # type: ignore[operator]
         )
         gflop, latency, labels = zip(*points, strict=True)
-        axes.plot(gflop, latency, "o-", label=backend, linewidth=1, markersize=4)
+        axes.plot(gflop, latency, "o", label=backend, markersize=5)
         if backend == "eager":
             for point in zip(gflop, latency, labels, strict=True):
                 axes.annotate(str(point[2]), point[:2], textcoords="offset points", xytext=(4, 4), fontsize=8)
@@ -150,13 +152,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--name", default="latency", help="name of the result file")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="measure nothing, draw what was stored under the name"
+    )
     options = parser.parse_args()
+    if options.plot is not None:
+        stored = json.loads((RESULTS / f"{options.name}.json").read_text())
+        plot(stored["figures"]["models"], options.plot)
+        return
     np.random.seed(0)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         figures = {name: measure(name, options, Path(folder)) for name in options.models}
     print(write_result(options.name, {"image_hw": list(options.size), "masks": MASKS, "models": figures}))
-    plot(figures, RESULTS / f"{options.name}.png")
 
 
 if __name__ == "__main__":
