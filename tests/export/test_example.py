@@ -65,9 +65,12 @@ def test_its_resize_is_that_of_the_package(height: int, width: int, new_height: 
     np.testing.assert_array_equal(ours, expected)
 
 
-@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 1000), st.integers(0, 1000))
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 1000), st.integers(0, 1000), st.booleans())
 @settings(max_examples=1000, deadline=None)
-def test_its_sizes_are_those_of_the_package(height: int, width: int, short_px: int, more_px: int) -> None:
-    ours = onnx_only.resized_hw(height, width, short_px, short_px + more_px)
-    expected = resized_hw((height, width), short_px, short_px + more_px)
+def test_its_sizes_are_those_of_the_package(height: int, width: int, short_px: int, more_px: int, fixed: bool) -> None:
+    long_px = short_px + more_px
+    frame = (short_px, long_px) if fixed else None
+    ours = onnx_only.resized_hw(height, width, short_px, long_px, frame)
+    expected = resized_hw((height, width), short_px, long_px, frame)
     assert ours == expected
+    assert frame is None or (ours[0] <= frame[0] and ours[1] <= frame[1])

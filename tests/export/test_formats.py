@@ -113,11 +113,10 @@ def test_a_fixed_frame(name, model, pictures, tmp_path) -> None:
     assert done.exported.provenance.source is None
     model.config, original = done.exported.config, model.config
     try:
-        assert_same(Predictor(backend, score=0)(pictures[2]), Predictor(model, score=0)(pictures[2]))
+        for picture in pictures[1:3]:  # the first of them is wider than the frame and made smaller
+            assert_same(Predictor(backend, score=0)(picture), Predictor(model, score=0)(picture))
     finally:
         model.config = original
-    with pytest.raises(InputError, match="frame_hw"):
-        Predictor(backend)(pictures[1])  # wider than the frame
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
