@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+RUNTIMES := tests/export tests/inference/test_backends.py tests/cli/test_opening.py tests/cli/test_export.py
 DEMO := src/sparseinst/zoo/demo/nuclei.png
 
 .PHONY: demo test matrix lint format clean
@@ -11,8 +12,10 @@ demo: $(VENV)/base.stamp
 	$(BIN)/sparseinst predict $(DEMO) --out demo --save-json --save-masks
 	@echo "Look at demo/nuclei_overlay.png (masks over the image) and demo/nuclei_labels.png (label image)."
 
+# The other runtimes (ONNX Runtime, OpenVINO, NNCF) bring threads of their own; they get a process of their own.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(RUNTIMES:%=--ignore=%)
+	$(BIN)/python -m pytest $(RUNTIMES)
 
 matrix: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m matrix
