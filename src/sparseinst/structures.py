@@ -153,7 +153,7 @@ class Instances:
         scores: (n,) float32 in 0..1.
         labels: (n,) int64 class indices.
         counts: n compressed COCO run-length encodings over the whole image.
-        slots: (n,) int64 slot that each came from.
+        slots: (n,) int64 slot that each came from; it leads to the activation maps (see `activation.activation_maps`).
         size_hw: height and width of the original image.
     """
 

@@ -31,6 +31,17 @@ def test_a_run_says_where_its_files_are(train, tmp_path) -> None:
     assert train("--resume").exit_code == 0
 
 
+def test_weights_named_as_the_model_are_trained_on(cli, train, tiny_data, tmp_path) -> None:
+    assert train("--workers", 0).exit_code == 0
+    last = tmp_path / "run" / "last.safetensors"
+    again = cli(
+        "train", "--data", tiny_data, "--model", last, "--out", tmp_path / "again", "--workers", 0, "--device", "cpu",
+    )  # fmt: skip
+    assert again.exit_code == 0, again.stderr
+    assert "tensors loaded; fresh: none" in again.stdout
+    assert "2 iterations" in again.stdout  # the recipe comes with the weights
+
+
 def test_options_reach_the_function(train, tiny_data, preset, tmp_path, monkeypatch) -> None:
     given = {}
 

@@ -79,3 +79,12 @@ def test_autocast_trains_with_float32_losses(dtype: torch.dtype) -> None:
     assert predictions.logits.dtype == dtype
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
     sum(losses.values()).backward()
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+def test_weights_over_pixels_stay_finite_in_float16(activation: str) -> None:
+    iam = build_model(tiny_config(activation=activation)).decoder.activation.half()
+    weights = iam.weights(torch.full((1, 12, 320, 320), 10.0, dtype=torch.float16))  # their sum is beyond float16
+    assert weights.dtype == torch.float16
+    assert weights.isfinite().all()
+    torch.testing.assert_close(weights.float().sum(2), torch.ones(1, 12), rtol=0.02, atol=0)
