@@ -149,7 +149,7 @@ def _changes(preset: "Preset") -> dict[str, Any]:
 
 
 def _weights(path: Path | None) -> dict[str, Any] | None:
-    from sparseinst.zoo.conversion import file_hash
+    from sparseinst.files import file_hash
 
     return None if path is None else {"file": str(path), "bytes": path.stat().st_size, "sha256": file_hash(path)}
 

@@ -1,6 +1,5 @@
 """From a network to a checked file."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -13,13 +12,13 @@ from pydantic import ValidationError
 
 from sparseinst import __version__
 from sparseinst.config import ModelConfig, PreprocessConfig
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, misfit
 from sparseinst.export import tensorrt_build
 from sparseinst.export.agreement import Agreement, check, compare
 from sparseinst.export.half import to_half
 from sparseinst.export.operators import check_operators
 from sparseinst.export.quantise import quantise
-from sparseinst.files import atomic
+from sparseinst.files import atomic, file_hash
 from sparseinst.inference import EagerBackend, list_sources, open_backend
 from sparseinst.inference.exported import Exported, Precision, Provenance
 from sparseinst.inference.exported_backend import save_program
@@ -126,8 +125,7 @@ def with_frame(config: ModelConfig, size_hw: tuple[int, int]) -> ModelConfig:
     try:
         changed = PreprocessConfig.model_validate({**preprocess.model_dump(), **changes})
     except ValidationError as error:
-        details = "; ".join(str(item["msg"]) for item in error.errors())
-        raise InputError(f"size {size_hw[0]}x{size_hw[1]}: {details}") from error
+        raise InputError(f"size {size_hw[0]}x{size_hw[1]}: {misfit(error)}") from error
     return config.model_copy(update={"preprocess": changed})
 
 
@@ -194,7 +192,6 @@ def _provenance(model: SparseInst | str | Path, weights: str | Path | None) -> P
         file = Path(weights) if weights is not None else shipped_weights(str(model)) or weights_file(model)
         assert file is not None, "the network has been loaded from it"
         source = file.name
-        with file.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        digest = file_hash(file)
     date = datetime.now(UTC).isoformat(timespec="seconds")
     return Provenance(source=source, sha256=digest, version=__version__, date=date)

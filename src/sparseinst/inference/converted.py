@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from sparseinst import __version__
-from sparseinst.files import atomic
+from sparseinst.files import atomic, file_hash
 from sparseinst.inference.exported import Exported
 from sparseinst.inference.program import to_onnx, trace
 from sparseinst.modeling import SparseInst
@@ -31,10 +31,8 @@ def converted_file(name: str, weights: Path) -> Path:
         name: the model's name, which with the weights says which network it is.
         weights: its file.
     """
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    digest.update(f"{name} {__version__} {torch.__version__}".encode())
-    return _folder() / f"{weights.stem}-{digest.hexdigest()[:16]}.onnx"
+    source = f"{file_hash(weights)} {name} {__version__} {torch.__version__}"
+    return _folder() / f"{weights.stem}-{hashlib.sha256(source.encode()).hexdigest()[:16]}.onnx"
 
 
 def keep_converted(path: Path, network: SparseInst) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from sparseinst.config import ModelConfig, Settings
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, misfit
 
 EXPORT_FORMAT = "sparseinst-export-1"
 INPUTS = ("images", "resized_hw")
@@ -65,9 +65,9 @@ class Exported(Settings):
         try:
             return cls.model_validate({name: json.loads(metadata[name]) for name in cls.model_fields})
         except ValidationError as error:
-            details = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
             raise InputError(
-                f"{source}: its settings do not fit this version of sparseinst ({details}): export the network again"
+                f"{source}: its settings do not fit this version of sparseinst ({misfit(error)}): "
+                "export the network again"
             ) from error
         except (KeyError, json.JSONDecodeError) as error:
             raise InputError(f"{source}: its metadata are damaged ({error!r}): export the network again") from error

@@ -1,6 +1,5 @@
 """From a published checkpoint to one of ours, with a note of where it came from."""
 
-import hashlib
 import logging
 import re
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sparseinst.errors import InputError
+from sparseinst.files import file_hash
 from sparseinst.modeling import SparseInst, build_model
 from sparseinst.zoo.checkpoint import load_strictly, save_checkpoint
 from sparseinst.zoo.recognise import recognise, with_class_names
@@ -86,9 +86,3 @@ def convert(
     }
     save_checkpoint(target, network, extra=facts, half=half)
     return Conversion(target, name, network, len(tensors))
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,8 +4,9 @@ import logging
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, misfit
 from sparseinst.modeling import SparseInst, build_model
 from sparseinst.recipe import Preset, Recipe
 from sparseinst.zoo.checkpoint import (
@@ -91,7 +92,14 @@ def preset_of(name_or_path: str | Path) -> Preset:
     config, _ = read_checkpoint(path)
     facts = checkpoint_extra(path)
     description = str(facts.get("description", path.stem))
-    return Preset(description=description, model=config, recipe=Recipe.model_validate(facts.get("recipe", {})))
+    try:
+        recipe = Recipe.model_validate(facts.get("recipe", {}))
+    except ValidationError as error:
+        raise InputError(
+            f"{path}: its recipe does not fit this version of sparseinst ({misfit(error)}): name a preset, and start "
+            "from this file with --init"
+        ) from error
+    return Preset(description=description, model=config, recipe=recipe)
 
 
 def init_weights(model: SparseInst, path: str | Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, misfit
 from sparseinst.recipe import Preset
 
 _PRESETS = Path(str(files("sparseinst.zoo") / "presets"))
@@ -41,8 +41,7 @@ def load_preset(name: str | Path) -> Preset:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not readable as YAML: {error}") from error
     except ValidationError as error:
-        details = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
-        raise InputError(f"{path}: {details}") from error
+        raise InputError(f"{path}: {misfit(error)}") from error
 
 
 def shipped_weights(name: str) -> Path | None:
