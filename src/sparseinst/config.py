@@ -102,7 +102,7 @@ class EncoderConfig(Settings):
     """Context encoder (paper, section 3.3)."""
 
     channels: int = Field(256, gt=0, description="width D of the pyramid and of the fused features")
-    pool_bins: tuple[int, ...] = Field((1, 2, 3, 6), description="bins of the pyramid pooling")
+    pool_bins: tuple[int, ...] = Field((1, 2, 3, 6), description="bins of the pyramid pooling; none leaves it out")
     norm: Literal["none", "batch", "sync"] = Field("none", description="norm after each convolution")
 
 
@@ -116,6 +116,8 @@ class DecoderConfig(Settings):
     channels: int = Field(256, gt=0, description="width of both branches")
     convs: int = Field(4, ge=0, description="3x3 convolutions in each branch")
     kernel_channels: int = Field(128, gt=0, description="channels of the mask features and mask kernels")
+    coordinates: bool = Field(True, description="give both branches the place of each pixel")
+    objectness: bool = Field(True, description="rescore classes by the IoU-aware objectness")
     norm: Literal["none", "batch", "sync"] = Field("none", description="norm after each convolution")
 
     @model_validator(mode="after")
@@ -134,6 +136,9 @@ class PostprocessConfig(Settings):
         0.005, ge=0, lt=1, description="slots whose score before rescoring is not above this are dropped"
     )
     mask_threshold: float = Field(0.45, gt=0, lt=1, description="a pixel belongs to a mask above this probability")
+    upsample: Literal["probabilities", "logits"] = Field(
+        "probabilities", description="what is enlarged to the image's size: probabilities as published, or their logits"
+    )
     score: float = Field(0.3, ge=0, lt=1, description="default lowest score that prediction shows")
 
 

@@ -26,6 +26,10 @@ class AugmentConfig(Settings):
         description="large-scale jitter instead of multi-scale: range of the scale relative to the size at prediction, "
         "then a random crop or padding to the frame; needs frame_hw",
     )
+    copy_paste: float = Field(
+        0.0, ge=0, le=1, description="probability that instances of another training image are pasted in"
+    )
+    copy_paste_share: float = Field(0.5, gt=0, le=1, description="largest share of that image's instances pasted")
     frame_hw: tuple[int, int] | None = Field(
         None, description="fixed training frame (height, width), multiples of 32; without it, the batch's largest"
     )
@@ -54,6 +58,45 @@ class LossConfig(Settings):
     objectness: float = Field(1.0, ge=0, description="weight of the objectness's binary cross-entropy")
     match_dice: float = Field(0.8, ge=0, description="exponent of the dice score in the matching score")
     match_class: float = Field(0.2, ge=0, description="exponent of the class probability in the matching score")
+    match_activation: float = Field(
+        0.0, ge=0, description="exponent of the activation's share inside the target in the matching score"
+    )
+    guidance: float = Field(
+        0.0, ge=0, description="weight of the guidance loss: the activation of a matched slot should lie on its target"
+    )
+    guidance_warmup: int = Field(0, ge=0, description="iterations over which guidance rises to its weight")
+    class_target: Literal["binary", "quality", "varifocal"] = Field(
+        "binary",
+        description="what a matched slot's class is taught: 1 as published, or the IoU of its mask by the quality "
+        "focal or the varifocal loss",
+    )
+    duplicate: float = Field(
+        0.0, ge=0, description="weight of the penalty on unmatched slots that are sure of a target already taken"
+    )
+    boundary: float = Field(0.0, ge=0, description="weight of the cross-entropy along the outlines of the targets")
+    points: int = Field(0, ge=0, description="points of a mask at which its losses are sampled; 0 for all of it")
+
+
+class AuxiliaryConfig(Settings):
+    """Heads that exist in training only; weights of their losses, 0 for none."""
+
+    semantic: float = Field(0.0, ge=0, description="weight of a semantic segmentation from the fused features")
+    one_to_many: float = Field(
+        0.0, ge=0, description="weight of a second set of slots, several of which are matched to each target"
+    )
+    matches: int = Field(4, gt=0, description="slots of that set for each target")
+    slots: int = Field(100, gt=0, description="slots of that set")
+    denoising: float = Field(0.0, ge=0, description="weight of slots that start from noised masks of the targets")
+    distillation: float = Field(0.0, ge=0, description="weight of what a teacher network teaches")
+    teacher: str | None = Field(None, description="network to distil from: a preset, a file of weights or hf:owner/name")
+
+    @model_validator(mode="after")
+    def _has_teacher(self) -> Self:
+        if (self.distillation > 0) != (self.teacher is not None):
+            raise ValueError(
+                f"auxiliary.distillation and auxiliary.teacher go together, got {self.distillation} and {self.teacher}"
+            )
+        return self
 
 
 class OptimConfig(Settings):
@@ -64,7 +107,12 @@ class OptimConfig(Settings):
     lr_rule: Literal["sqrt", "linear", "none"] = Field(
         "sqrt", description="how the learning rate follows batch / reference_batch"
     )
-    weight_decay: float = Field(0.05, ge=0, description="0 for parameters whose name contains norm or patch_embed")
+    weight_decay: float = Field(0.05, ge=0, description="of the parameters that decay_rule lets decay")
+    decay_rule: Literal["published", "matrices"] = Field(
+        "published",
+        description="what decays: all whose name contains neither norm nor patch_embed, or only weights of more than "
+        "one axis (no norm, no bias)",
+    )
     schedule: Literal["multistep", "cosine"] = Field("multistep", description="x0.1 at the milestones, or cosine to 0")
     milestones: tuple[float, ...] = Field((7 / 9, 25 / 27), description="fractions of the run (210k, 250k of 270k)")
     warmup: int = Field(1000, ge=0, description="iterations of linear warm-up")
@@ -94,6 +142,7 @@ class Recipe(Settings):
     )
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
+    auxiliary: AuxiliaryConfig = AuxiliaryConfig()
     optim: OptimConfig = OptimConfig()
 
 
