@@ -136,9 +136,6 @@ class PostprocessConfig(Settings):
         0.005, ge=0, lt=1, description="slots whose score before rescoring is not above this are dropped"
     )
     mask_threshold: float = Field(0.45, gt=0, lt=1, description="a pixel belongs to a mask above this probability")
-    upsample: Literal["probabilities", "logits"] = Field(
-        "probabilities", description="what is enlarged to the image's size: probabilities as published, or their logits"
-    )
     score: float = Field(0.3, ge=0, lt=1, description="default lowest score that prediction shows")
 
 

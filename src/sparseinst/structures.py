@@ -23,8 +23,8 @@ class Predictions(NamedTuple):
     """(B, N, C) class logits."""
     masks: Tensor
     """(B, N, h, w) mask logits at the mask stride."""
-    objectness: Tensor
-    """(B, N, 1) IoU-aware objectness logits."""
+    objectness: Tensor | None
+    """(B, N, 1) IoU-aware objectness logits; None from a network without that head."""
     activation: Tensor
     """(B, G*N, h/2, w/2) logits of the instance activation maps, group g of slot n at g*N + n."""
 

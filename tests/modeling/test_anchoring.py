@@ -5,7 +5,7 @@ import torch
 
 from sparseinst.errors import InputError
 from sparseinst.modeling import Criterion, anchor_slots, build_model, count_instances
-from sparseinst.modeling.anchoring import anchors, code
+from sparseinst.modeling.anchoring import anchors, code, positional_code, same_code
 from sparseinst.modeling.model import SparseInst
 from sparseinst.recipe import LossConfig
 from tiny import discs, tiny_config
@@ -22,19 +22,20 @@ def anchored(norm: str = "batch", **changes: object) -> SparseInst:
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize(("groups", "channels"), [(1, 64), (4, 192)])
 @pytest.mark.parametrize("convs", [2, 3])
-def test_each_slot_looks_and_draws_at_its_anchor(norm: str, convs: int) -> None:
-    model = anchored(norm, convs=convs).train()
+def test_each_slot_looks_and_draws_at_its_anchor(norm: str, convs: int, groups: int, channels: int) -> None:
+    model = anchored(norm, convs=convs, groups=groups, channels=channels).train()
     with torch.no_grad():
         predictions = model(torch.rand(2, 3, *FRAME) * 255)
     grid = torch.linspace(-1, 1, 32)
     activation = predictions.activation[0].sigmoid()
-    mass = activation / activation.sum((1, 2), keepdim=True)
-    centre = torch.stack([(mass.sum(1) * grid).sum(1), (mass.sum(2) * grid).sum(1)], dim=1)
+    mass = (activation / activation.sum((1, 2), keepdim=True)).unflatten(0, (groups, 25))
+    centre = torch.stack([(mass.sum(2) * grid).sum(2), (mass.sum(3) * grid).sum(2)], dim=2)
     wanted = anchors(25).float()
     inner = wanted.abs().amax(1) < 0.7  # at the border the bump is cut off, and its centre moves inwards
     assert inner.sum() >= 8
-    assert (centre - wanted)[inner].abs().max() < 0.15
+    assert (centre - wanted)[:, inner].abs().max() < 0.15
     peaks = predictions.masks[0].flatten(1).argmax(1)
     fine = torch.linspace(-1, 1, 64)
     place = torch.stack([fine[peaks % 64], fine[peaks // 64]], dim=1)
@@ -79,7 +80,17 @@ def test_code_is_one_at_centres_and_sums_to_one() -> None:
     )
 
 
-@pytest.mark.parametrize("changes", [{"groups": 2}, {"convs": 1}, {"channels": 16}, {"kernel_channels": 4}])
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_the_same_code_is_recognised_and_another_is_not(norm: str) -> None:
+    one = positional_code(anchored(norm))
+    assert same_code(one, positional_code(anchored(norm)))
+    random = build_model(tiny_config(groups=1, slots=25, channels=64, convs=2, kernel_channels=40, norm=norm))
+    assert not same_code(one, positional_code(random))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"groups": 8}, {"convs": 1}, {"channels": 16}, {"kernel_channels": 4}, {"coordinates": False}]
+)
 def test_a_decoder_without_room_is_an_input_error(changes: dict[str, object]) -> None:
-    with pytest.raises(InputError, match=r"start 'anchored' needs decoder\.groups 1"):
+    with pytest.raises(InputError, match=r"start 'anchored' needs decoder\.coordinates"):
         anchored(**changes)

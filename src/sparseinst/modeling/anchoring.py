@@ -42,7 +42,7 @@ def anchor_slots(model: SparseInst, frame_hw: tuple[int, int]) -> None:
     """Gives a network with fresh weights the anchored start.
 
     Args:
-        model: changed in place; the plain IAM (1 group), at least 2 convolutions in the branches and 24 channels.
+        model: changed in place; at least 2 convolutions in the branches, 24 channels and 16 for each group.
         frame_hw: the padded frame that training and prediction use, in pixels.
 
     Raises:
@@ -51,16 +51,16 @@ def anchor_slots(model: SparseInst, frame_hw: tuple[int, int]) -> None:
     decoder, settings = model.decoder, model.config.decoder
     assert isinstance(decoder, Decoder)
     tents = _tents(model)
-    if settings.groups != 1 or settings.convs < 2 or tents < 4:
+    if settings.convs < 2 or tents < 4 or not settings.coordinates:
         raise InputError(
-            "start 'anchored' needs decoder.groups 1, decoder.convs of at least 2, decoder.channels of at least 24 and "
-            f"decoder.kernel_channels of at least 9; got {settings.groups}, {settings.convs}, {settings.channels} and "
-            f"{settings.kernel_channels}: change them, or choose start 'published'"
+            "start 'anchored' needs decoder.coordinates, decoder.convs of at least 2, decoder.channels of at least 24 and of 16 for each "
+            f"group, and decoder.kernel_channels of at least 9; got {settings.convs}, {settings.channels} for "
+            f"{settings.groups} and {settings.kernel_channels}: change them, or choose start 'published'"
         )
     stride = model.config.backbone.strides[0]
     grid = torch.zeros(1, model.config.encoder.channels, frame_hw[0] // stride, frame_hw[1] // stride)
-    for branch in (decoder.instance_branch, decoder.mask_branch):
-        _write_code(branch, torch.cat([coordinates(grid), grid], dim=1), tents)
+    for branch, copies in ((decoder.instance_branch, settings.groups), (decoder.mask_branch, 1)):
+        _write_code(branch, torch.cat([coordinates(grid), grid], dim=1), tents, copies=copies)
     radius = max(1.2 / math.sqrt(settings.slots), 0.6 * _spacing(tents))  # of a bump: about a slot's share of the frame
     _start_activation(decoder, tents, radius)
     _start_masks(decoder, tents, radius)
@@ -81,7 +81,13 @@ def positional_code(model: SparseInst) -> dict[str, Tensor]:
 
 def same_code(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     """Whether two networks have the same positional code, up to the factors that weight decay brings."""
-    return all(F.cosine_similarity(a[name].flatten(), b[name].flatten(), dim=0) > SAME for name in a)
+    return all(_parallel(a[name].flatten(), b[name].flatten()) for name in a)
+
+
+def _parallel(a: Tensor, b: Tensor) -> bool:
+    if not a.any() or not b.any():
+        return not a.any() and not b.any()
+    return bool(F.cosine_similarity(a, b, dim=0) > SAME)
 
 
 def code(tents: int, places: Tensor) -> Tensor:
@@ -91,41 +97,48 @@ def code(tents: int, places: Tensor) -> Tensor:
 
 
 def _tents(model: SparseInst) -> int:
-    """Tents along an axis, as many as the branches and the mask kernels have room for."""
+    """Tents along an axis, as many as the branches, their groups and the mask kernels have room for."""
     settings = model.config.decoder
-    return min(settings.channels // 4 - 2, (settings.kernel_channels - 1) // 2)
+    of_a_group = settings.channels // settings.groups // 4  # half of its channels for the two axes
+    return min(settings.channels // 4 - 2, of_a_group, (settings.kernel_channels - 1) // 2)
 
 
 def _spacing(tents: int) -> float:
     return 2 / (tents - 1)
 
 
-def _write_code(branch: nn.Sequential, features: Tensor, tents: int) -> None:
-    """First convolution: hinges relu(x - knot); second: tents as their second differences; the rest pass them on."""
+def _write_code(branch: nn.Sequential, features: Tensor, tents: int, *, copies: int) -> None:
+    """First convolution: hinges relu(x - knot); second: tents as their second differences; the rest pass them on.
+
+    The last one writes them once for each group, at the head of the channels that it sees.
+    """
     hinges, spacing = tents + 1, _spacing(tents)
     knots = torch.linspace(-1 - spacing, 1, hinges)
+    rows = torch.arange(2 * hinges)
     weight, middle = _middle_tap(branch[0])
-    weight[: 2 * hinges] = 0
+    weight[rows] = 0
     for axis in range(2):
         weight[axis * hinges : (axis + 1) * hinges, axis, middle, middle] = 1 / spacing
-    features = _carry(branch[0], features, rows=2 * hinges, shift=-knots.repeat(2) / spacing)
-    for depth, block in enumerate(branch[1:]):
+    features = _carry(branch[0], features, rows=rows, shift=-knots.repeat(2) / spacing)
+    for depth, block in enumerate(branch[1:], start=1):
         weight, middle = _middle_tap(block)
-        weight[: 2 * tents] = 0
-        for row in range(2 * tents):
-            if depth:
-                weight[row, row, middle, middle] = 1
+        heads = torch.arange(copies if depth == len(branch) - 1 else 1) * (len(weight) // copies)
+        rows = (heads[:, None] + torch.arange(2 * tents)).flatten()
+        weight[rows] = 0
+        for i, row in enumerate(rows.tolist()):
+            axis, tent = divmod(i % (2 * tents), tents)
+            if depth > 1:
+                weight[row, axis * tents + tent, middle, middle] = 1
                 continue
-            axis, tent = divmod(row, tents)
             for knot, difference in zip(range(tent, min(tent + 3, hinges)), (1, -2, 1), strict=False):
                 weight[row, axis * hinges + knot, middle, middle] = difference
-        features = _carry(block, features, rows=2 * tents, shift=torch.zeros(2 * tents))
+        features = _carry(block, features, rows=rows, shift=torch.zeros(len(rows)))
 
 
-def _hold(parameter: Tensor, rows: int) -> None:
-    """Keeps the gradient away from the first rows (weight decay may shrink them; batch norm does not see that)."""
+def _hold(parameter: Tensor, rows: Tensor) -> None:
+    """Keeps the gradient away from some rows (weight decay may shrink them; batch norm does not see that)."""
     trained = torch.ones_like(parameter)
-    trained[:rows] = 0
+    trained[rows] = 0
     parameter.register_hook(lambda gradient: gradient * trained.to(gradient))
 
 
@@ -135,29 +148,29 @@ def _middle_tap(block: nn.Module) -> tuple[Tensor, int]:
     return weight, weight.shape[-1] // 2
 
 
-def _carry(block: nn.Module, features: Tensor, *, rows: int, shift: Tensor) -> Tensor:
-    """Makes the block relu(convolution + shift) for its first rows and holds them; gives these rows, the rest 0."""
+def _carry(block: nn.Module, features: Tensor, *, rows: Tensor, shift: Tensor) -> Tensor:
+    """Makes the block relu(convolution + shift) for some rows and holds them; gives these rows, the rest 0."""
     layers = block[0]  # type: ignore[index]
     if not hasattr(layers, "norm"):
-        layers.conv.bias[:rows] = 0
+        layers.conv.bias[rows] = 0
     outputs: Tensor = layers.conv(features)
     if hasattr(layers, "norm"):
-        variance, mean = torch.var_mean(outputs[:, :rows], dim=(0, 2, 3), correction=0)
-        layers.norm.weight[:rows] = (variance + layers.norm.eps).sqrt()
-        layers.norm.bias[:rows] = mean + shift
-        layers.norm.running_mean[:rows] = mean
-        layers.norm.running_var[:rows] = variance
+        variance, mean = torch.var_mean(outputs[:, rows], dim=(0, 2, 3), correction=0)
+        layers.norm.weight[rows] = (variance + layers.norm.eps).sqrt()
+        layers.norm.bias[rows] = mean + shift
+        layers.norm.running_mean[rows] = mean
+        layers.norm.running_var[rows] = variance
     else:
-        layers.conv.bias[:rows] = shift
+        layers.conv.bias[rows] = shift
     for parameter in layers.parameters():
         _hold(parameter, rows)
     kept = torch.zeros_like(outputs)
-    kept[:, :rows] = F.relu(outputs[:, :rows] + shift[:, None, None])
+    kept[:, rows] = F.relu(outputs[:, rows] + shift[:, None, None])
     return kept
 
 
 def _start_activation(decoder: Decoder, tents: int, radius: float) -> None:
-    """Starts the activation map of slot n as a bump around anchor n."""
+    """Starts every group's activation map of slot n as a bump around anchor n."""
     places = torch.linspace(-1, 1, SAMPLES, dtype=torch.float64)
     fit = torch.linalg.pinv(code(tents, places))  # (tents, SAMPLES)
     conv = decoder.activation.conv
@@ -165,14 +178,20 @@ def _start_activation(decoder: Decoder, tents: int, radius: float) -> None:
     conv.weight[:, : 2 * tents] = 0
     for axis, centres in enumerate(anchors(decoder.activation.slots).T):
         bumps = _bump(centres[:, None] - places, radius)  # (N, SAMPLES)
-        conv.weight[:, axis * tents : (axis + 1) * tents, middle, middle] = (BUMP_LOGIT * bumps @ fit.T).float()
+        fitted = (BUMP_LOGIT * bumps @ fit.T).float().repeat(decoder.activation.groups, 1)
+        conv.weight[:, axis * tents : (axis + 1) * tents, middle, middle] = fitted
     assert conv.bias is not None
     conv.bias.fill_(-2 * BUMP_LOGIT)
 
 
 def _start_masks(decoder: Decoder, tents: int, radius: float) -> None:
-    """Starts the mask of a slot as a blob around the places that its activation map gathers from."""
+    """Starts the mask of a slot as a blob around the places that its activation maps gather from."""
     width = 2 * tents
+    if isinstance(decoder.mix, nn.Linear):  # passes on the mean over the groups of what they gathered of the code
+        groups, rows = decoder.activation.groups, torch.arange(width)
+        decoder.mix.weight[:width], decoder.mix.bias[:width] = 0, 0
+        for group in range(groups):
+            decoder.mix.weight[rows, group * (decoder.mix.in_features // groups) + rows] = 1 / groups
     projection = decoder.projection.get_submodule("conv")
     assert isinstance(projection, nn.Conv2d) and projection.bias is not None
     weight, bias = projection.weight, projection.bias

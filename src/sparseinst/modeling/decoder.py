@@ -50,9 +50,13 @@ class InstanceActivation(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D, h, w) to slot features (B, N, G*D) and activation logits (B, G*N, h, w)."""
         activation = self.conv(features)
-        gathered = torch.bmm(self.weights(activation), features.flatten(2).transpose(1, 2))  # (B, G*N, D)
-        by_slot = gathered.unflatten(1, (self.groups, self.slots)).transpose(1, 2)  # (B, N, G, D)
-        return by_slot.flatten(2), activation
+        return self.gather(self.weights(activation), features), activation
+
+    def gather(self, weights: Tensor, features: Tensor) -> Tensor:
+        """Features (B, D, h, w) under weights (B, G*N, h*w) of any number N of slots to slot features (B, N, G*D)."""
+        gathered = torch.bmm(weights, features.flatten(2).transpose(1, 2))  # (B, G*N, D)
+        by_slot = gathered.unflatten(1, (self.groups, weights.shape[1] // self.groups)).transpose(1, 2)  # (B, N, G, D)
+        return by_slot.flatten(2)
 
     def weights(self, activation: Tensor) -> Tensor:
         """Activation logits (B, G*N, h, w) to weights over pixels (B, G*N, h*w) that sum to 1 (or nearly 0)."""
@@ -73,6 +77,8 @@ class Decoder(nn.Module):
         channels: width of both branches.
         convs: 3x3 convolutions in each branch.
         kernel_channels: width of the mask features and mask kernels.
+        coordinates: give both branches the place of each pixel, as published.
+        objectness: predict the IoU-aware objectness, as published.
         norm: batch norm after each convolution of the branches, or none as published.
     """
 
@@ -88,29 +94,56 @@ class Decoder(nn.Module):
         channels: int,
         convs: int,
         kernel_channels: int,
+        coordinates: bool,
+        objectness: bool,
         norm: Norm,
     ) -> None:
         super().__init__()
-        self.instance_branch = branch(inputs + 2, channels, convs=convs, norm=norm)
-        self.mask_branch = branch(inputs + 2, channels, convs=convs, norm=norm)
-        width = channels if convs else inputs + 2
+        self.locate = WithCoordinates() if coordinates else nn.Identity()
+        inputs += 2 * coordinates
+        self.instance_branch = branch(inputs, channels, convs=convs, norm=norm)
+        self.mask_branch = branch(inputs, channels, convs=convs, norm=norm)
+        width = channels if convs else inputs
         self.projection = convolution(width, kernel_channels, kernel=1, norm="none", init="msra")
         self.activation = InstanceActivation(width, slots=slots, groups=groups, kernel=kernel, activation=activation)
         wide = width * groups
         self.mix = _xavier(nn.Linear(wide, wide)) if groups > 1 else nn.Identity()
         self.classifier = _head(nn.Linear(wide, classes), bias=PRIOR_BIAS)
         self.kernel = _head(nn.Linear(wide, kernel_channels), bias=0.0)
-        self.objectness = nn.Linear(wide, 1)
+        self.objectness = nn.Linear(wide, 1) if objectness else None
 
     def forward(self, features: Tensor) -> Predictions:
         """Encoder features (B, D, h/2, w/2) to predictions with masks (B, N, h, w)."""
-        features = torch.cat([coordinates(features), features], dim=1)
-        slots, activation = self.activation(self.instance_branch(features))
+        instance_features, mask_features = self.branches(features)
+        slots, activation = self.activation(instance_features)
+        return self.heads(slots, mask_features, activation)
+
+    def branches(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoder features (B, D, h/2, w/2) to features of the instances (same grid) and of the masks (same grid)."""
+        features = self.locate(features)
+        return self.instance_branch(features), self.projection(self.mask_branch(features))
+
+    def heads(self, slots: Tensor, mask_features: Tensor, activation: Tensor) -> Predictions:
+        """What is said of slots (B, N, G*D): class, objectness, and the mask as kernel times mask features.
+
+        Args:
+            slots: features of any number N of slots, as `InstanceActivation.gather` gives them.
+            mask_features: (B, K, h/2, w/2) from `branches`.
+            activation: logits of the maps that the slots were gathered by; passed on.
+        """
         slots = F.relu(self.mix(slots)) if isinstance(self.mix, nn.Linear) else slots  # (B, N, G*D)
-        mask_features = self.projection(self.mask_branch(features))
         masks = torch.bmm(self.kernel(slots), mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
         masks = F.interpolate(masks, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return Predictions(self.classifier(slots), masks, self.objectness(slots), activation)
+        objectness = None if self.objectness is None else self.objectness(slots)
+        return Predictions(self.classifier(slots), masks, objectness, activation)
+
+
+class WithCoordinates(nn.Module):
+    """Joins the coordinates of the pixels with their features."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, D, h, w) to (B, 2 + D, h, w)."""
+        return torch.cat([coordinates(features), features], dim=1)
 
 
 def coordinates(features: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ class Encoder(nn.Module):
     Args:
         inputs: widths of the backbone's features, fine to coarse.
         channels: width D of the fused features.
-        pool_bins: bins of the pyramid pooling.
+        pool_bins: bins of the pyramid pooling; none leaves it out.
         norm: batch norm after each convolution, or none as published.
     """
 
@@ -54,7 +54,7 @@ class Encoder(nn.Module):
         self.outputs = nn.ModuleList(
             convolution(channels, channels, kernel=3, norm=norm, init="xavier") for _ in inputs
         )
-        self.pooling = PyramidPooling(channels, bins=pool_bins, norm=norm)
+        self.pooling = PyramidPooling(channels, bins=pool_bins, norm=norm) if pool_bins else nn.Identity()
         self.fusion = convolution(channels * len(inputs), channels, kernel=1, norm=norm, init="msra")
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

@@ -34,9 +34,14 @@ class SparseInst(nn.Module):
             images: (B, 3, H, W) floating RGB in 0..255, H and W multiples of the coarsest stride (32 as published),
                 padding set to the mean.
         """
-        normalised = (images - self.mean[:, None, None]) / self.std[:, None, None]
-        predictions: Predictions = self.decoder(self.encoder(self.backbone(normalised.to(self.dtype))))
+        predictions: Predictions = self.decoder(self.encode(images))
         return predictions
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images as for `forward` to the encoder's fused features (B, D, h/2, w/2), which the decoder reads."""
+        normalised = (images - self.mean[:, None, None]) / self.std[:, None, None]
+        features: Tensor = self.encoder(self.backbone(normalised.to(self.dtype)))
+        return features
 
     @property
     def dtype(self) -> torch.dtype:

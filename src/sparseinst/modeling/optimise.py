@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparseinst.errors import InputError
-from sparseinst.modeling.decoder import Decoder, coordinates
+from sparseinst.modeling.decoder import Decoder, WithCoordinates, coordinates
 from sparseinst.modeling.encoder import Encoder
 from sparseinst.modeling.folding import fold_norms
 from sparseinst.modeling.model import SparseInst
@@ -101,8 +101,11 @@ class LeanDecoder(nn.Module):
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
-        self.instance_branch = separate_coordinates(decoder.instance_branch)
-        self.mask_branch = separate_coordinates(decoder.mask_branch)
+        located = isinstance(decoder.locate, WithCoordinates)
+        self.instance_branch, self.mask_branch = (
+            separate_coordinates(branch) if located else branch
+            for branch in (decoder.instance_branch, decoder.mask_branch)
+        )
         self.activation, self.mix = decoder.activation, decoder.mix
         self.classifier, self.objectness = decoder.classifier, decoder.objectness
         self.projection, self.kernel = fold_projection(
@@ -117,7 +120,8 @@ class LeanDecoder(nn.Module):
         kernel, offset = self.kernel(slots).tensor_split([mask_features.shape[1]], dim=2)
         masks = (torch.bmm(kernel, mask_features.flatten(2)) + offset).unflatten(2, mask_features.shape[-2:])
         masks = F.interpolate(masks, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return Predictions(self.classifier(slots), masks, self.objectness(slots), activation)
+        objectness = None if self.objectness is None else self.objectness(slots)
+        return Predictions(self.classifier(slots), masks, objectness, activation)
 
 
 class PositionedConv(nn.Module):
@@ -137,15 +141,10 @@ class PositionedConv(nn.Module):
         return content
 
 
-class _JoinCoordinates(nn.Module):
-    def forward(self, features: Tensor) -> Tensor:
-        return torch.cat([coordinates(features), features], dim=1)
-
-
 def separate_coordinates(branch: nn.Sequential) -> nn.Sequential:
     """A branch of the decoder (norms folded) that takes features without coordinates."""
     if len(branch) == 0:  # nothing to separate in: whoever reads the branch reads the coordinates
-        return nn.Sequential(_JoinCoordinates())
+        return nn.Sequential(WithCoordinates())
     first, *rest = branch
     conv, *activation = first.children()
     return nn.Sequential(nn.Sequential(PositionedConv(_only_conv(conv)), *activation), *rest)

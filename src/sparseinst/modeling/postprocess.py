@@ -12,9 +12,14 @@ from sparseinst.structures import Candidates, Frame, Instances, Predictions
 
 
 def score(predictions: Predictions, *, mask_threshold: float) -> Candidates:
-    """Scores all slots (paper, section 3.4): sqrt(class x objectness), rescored by the mean probability inside."""
-    probability = predictions.logits.float().sigmoid() * predictions.objectness.float().sigmoid()  # (B, N, C)
-    gate, labels = probability.sqrt().max(dim=2)
+    """Scores all slots (paper, section 3.4): sqrt(class x objectness), rescored by the mean probability inside.
+
+    Without objectness the class probability itself takes the place of the square root.
+    """
+    probability = predictions.logits.float().sigmoid()  # (B, N, C)
+    if predictions.objectness is not None:
+        probability = (probability * predictions.objectness.float().sigmoid()).sqrt()
+    gate, labels = probability.max(dim=2)
     masks = predictions.masks.float().sigmoid()
     return Candidates(gate * mean_inside(masks, threshold=mask_threshold), labels, masks, gate)
 
