@@ -27,6 +27,13 @@ def train(
         typer.Option(metavar="NAME", help="A preset (see `sparseinst models`), its YAML file, or weights to train on."),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run, such as runs/first.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Instead of the model's own recipe: published, small-data, from-coco, full-coco, or a YAML file.",
+        ),
+    ] = None,
     init: Annotated[
         str | None,
         typer.Option(
@@ -70,7 +77,7 @@ def train(
         keep_freed_memory()
     try:
         result = run(
-            data, model, out, init=init, iterations=iterations, epochs=epochs, batch=batch, size=size, lr=lr,
+            data, model, out, recipe=recipe, init=init, iterations=iterations, epochs=epochs, batch=batch, size=size, lr=lr,
             workers=workers, precision=precision, seed=seed, settings=parse_assignments(settings or []),
             device=chosen, resume=resume, max_minutes=max_minutes, console=console(),
         )  # fmt: skip

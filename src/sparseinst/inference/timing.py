@@ -117,8 +117,8 @@ def _once(timing: Timing, predictor: Predictor, image: Path) -> dict[str, float]
     inputs = stack([prepared])
     candidates = step("network", lambda: predictor.backend(*inputs))
     post = predictor.backend.metadata.postprocess
-    thresholds = {"gate": post.gate, "mask_threshold": post.mask_threshold, "min_score": predictor.score}
-    found = step("select", lambda: select(candidates, [prepared.frame], **thresholds)[0])
+    choices = {**post.model_dump(include={"gate", "mask_threshold"}), "min_score": predictor.score}
+    found = step("select", lambda: select(candidates, [prepared.frame], **choices)[0])
     step("encode", lambda: json.dumps(to_coco(found, 1, range(1, len(predictor.classes) + 1))))
     timing.frame_hw, timing.instances = prepared.frame.frame_hw, len(found)
     return spent

@@ -97,6 +97,16 @@ def scale_sizes(preset: Preset, short_px: int) -> Preset:
     return validated(values)
 
 
+def with_frame(preset: Preset, frame_hw: tuple[int, int]) -> Preset:
+    """The preset with one fixed frame for training and prediction, which images are resized to fit into."""
+    values = preset.model_dump()
+    sizes = {"short_px": min(frame_hw), "long_px": max(frame_hw), "frame_hw": frame_hw}
+    if preset.model.preprocess.frame_hw != frame_hw:
+        values["model"]["preprocess"].update(sizes)
+    values["recipe"]["augment"].update(frame_hw=frame_hw, short_px=(min(frame_hw),), long_px=max(frame_hw))
+    return validated(values)
+
+
 def with_classes(preset: Preset, classes: Iterable[str]) -> Preset:
     """The preset for other classes."""
     values = preset.model_dump()

@@ -22,9 +22,10 @@ from sparseinst.training.logs import RunLog
 from sparseinst.training.progress import Display, clock
 from sparseinst.training.run import BEST, LAST, STATE, Limits, Run
 from sparseinst.training.settings import apply_settings, scale_sizes, with_classes, write_config
+from sparseinst.training.situations import Situation, load_recipe, use_recipe
 from sparseinst.training.state import Progress, fingerprint, load_state
 from sparseinst.training.validation import Validation
-from sparseinst.zoo import init_weights, preset_of, weights_file
+from sparseinst.zoo import init_weights, load_model, preset_of, weights_file
 
 if TYPE_CHECKING:
     from sparseinst.evaluation import Evaluation
@@ -77,6 +78,7 @@ def train(
     model: str | Path | Preset,
     out: str | Path,
     *,
+    recipe: str | Path | None = None,
     init: str | Path | None = None,
     iterations: int | None = None,
     epochs: float | None = None,
@@ -103,6 +105,7 @@ def train(
         model: a preset by name, its YAML file (such as a run's config.yaml), or itself; or a file of weights (also
             "hf:owner/name"), whose network is trained on, unless `init` says what else to start from.
         out: folder of the run; must not hold another run unless `resume`.
+        recipe: a recipe by situation ("small-data"; see `recipe_names`) or its YAML file, in place of the preset's own.
         init: weights to start from (see `init_weights`); None for timm's backbone weights, "random" for none at all.
         iterations: optimiser steps, in place of the preset's.
         epochs: passes over the training images, instead of iterations.
@@ -133,6 +136,8 @@ def train(
     _check_folder(out, resume)
     preset, brought = (model, None) if isinstance(model, Preset) else (preset_of(model), weights_file(model))
     init = brought if init is None else init
+    situation = None if recipe is None else load_recipe(recipe)
+    preset = preset if situation is None else use_recipe(preset, situation)
     preset = preset if size is None else scale_sizes(preset, size)
     options = {
         "iterations": iterations, "epochs": epochs, "batch": batch, "optim.lr": lr, "workers": workers,
@@ -160,10 +165,11 @@ def train(
             _make_folder(out)
             if not resume:
                 write_config(out / "config.yaml", preset, notes={"data": data, "weights": origin})
-            log = stack.enter_context(RunLog(out, last_iteration=progress.iteration))
+            log = stack.enter_context(RunLog(out, engine.losses, last_iteration=progress.iteration))
         shown = console if accelerator.is_main_process else None
         display = stack.enter_context(Display(shown, iterations=preset.recipe.iterations, start=progress.iteration))
-        for line in (origin, *_summary(preset, dataset, engine, progress)):
+        told = [] if situation is None else [f"recipe {recipe}: {situation.description}", *_listed(situation)]
+        for line in (*told, origin, *_summary(preset, dataset, engine, progress)):
             _LOGGER.info(line)
             display.say(line)
         run = Run(
@@ -214,9 +220,11 @@ def _engine(preset: Preset, accelerator: Any, init: str | Path | None, resume: b
     """The engine with its network, and a line that says which weights it starts from."""
     torch.manual_seed(preset.recipe.seed)
     network, origin = _build(preset, init, resume)
+    name = preset.recipe.auxiliary.teacher
+    engine = Engine(network, preset.recipe, accelerator, teacher=None if name is None else load_model(name))
     # All processes share the fresh weights, but not what is random from here on.
     torch.manual_seed(preset.recipe.seed + 1 + accelerator.process_index)
-    return Engine(network, preset.recipe, accelerator), origin
+    return engine, origin
 
 
 def _build(preset: Preset, init: str | Path | None, resume: bool) -> tuple[SparseInst, str]:
@@ -293,6 +301,10 @@ def _summary(preset: Preset, dataset: CocoDataset, engine: Engine, progress: Pro
     if progress.iteration:
         lines.append(f"resumed after iteration {progress.iteration} ({clock(progress.seconds)} spent)")
     return lines
+
+
+def _listed(situation: Situation) -> list[str]:
+    return [f"  {name}: {value}" for name, value in situation.settings.items()]
 
 
 def _best_device() -> str:

@@ -1,0 +1,65 @@
+"""Recipes by situation: what to train with, chosen by what there is to train on."""
+
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from sparseinst.config import Settings
+from sparseinst.data.preprocess import MULTIPLE_PX
+from sparseinst.errors import InputError, misfit
+from sparseinst.recipe import Preset, Recipe
+from sparseinst.training.settings import apply_settings, with_frame
+
+_RECIPES = Path(str(files("sparseinst.training") / "recipes"))
+
+
+class Situation(Settings):
+    """A named recipe: what differs from the published one."""
+
+    description: str
+    frame_px: int | None = Field(
+        None, gt=0, multiple_of=MULTIPLE_PX,
+        description="side of one square frame for training and prediction; a network that has a frame keeps its own",
+    )  # fmt: skip
+    settings: dict[str, Any] = Field(description="settings by dotted name, of the recipe and of the network")
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.stem for path in _RECIPES.glob("*.yaml"))
+
+
+def load_recipe(name: str | Path) -> Situation:
+    """A recipe by name, or read from a YAML file of the same form.
+
+    Raises:
+        InputError: there is no such recipe or file, or the file holds something else.
+    """
+    path = Path(name) if str(name).endswith((".yaml", ".yml")) else _RECIPES / f"{name}.yaml"
+    if not path.is_file():
+        close = get_close_matches(str(name), recipe_names(), n=1, cutoff=0.4)
+        hint = f"did you mean {close[0]}?" if close else f"recipes: {', '.join(recipe_names())}"
+        raise InputError(f"recipe {str(name)!r}: no recipe or file of this name; {hint}")
+    try:
+        return Situation.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not readable as YAML: {error}") from error
+    except ValidationError as error:
+        raise InputError(f"{path}: {misfit(error)}") from error
+
+
+def use_recipe(preset: Preset, situation: Situation) -> Preset:
+    """The preset with another recipe in place of its own: the published one, changed as the situation says.
+
+    Raises:
+        InputError: a setting is unknown or does not fit the network.
+    """
+    frame = preset.model.preprocess.frame_hw
+    preset = preset.model_copy(update={"recipe": Recipe()})
+    if situation.frame_px is not None:
+        preset = with_frame(preset, frame or (situation.frame_px, situation.frame_px))
+    return apply_settings(preset, situation.settings)

@@ -1,0 +1,73 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from shapes import tiny_preset
+from sparseinst.errors import InputError
+from sparseinst.modeling import anchor_slots, build_model
+from sparseinst.recipe import Recipe
+from sparseinst.training import apply_settings, load_recipe, recipe_names, scale_sizes, train, use_recipe
+from sparseinst.zoo import load_preset, preset_names
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_fits_every_network(name):
+    situation = load_recipe(name)
+    for network in preset_names():
+        preset = use_recipe(load_preset(network), situation)
+        frame = preset.recipe.augment.frame_hw
+        assert frame == (preset.model.preprocess.frame_hw if situation.frame_px else None)
+        if load_preset(network).model.preprocess.frame_hw is not None:  # a network keeps its own frame
+            assert preset.model.preprocess == load_preset(network).model.preprocess
+        smaller = scale_sizes(preset, preset.model.preprocess.short_px // 2)
+        assert (smaller.recipe.augment.frame_hw is None) == (frame is None)
+
+
+def test_the_published_recipe_is_that_of_the_settings_defaults():
+    assert use_recipe(load_preset("nuclei"), load_recipe("published")).recipe == Recipe()
+
+
+@pytest.mark.parametrize("network", ["n", "r50", "r50-giam"])
+def test_small_data_starts_anchored(network):
+    preset = use_recipe(load_preset(network), load_recipe("small-data"))
+    assert preset.recipe.start == "anchored"
+    assert preset.recipe.augment.frame_hw is not None
+    anchor_slots(build_model(preset.model), preset.recipe.augment.frame_hw)  # no error
+
+
+def test_a_run_says_which_recipe_it_follows(tiny_data, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("description: two steps\nsettings: {iterations: 2, batch: 2, optim.warmup: 1}\n")
+    console = Console(file=io.StringIO(), width=200)
+    preset = apply_settings(tiny_preset(), {"optim.lr": 0.5})  # replaced with all of the preset's recipe
+    train(
+        tiny_data, preset, tmp_path / "run", recipe=path, init="random", size=64, batch=3, workers=0, device="cpu",
+        console=console,
+    )  # fmt: skip
+    said = console.file.getvalue()
+    assert "two steps" in said
+    assert "  iterations: 2" in said
+    recipe = load_preset(tmp_path / "run" / "config.yaml").recipe
+    assert (recipe.iterations, recipe.batch, recipe.optim.lr) == (2, 3, Recipe().optim.lr)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("description: x\nsettings: {optim.lrr: 1}\n", "optim.lrr' is unknown"),
+        ("description: x\nframe_px: 50\nsettings: {}\n", "multiple of 32"),
+        ("settings: {}\n", "description"),
+        ("{", "not readable as YAML"),
+    ],
+)
+def test_a_wrong_recipe_is_an_input_error(text, said, tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said):
+        use_recipe(tiny_preset(), load_recipe(path))
+
+
+def test_an_unknown_name_gets_the_nearest():
+    with pytest.raises(InputError, match="did you mean small-data"):
+        load_recipe("smalldata")
