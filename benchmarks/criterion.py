@@ -3,9 +3,9 @@
 python benchmarks/criterion.py [--batch 16] [--instances 100] [--grid 160] [--pairs 5] [--device cpu] [--threads 2]
 
 The published form scores every image's slots against every image's targets and takes the losses of dense copies of the
-matched masks. Time and memory are of matching, losses and their gradient; memory is what comes on top of predictions
-and targets, with and without the gradient pass (the gradient alone has the size of the predictions). The published code
-also brings the targets from full resolution to the grid, twice; that is left out here, for both.
+matched masks. Memory is what comes on top of predictions and targets: for the losses alone, with the gradient pass, and
+for both beside the gradient itself, which has the size of the mask logits in either form. The published code also
+brings the targets from full resolution to the grid, twice; that is left out here, for both.
 """
 
 import argparse
@@ -206,12 +206,10 @@ def agree(predictions: Predictions, targets: Sequence[Targets]) -> dict[str, flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--slots", type=int, default=100)
+    for name, default in {"batch": 16, "slots": 100, "pairs": 5, "threads": 2}.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--instances", type=int, default=100, help="of each image")
     parser.add_argument("--grid", type=int, default=160, help="side of the mask grid: a quarter of the input's")
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--name", default="criterion", help="name of the result file")
     options = parser.parse_args()
@@ -224,6 +222,8 @@ def main() -> None:
                 peak = pool.apply(peak_megabytes, (form, settings), {"gradient": gradient})
             memory.setdefault("with_gradient" if gradient else "losses_only", {})[form] = round(peak, 1)
     predictions, targets = case(**settings)
+    own = round(4 * math.prod(predictions.masks.shape) / 2**20, 1)
+    memory["beside_gradient"] = {form: round(peak - own, 1) for form, peak in memory["with_gradient"].items()}
     differences = agree(predictions, targets)
     seconds: dict[str, list[float]] = {form: [] for form in FORMS}
     for _ in range(options.pairs):
@@ -235,13 +235,13 @@ def main() -> None:
     ratios = [theirs / ours for ours, theirs in zip(*seconds.values(), strict=True)]
     figures = {
         **settings,
-        "threads": options.threads,
-        "pairs": options.pairs,
+        **{name: getattr(options, name) for name in ("threads", "pairs")},
         "milliseconds": {form: round(1000 * statistics.median(values), 1) for form, values in seconds.items()},
         "ratio": round(statistics.median(ratios), 2),
         "ratios": [round(ratio, 2) for ratio in ratios],
         "extra_megabytes": memory,
-        "gradient_megabytes": round(4 * math.prod(predictions.masks.shape) / 2**20, 1),
+        "extra_ratio": {name: round(peaks["published"] / peaks["ours"], 1) for name, peaks in memory.items()},
+        "gradient_megabytes": own,
         "relative_differences": {name: float(f"{value:.1e}") for name, value in differences.items()},
     }
     print(write_result(options.name, figures))

@@ -67,19 +67,8 @@ def measure(trainer: Trainer, images: Tensor, targets: Sequence[Targets]) -> tup
     return seconds, (torch.cuda.max_memory_allocated() - before) / 2**20 if cuda else 0.0
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="r50-giam", help="preset")
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--size", type=int, default=320, help="side of the input in pixels")
-    parser.add_argument("--instances", type=int, default=10, help="of each image")
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
-    parser.add_argument("--name", default="training_step", help="name of the result file")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """Both forms in alternating pairs; the options are those of the command line."""
     torch.manual_seed(0)
     preset = load_preset(options.model)
     model = build_model(preset.model)
@@ -115,6 +104,23 @@ def main() -> None:
     }
     if options.device == "cuda":
         figures["step_megabytes"] = {form: round(max(peak for _, peak in values)) for form, values in measured.items()}
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="r50-giam", help="preset")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--size", type=int, default=320, help="side of the input in pixels")
+    parser.add_argument("--instances", type=int, default=10, help="of each image")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--name", default="training_step", help="name of the result file")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    figures = compare(options)
     print(write_result(options.name, figures))
     print(json.dumps(figures, indent=2))
 

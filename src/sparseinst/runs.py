@@ -31,14 +31,19 @@ class Runs(NamedTuple):
         """(masks,) foreground pixels."""
         return self._sums(np.where(self._foreground, self.lengths, 0))
 
-    def pixels(self) -> tuple[_Longs, _Longs]:
-        """Foreground pixels as column-order indices into the image (pixels,), and the mask of each (pixels,)."""
+    def spans(self) -> tuple[_Longs, _Longs, _Longs]:
+        """Foreground runs: where each begins and ends as column-order indices (spans,), and its mask (spans,)."""
         ends = np.cumsum(self.lengths)
         before = np.concatenate([[0], ends])[self.offsets[:-1]]
         owner = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
-        starts = ends - self.lengths - before[owner]
-        chosen = self._foreground
-        starts, lengths, owner = starts[chosen], self.lengths[chosen], owner[chosen]
+        ends -= before[owner]
+        chosen = self._foreground & (self.lengths > 0)
+        return (ends - self.lengths)[chosen], ends[chosen], owner[chosen]
+
+    def pixels(self) -> tuple[_Longs, _Longs]:
+        """Foreground pixels as column-order indices into the image (pixels,), and the mask of each (pixels,)."""
+        starts, ends, owner = self.spans()
+        lengths = ends - starts
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         return np.repeat(starts, lengths) + within, np.repeat(owner, lengths)
 

@@ -61,6 +61,29 @@ def draw(image: Image, instances: Instances, classes: Sequence[str], *, scale: i
     Raises:
         ValueError: if the image is not (H, W, 3) uint8 of the instances' size.
     """
+    instances = instances[instances.areas > 0]
+    texts = [f"{classes[label]} {score:.2f}" for label, score in zip(instances.labels, instances.scores, strict=True)]
+    return draw_as(image, instances, texts, _contrasting(instances.boxes), scale=scale)
+
+
+def draw_as(
+    image: Image, instances: Instances, texts: Sequence[str], colors: NDArray[np.int64], *, scale: int = 1
+) -> Image:
+    """`draw` with colours and texts of the caller's.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, left as it is.
+        instances: instances of that image, none of them without a pixel.
+        texts: n labels, written where there is room; an empty one is none.
+        colors: (n,) indices into the palette: 0 red, 1 light blue, 2 yellow, ...
+        scale: as of `draw`.
+
+    Returns:
+        (H * scale, W * scale, 3) uint8 RGB.
+
+    Raises:
+        ValueError: if the image is not (H, W, 3) uint8 of the instances' size.
+    """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.shape[:2] != instances.size_hw:
         raise ValueError(
             f"image must be {(*instances.size_hw, 3)} uint8 as the instances are, got {image.shape} {image.dtype}: "
@@ -70,11 +93,9 @@ def draw(image: Image, instances: Instances, classes: Sequence[str], *, scale: i
     # supervision and OpenCV draw in BGR
     enlarged = cv2.resize(image[..., ::-1], (width * scale, height * scale), interpolation=cv2.INTER_CUBIC)
     scene = np.asarray(enlarged, np.uint8)
-    instances = instances[instances.areas > 0]
     if len(instances):
-        colors = _contrasting(instances.boxes)
         scene = _draw_masks(scene, instances, colors, scale)
-        scene = _draw_labels(scene, instances, classes, colors, scale)
+        scene = _draw_labels(scene, instances, texts, colors, scale)
     return np.ascontiguousarray(scene[..., ::-1])
 
 
@@ -129,7 +150,7 @@ def _cut_out(instances: Instances, index: int, scale: int) -> _Cutout:
 
 
 def _draw_labels(
-    scene: Image, instances: Instances, classes: Sequence[str], colors: NDArray[np.int64], scale: int
+    scene: Image, instances: Instances, texts: Sequence[str], colors: NDArray[np.int64], scale: int
 ) -> Image:
     many = len(instances) > _FEW
     if many and len(np.unique(instances.labels)) == 1:
@@ -142,15 +163,16 @@ def _draw_labels(
     placed = np.zeros((0, 4))
     chosen: dict[int, str] = {}
     for index in map(int, np.argsort(-instances.scores, kind="stable")):
-        text = f"{classes[instances.labels[index]]} {instances.scores[index]:.2f}"
-        left, top, right, bottom = font.getbbox(text)
+        if not texts[index]:
+            continue
+        left, top, right, bottom = font.getbbox(texts[index])
         size_wh = np.array([right - left, bottom - top]) + 2 * padding
         if many and areas[index] < _ROOM * size_wh.prod():
             continue
         spot = _free_spot(boxes[index], size_wh, (width, height), placed)
         if spot is not None:
             placed = np.vstack([placed, spot])
-            chosen[index] = text
+            chosen[index] = texts[index]
     if not chosen:
         return scene
     annotator = sv.RichLabelAnnotator(

@@ -12,7 +12,7 @@ from sparseinst.errors import InputError
 from sparseinst.recipe import OptimConfig, Recipe
 from sparseinst.zoo import DEFAULT_MODEL, preset_names
 
-COMMANDS = ("train", "evaluate", "predict", "models", "export", "info", "convert", "push", "benchmark")
+COMMANDS = ("train", "evaluate", "predict", "models", "export", "info", "convert", "push", "benchmark", "data")
 LAZY = """
 import sys
 from sparseinst.cli import app

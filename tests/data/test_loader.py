@@ -87,6 +87,37 @@ def test_an_item_depends_on_seed_epoch_and_index_alone(dataset: CocoDataset) -> 
         assert first.image.shape != other.image.shape or not torch.equal(first.image, other.image)
 
 
+def test_copy_paste_depends_on_them_too_and_leaves_the_others_alone(dataset: CocoDataset) -> None:
+    def items(probability: float) -> list[Sample]:
+        augment = AUGMENT.model_copy(update={"copy_paste": probability, "jitter": (1.0, 1.0)})
+        samples = TrainingSet(dataset, TrainTransform(augment, MODEL.preprocess), 4, IntensityConfig(), 0)
+        return [samples[epoch, index] for epoch in range(8) for index in (0, 1, 2)]
+
+    plain, sometimes, again = items(0), items(0.5), items(0.5)
+    pasted = [not torch.equal(one.image, two.image) for one, two in zip(plain, sometimes, strict=True)]
+    assert 2 < sum(pasted) < len(pasted) - 2
+    for changed, one, two, same_two in zip(pasted, plain, sometimes, again, strict=True):
+        assert torch.equal(two.image, same_two.image) and torch.equal(two.targets.masks, same_two.targets.masks)
+        assert one.image_id == two.image_id and one.image.shape == two.image.shape
+        assert changed or torch.equal(one.targets.masks, two.targets.masks)
+    # The second image has no instance of its own.
+    assert not any(len(item.targets) for item in plain[1::3]) and any(len(item.targets) for item in sometimes[1::3])
+    settings = recipe(augment=AUGMENT.model_copy(update={"copy_paste": 1.0}))
+    alone = list(islice(training_loader(dataset, MODEL, settings), 3))
+    assert all(map(same, alone, islice(training_loader(dataset, MODEL, settings.model_copy(update={"workers": 2})), 3)))
+
+
+def test_an_only_image_has_no_other_to_paste_from(write: Write, content: dict[str, Any]) -> None:
+    content["images"], content["annotations"] = content["images"][:1], content["annotations"][:3]
+    dataset = CocoDataset.load(*write(content))
+    augment = AUGMENT.model_copy(update={"copy_paste": 1.0})
+    one, two = (
+        TrainingSet(dataset, TrainTransform(settings, MODEL.preprocess), 4, IntensityConfig(), 0)[0, 0]
+        for settings in (AUGMENT, augment)
+    )
+    assert torch.equal(one.image, two.image)
+
+
 def test_a_batch_of_a_fixed_frame(dataset: CocoDataset) -> None:
     batches = list(islice(training_loader(dataset, MODEL, recipe(batch=3)), 6))
     labels: set[int] = set()

@@ -61,6 +61,14 @@ def test_perfect_masks_reach_ap_one_and_are_saved(squares: Path, batch: int, wor
     assert results[0]["score"] == pytest.approx(0.8)
 
 
+@pytest.mark.parametrize(("batch", "workers"), [(1, 0), (4, 2)])
+def test_tiles_find_each_object_once(squares: Path, batch: int, workers: int) -> None:
+    found = evaluate(
+        Knowing(), squares, squares / "truth.json", batch=batch, workers=workers, tile=40, overlap=20
+    )
+    assert found.ap50 == 1.0 and found.detections == 5
+
+
 def test_categories_the_model_does_not_know_are_listed(squares: Path) -> None:
     content = json.loads((squares / "truth.json").read_text())
     content["categories"][0]["name"] = "crate"

@@ -78,6 +78,7 @@ def test_a_file_of_another_making_is_refused(tmp_path: Path) -> None:
         ({"threads": 2}, "torch.set_num_threads"),
         ({"name": "exported", "threads": 2}, "torch.set_num_threads"),
         ({"name": "onnxruntime", "half": True}, "export with --half"),
+        ({"name": "eager", "compile": True}, "compile: expected the backend torch"),
         ({"name": "openvino", "device": "cuda"}, "OpenVINO models run on the processor"),
         ({"name": "exported", "device": "gpu"}, "device 'gpu'"),
         ({"name": "onnxruntime", "device": "cuda"}, "onnxruntime-gpu"),

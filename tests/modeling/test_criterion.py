@@ -60,7 +60,7 @@ def test_more_instances_than_slots_matches_every_slot_once() -> None:
 def test_assignment_is_the_best_of_all(slots: int, count: int, seed: int) -> None:
     outputs, target = predictions(1, slots=slots, seed=seed), discs(count, seed=seed)
     matcher = Matcher(dice=0.8, probability=0.2)
-    scores = matcher.score(outputs.logits[0], outputs.masks[0], target).detach().numpy()
+    scores = matcher.compare(outputs, [target])[0].score.numpy()
     assignment = matcher(outputs, [target])
     found = scores[assignment.slot, assignment.target].sum()
     few, many = sorted((slots, count))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from sparseinst.modeling import postprocess
 from sparseinst.modeling.postprocess import select
 from sparseinst.ops.masks import paste_exact
 from sparseinst.structures import Candidates, Frame
@@ -45,3 +46,14 @@ def test_nothing_above_the_gate() -> None:
 def test_every_image_needs_a_frame() -> None:
     with pytest.raises(ValueError, match="expected 2 frames, got 1"):
         select(candidates(2, 3, grid_hw=(8, 12)), FRAMES[:1], gate=0.5, mask_threshold=0.45)
+
+
+@pytest.mark.parametrize("gate", [0.0, 0.4, 1.0])
+def test_a_gpu_selects_the_same_in_fixed_shapes(gate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = candidates(2, 7, grid_hw=(8, 12))
+    expected = select(found, FRAMES, gate=gate, mask_threshold=0.45, min_score=0.2)
+    monkeypatch.setattr(postprocess, "_begin", postprocess._begin_in_fixed_shapes)
+    for one, other in zip(select(found, FRAMES, gate=gate, mask_threshold=0.45, min_score=0.2), expected, strict=True):
+        assert one.counts == other.counts and one.size_hw == other.size_hw
+        for name in ("scores", "labels", "slots"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), strict=True)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,6 +7,24 @@ from hypothesis import strategies as st
 from masks import dense_masks
 from sparseinst import rle
 from sparseinst.ops.compress import compress
+from sparseinst.ops.compress_fixed import compress_fixed
+
+
+def fixed(edges: torch.Tensor, owners: torch.Tensor, *, masks: int, pixels: int) -> list[bytes]:
+    """With room for more, and more again if it was not enough."""
+    room = 0
+    while masks:
+        filled = torch.cat([edges, edges.new_full((room,), pixels)])
+        theirs = torch.cat([owners, owners.new_full((room,), masks - 1)])
+        text, ends = compress_fixed(filled, theirs, masks=masks, pixels=pixels)
+        if ends[-1] <= len(text):
+            stops = ends.tolist()
+            return [text[a:b].numpy().tobytes() for a, b in zip([0, *stops[:-1]], stops, strict=True)]
+        room = 2 * room + 1
+    return []
+
+
+WAYS = pytest.mark.parametrize("way", [compress, fixed])
 
 
 def edges_of(masks: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -14,27 +33,30 @@ def edges_of(masks: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(edges), torch.from_numpy(owners)
 
 
+@WAYS
 @given(dense_masks())
-def test_encodings_are_those_of_the_dense_masks(masks: np.ndarray) -> None:
+def test_encodings_are_those_of_the_dense_masks(way: object, masks: np.ndarray) -> None:
     edges, owners = edges_of(masks)
     pixels = masks.shape[1] * masks.shape[2]
-    assert tuple(compress(edges, owners, masks=len(masks), pixels=pixels)) == rle.encode(masks)
+    assert tuple(way(edges, owners, masks=len(masks), pixels=pixels)) == rle.encode(masks)
 
 
+@WAYS
 @given(dense_masks(), st.data())
-def test_edges_at_one_place_cancel_and_the_end_is_no_edge(masks: np.ndarray, data: st.DataObject) -> None:
+def test_edges_at_one_place_cancel_and_the_end_is_no_edge(way: object, masks: np.ndarray, data: st.DataObject) -> None:
     edges, owners = edges_of(masks)
     pixels = masks.shape[1] * masks.shape[2]
     count = len(masks)
     extra = data.draw(st.lists(st.tuples(st.integers(0, count - 1), st.integers(0, pixels)))) if count else []
     places = [*zip(owners.tolist(), edges.tolist(), strict=True), *extra, *extra, *((i, pixels) for i in range(count))]
     owners, edges = torch.tensor(sorted(places), dtype=torch.int64).reshape(-1, 2).unbind(1)
-    assert tuple(compress(edges, owners, masks=count, pixels=pixels)) == rle.encode(masks)
+    assert tuple(way(edges, owners, masks=count, pixels=pixels)) == rle.encode(masks)
 
 
+@WAYS
 @given(st.lists(st.integers(1, 2**24), max_size=12))
-def test_long_runs(lengths: list[int]) -> None:
+def test_long_runs(way: object, lengths: list[int]) -> None:
     edges = np.cumsum([0, *lengths])  # the first pixel is foreground
     pixels = int(edges[-1]) + 5
-    (counts,) = compress(torch.from_numpy(edges), torch.zeros(len(edges), dtype=torch.int64), masks=1, pixels=pixels)
+    (counts,) = way(torch.from_numpy(edges), torch.zeros(len(edges), dtype=torch.int64), masks=1, pixels=pixels)
     assert counts == rle.from_runs([0, *lengths, 5], (pixels, 1))

@@ -8,17 +8,34 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
 from torch.nn import functional as F
 
 from sparseinst import rle
 from sparseinst.ops import stretch
 from sparseinst.ops.masks import paste_exact
-from sparseinst.ops.paste import encode_pasted, encode_stretched
+from sparseinst.ops.paste import begin_pasted, encode_in_room, encode_pasted, encode_stretched
 from sparseinst.ops.stretch import stretch_whole, stretch_windows
 from sparseinst.runs import decode_runs
 from sparseinst.structures import Frame
+from tiny import discs
 
-WAYS = pytest.mark.parametrize("way", [stretch_windows, stretch_whole])
+
+def windows(masks: torch.Tensor, frame: Frame, *, threshold: float) -> tuple[bytes, ...]:
+    parts = stretch_windows(masks, frame, threshold=threshold)
+    return encode_stretched(parts, frame, grid=masks.shape[1], threshold=threshold)
+
+
+def whole(masks: torch.Tensor, frame: Frame, *, threshold: float) -> tuple[bytes, ...]:
+    parts = stretch_whole(masks, frame, threshold=threshold)
+    return encode_stretched(parts, frame, grid=masks.shape[1], threshold=threshold)
+
+
+def fixed(masks: torch.Tensor, frame: Frame, *, threshold: float) -> tuple[bytes, ...]:
+    return begin_pasted(masks, frame, threshold=threshold)()
+
+
+WAYS = pytest.mark.parametrize("way", [windows, whole, fixed])
 
 
 class Case(NamedTuple):
@@ -28,8 +45,7 @@ class Case(NamedTuple):
 
 
 def pasted(way: object, masks: torch.Tensor, frame: Frame, threshold: float) -> np.ndarray:
-    parts = way(masks, frame, threshold=threshold)
-    counts = encode_stretched(parts, frame, grid=masks.shape[1], threshold=threshold)
+    counts = way(masks, frame, threshold=threshold)
     assert len(counts) == len(masks)
     found = rle.decode(counts, frame.original_hw)
     assert rle.encode(found) == counts, "the encoding is not the one of COCO's encoder"
@@ -120,13 +136,13 @@ def test_outlines_are_those_of_the_float32_reference(way: object, original_hw: t
 def test_many_chunks_give_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
     masks = torch.cat([blobs(2, seed=1), torch.zeros(2, 96, 160), blobs(3, seed=2)])
     frame = Frame((384, 640), (384, 600), (300, 400))
-    whole = encode_pasted(masks, frame, threshold=0.45)
-    assert len(whole) == 7 and rle.areas(whole, frame.original_hw)[2:4].tolist() == [0, 0]
+    at_once = encode_pasted(masks, frame, threshold=0.45)
+    assert len(at_once) == 7 and rle.areas(at_once, frame.original_hw)[2:4].tolist() == [0, 0]
     monkeypatch.setattr(stretch, "_CHUNK_CPU", 1)
     monkeypatch.setattr(stretch, "_CHUNK_GPU", 1)
-    assert encode_pasted(masks, frame, threshold=0.45) == whole
-    parts = list(stretch_whole(masks, frame, threshold=0.45))
-    assert len(parts) == 7 and encode_stretched(parts, frame, grid=96, threshold=0.45) == whole
+    assert len(list(stretch_whole(masks, frame, threshold=0.45))) == 7
+    for way in (windows, whole, fixed):
+        assert way(masks, frame, threshold=0.45) == at_once
 
 
 @WAYS
@@ -146,6 +162,28 @@ def test_values_that_are_no_numbers_still_give_an_encoding(way: object, seed: in
     masks = torch.rand(2, 6, 7, generator=torch.Generator().manual_seed(seed))
     masks[masks < 0.1] = torch.nan
     frame = Frame((24, 28), (24, 24), (48, 48))
-    counts = encode_stretched(way(masks, frame, threshold=0.45), frame, grid=6, threshold=0.45)
+    counts = way(masks, frame, threshold=0.45)
     runs = decode_runs(counts)  # refuses negative runs
     assert runs.totals.tolist() == [48 * 48] * 2
+
+
+@pytest.mark.parametrize(("noise", "enough"), [(False, True), (True, False)])
+def test_the_room_is_enough_for_all_but_noise(noise: bool, enough: bool) -> None:
+    frame = Frame((384, 384), (360, 384), (720, 768))
+    masks = torch.rand(4, 96, 96, generator=torch.Generator().manual_seed(0)) if noise else discs(4, size=96).masks
+    (part,) = stretch_whole(masks, frame, threshold=0.45, edges_per_column=2)
+    text, ends, last_edge = encode_in_room(part, frame, grid=96, threshold=0.45)
+    assert bool(last_edge[0] < 0 and ends[-1] <= len(text)) == enough
+    assert fixed(masks, frame, threshold=0.45) == whole(masks, frame, threshold=0.45)
+
+
+def test_a_gpu_is_not_asked_for_anything_while_it_encodes() -> None:
+    """Shapes that depend on the data, and values needed by the host, raise here; no GPU is needed to see that."""
+    frame = Frame((384, 640), (360, 640), (108, 192))
+    with FakeTensorMode():
+        masks = torch.empty(5, 96, 160, device="cuda")
+        (part,) = stretch_whole(masks, frame, threshold=0.45, edges_per_column=2)
+        parts = encode_in_room(part, frame, grid=96, threshold=0.45)
+        assert {tensor.device.type for tensor in parts} == {"cuda"}
+        with pytest.raises(DynamicOutputShapeException):
+            list(stretch_whole(masks, frame, threshold=0.45))

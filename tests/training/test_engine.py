@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -5,7 +7,7 @@ from shapes import tiny_preset
 from sparseinst.data import CocoDataset, training_loader
 from sparseinst.modeling import build_model
 from sparseinst.recipe import Preset
-from sparseinst.training import Engine, apply_settings, make_accelerator, release_accelerator
+from sparseinst.training import Engine, NonFiniteLoss, apply_settings, make_accelerator, release_accelerator
 
 
 @pytest.fixture
@@ -72,10 +74,39 @@ def test_requests_come_back(make_engine, batch):
     assert make_engine(preset_with()).step([batch], done=0, requests=(True, False)).requests == (True, False)
 
 
-def test_every_trained_weight_moves(make_engine, batch):
-    engine = make_engine(tiny_preset())
-    before = {name: p.detach().clone() for name, p in engine.network.named_parameters()}
+HEADS = {"semantic": 1.0, "one_to_many": 1.0, "denoising": 1.0, "slots": 7}
+
+
+@pytest.mark.parametrize("heads", [{}, HEADS], ids=["", "heads"])
+def test_every_trained_weight_moves(make_engine, batch, heads):
+    engine = make_engine(tiny_preset(auxiliary=heads))
+    before = {name: p.detach().clone() for name, p in engine.trained.named_parameters()}
     for done in range(3):
         engine.step([batch], done=done)
-    still = [name for name, p in engine.network.named_parameters() if torch.equal(before[name], p)]
+    still = [name for name, p in engine.trained.named_parameters() if torch.equal(before[name], p)]
     assert not still
+
+
+def test_auxiliary_heads_are_in_the_losses_and_the_state_but_not_in_the_network(make_engine, batch):
+    plain, helped = make_engine(tiny_preset()), make_engine(tiny_preset(auxiliary=HEADS))
+    assert helped.losses == (*plain.losses, "loss_semantic", "loss_one_to_many", "loss_denoising")
+    result = helped.step([batch], done=0)
+    assert tuple(result.losses) == helped.losses
+    assert all(value > 0 for value in result.losses.values())
+    for name in ("model", "average"):
+        assert helped.state_dict()[name].keys() == plain.state_dict()[name].keys()
+    assert not plain.state_dict()["auxiliary"]
+    other = make_engine(tiny_preset(auxiliary=HEADS, seed=1))
+    state = copy.deepcopy(helped.state_dict())
+    expected = helped.step([batch], done=1)
+    other.load_state_dict(state)
+    assert other.step([batch], done=1) == expected
+
+
+def test_the_images_of_a_loss_that_is_no_number_are_named_with_the_head(make_engine, batch):
+    engine = make_engine(tiny_preset(auxiliary=HEADS))
+    with torch.no_grad():
+        engine.auxiliary.heads["semantic"].conv.bias.fill_(float("nan"))
+    with pytest.raises(NonFiniteLoss, match="loss_semantic is not finite"):
+        engine.step([batch], done=0)
+    assert not engine.has_finite_weights()

@@ -1,7 +1,10 @@
 import cv2
 
 from sparseinst.training import RunLog, plot_curves, read_table
-from sparseinst.training.logs import EVALUATIONS, METRICS
+from sparseinst.training.logs import EVALUATIONS, metric_columns
+
+LOSSES = ("loss_ce", "loss_semantic")
+METRICS = metric_columns(LOSSES)
 
 
 def row(iteration, columns=METRICS, value=0.1):
@@ -9,23 +12,25 @@ def row(iteration, columns=METRICS, value=0.1):
 
 
 def test_rows_come_back_exactly(tmp_path):
-    with RunLog(tmp_path) as log:
+    with RunLog(tmp_path, LOSSES) as log:
         log.step(row(1, value=1 / 3))
         log.evaluation(row(1, EVALUATIONS, 0.25))
     assert read_table(tmp_path / "metrics.csv")[0]["loss"] == 1 / 3
     assert read_table(tmp_path / "evaluation.csv")[0]["ap50"] == 0.25
+    header = (tmp_path / "metrics.csv").read_text().splitlines()[0]
+    assert header == "iteration,epoch,lr,loss,loss_ce,loss_semantic,surplus_targets,images_per_s,seconds"
     assert list((tmp_path / "tensorboard").iterdir())
 
 
 def test_resuming_cuts_what_came_after_the_checkpoint(tmp_path):
-    with RunLog(tmp_path) as log:
+    with RunLog(tmp_path, LOSSES) as log:
         for iteration in range(1, 6):
             log.step(row(iteration))
         log.evaluation(row(2, EVALUATIONS))
         log.evaluation(row(4, EVALUATIONS))
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("6,0.5,0.")  # killed while writing
-    with RunLog(tmp_path, last_iteration=3) as log:
+    with RunLog(tmp_path, LOSSES, last_iteration=3) as log:
         log.step(row(4, value=9.0))
     assert [(r["iteration"], r["loss"]) for r in read_table(tmp_path / "metrics.csv")] == [
         (1, 0.1), (2, 0.1), (3, 0.1), (4, 9.0),
@@ -35,7 +40,7 @@ def test_resuming_cuts_what_came_after_the_checkpoint(tmp_path):
 
 def test_a_new_run_starts_anew(tmp_path):
     for _ in range(2):
-        with RunLog(tmp_path) as log:
+        with RunLog(tmp_path, LOSSES) as log:
             log.step(row(1))
     assert len(read_table(tmp_path / "metrics.csv")) == 1
 
@@ -46,3 +51,11 @@ def test_plot_of_a_run_and_of_nothing(tmp_path):
     empty, run = (cv2.imread(str(tmp_path / name)) for name in ("empty.png", "run.png"))
     assert empty.shape == run.shape
     assert (empty != run).any()
+
+
+def test_the_plot_shows_every_loss_of_the_rows(tmp_path):
+    rows = [row(i, value=3 / i) for i in (1, 2, 3)]
+    plot_curves(tmp_path / "two.png", rows, [])
+    plot_curves(tmp_path / "one.png", [{k: v for k, v in r.items() if k != "loss_semantic"} for r in rows], [])
+    two, one = (cv2.imread(str(tmp_path / name)) for name in ("two.png", "one.png"))
+    assert (two != one).any()

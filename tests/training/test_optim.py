@@ -27,6 +27,15 @@ def test_weight_decay_spares_norms_and_patch_embedding_and_leaves_frozen_out():
     assert {id(p) for p in undecayed["params"]} == {id(p) for p in spared}
 
 
+def test_only_matrices_decay_by_the_rule_of_that_name():
+    model = Named()
+    decayed, undecayed = parameter_groups(model, 0.1, rule="matrices")
+    assert (decayed["weight_decay"], undecayed["weight_decay"]) == (0.1, 0.0)
+    assert {id(p) for p in decayed["params"]} == {id(model.conv.weight), id(model.patch_embed.weight)}
+    spared = {id(model.conv.bias), id(model.patch_embed.bias), *map(id, model.norm1.parameters())}
+    assert {id(p) for p in undecayed["params"]} == spared
+
+
 def test_no_empty_group():
     assert len(parameter_groups(nn.Linear(1, 1), 0.05)) == 1
 

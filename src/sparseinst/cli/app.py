@@ -12,6 +12,7 @@ from sparseinst import __version__
 from sparseinst.cli.benchmark import benchmark
 from sparseinst.cli.common import SettingsCommand, one_line, say, say_error
 from sparseinst.cli.convert import convert
+from sparseinst.cli.data import data
 from sparseinst.cli.evaluate import evaluate
 from sparseinst.cli.export import export
 from sparseinst.cli.info import info
@@ -68,6 +69,7 @@ app = typer.Typer(
 )  # fmt: skip
 for _command in (train, evaluate, predict, models, info, convert, export, push, benchmark):
     app.command(cls=SettingsCommand)(_command)
+app.add_typer(data, name="data")
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import itertools
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -46,6 +46,9 @@ def benchmark(
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Measured rounds.")] = 20,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; without it, all.")] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the networks that the backend torch runs.")
+    ] = False,
     device: Device = "auto",
     half: Half = False,
     random_weights: RandomWeights = False,
@@ -68,10 +71,11 @@ def benchmark(
         torch.set_num_threads(threads)
     chosen = pick_device(device)
     names: list[str | None] = [name.strip() for name in (backend or "").split(",") if name.strip()]
+    choices = _Choices(chosen, half, threads, compiled)
     contestants = [
         (
             model if name is None else f"{model}, {name}",
-            _predictor(model, name, device=chosen, half=half, score=score, random_weights=random_weights),
+            _predictor(model, name, choices, score=score, random_weights=random_weights),
         )
         for model, name in itertools.product(models or [DEFAULT_MODEL], names or [None])
     ]
@@ -88,14 +92,32 @@ def benchmark(
         say(f"figures: {json}")
 
 
+class _Choices(NamedTuple):
+    """How the networks are opened."""
+
+    device: str
+    half: bool
+    threads: int | None
+    compiled: bool
+
+
 def _predictor(
-    model: str, backend: str | None, *, device: str, half: bool, score: float | None, random_weights: bool
+    model: str, backend: str | None, choices: _Choices, *, score: float | None, random_weights: bool
 ) -> "Predictor":
     from sparseinst.inference import Predictor, open_backend
+    from sparseinst.inference.backends import OWN_THREADS, backend_name
     from sparseinst.zoo import load_model
 
-    network = load_model(model, random_weights=True) if random_weights else model
-    return Predictor(open_backend(network, name=backend, device=device, half=half), score=score)
+    name = backend or backend_name(model)
+    opened = open_backend(
+        load_model(model, random_weights=True) if random_weights else model,
+        name=name,
+        device=choices.device,
+        half=choices.half,
+        threads=choices.threads if name in OWN_THREADS else None,
+        compile=choices.compiled and name == "torch",
+    )
+    return Predictor(opened, score=score)
 
 
 def _print(timings: "list[Timing]") -> None:

@@ -19,6 +19,14 @@ _FILE_COLUMNS = 160
 Device = Annotated[str, typer.Option(help="auto (cuda where there is one, else cpu), cpu, cuda, cuda:1, mps.")]
 Batch = Annotated[int, typer.Option(min=1, help="Images at once.")]
 Half = Annotated[bool, typer.Option("--half", help="Compute in 16 bits (faster on a GPU).")]
+Tile = Annotated[
+    int | None,
+    typer.Option(metavar="PX", help="Cut larger images into tiles of this side, for many or small objects."),
+]
+Overlap = Annotated[
+    int | None,
+    typer.Option(metavar="PX", help="Pixels that neighbouring tiles share; without it, a quarter of a tile."),
+]
 Weights = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Weights of a model given by name: a .safetensors, or a published .pth."),

@@ -11,7 +11,9 @@ from sparseinst.cli.common import (
     Batch,
     Device,
     Half,
+    Overlap,
     RandomWeights,
+    Tile,
     Weights,
     console,
     output_file,
@@ -36,6 +38,10 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Write the detections here, as a COCO results list.")
     ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a page of figures, charts and the worst images here, a new folder."),
+    ] = None,
     max_dets: Annotated[
         int, typer.Option(min=1, help="Highest-scored detections of a class in an image that count.")
     ] = 100,
@@ -43,6 +49,8 @@ def evaluate(
     batch: Batch = 1,
     workers: Annotated[int, typer.Option(min=0, help="Threads that read images.")] = 2,
     half: Half = False,
+    tile: Tile = None,
+    overlap: Overlap = None,
 ) -> None:
     """Measure a network on annotated images: COCO mask AP, in all and by class."""
     from sparseinst.evaluation import evaluate as measure
@@ -57,15 +65,16 @@ def evaluate(
     start = time.perf_counter()
     with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(
-            network, images, annotations, device=chosen, batch=batch, workers=workers, half=half, max_dets=max_dets,
-            save=save,
+            network, images, annotations, device=chosen, batch=batch, workers=workers, half=half, tile=tile,
+            overlap=overlap, max_dets=max_dets, save=save, report=report, model_name=model,
         )  # fmt: skip
     seconds = time.perf_counter() - start
     if json is not None:
         write_json(json, evaluation.to_json())
     _print(evaluation, f"{model} on {annotations}")
     say(f"{seconds:.1f} s on {chosen}, {seconds / max(evaluation.images, 1):.3f} s per image, AP included")
-    for name, path in (("detections", save), ("figures", json)):
+    page = None if report is None else report / "index.html"
+    for name, path in (("detections", save), ("figures", json), ("report", page)):
         if path is not None:
             say(f"{name}: {path}")
 

@@ -10,7 +10,9 @@ from sparseinst.cli.common import (
     Batch,
     Device,
     Half,
+    Overlap,
     RandomWeights,
+    Tile,
     Weights,
     pick_device,
     print_table,
@@ -59,6 +61,8 @@ def predict(
     device: Device = "auto",
     batch: Batch = 1,
     half: Half = False,
+    tile: Tile = None,
+    overlap: Overlap = None,
 ) -> None:
     """Find instances in images: a picture of each with its masks, and a table.
 
@@ -84,7 +88,8 @@ def predict(
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
     report = predict_files(
         source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
-        iam=iam, device=chosen, batch=batch, half=half, on_image=lambda result: _print(result, nothing),
+        iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap,
+        on_image=lambda result: _print(result, nothing),
     )  # fmt: skip
     _close(report)
     if report.failures:

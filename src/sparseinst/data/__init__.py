@@ -12,6 +12,8 @@ from sparseinst.data.loader import (
     training_loader,
 )
 from sparseinst.data.preprocess import Prepared, frame_hw, prepare, read_image, resize, resized_hw, stack, to_rgb8
+from sparseinst.data.synthetic import Synthesis, synthesise
+from sparseinst.data.synthetic_scene import SceneConfig
 from sparseinst.data.targets import reduce_masks
 from sparseinst.data.transforms import TrainTransform
 
@@ -21,7 +23,9 @@ __all__ = [
     "EpochSampler",
     "Prepared",
     "Sample",
+    "SceneConfig",
     "Split",
+    "Synthesis",
     "TrainTransform",
     "TrainingSet",
     "batches_per_epoch",
@@ -35,6 +39,7 @@ __all__ = [
     "resized_hw",
     "resolve_data",
     "stack",
+    "synthesise",
     "to_rgb8",
     "training_loader",
 ]

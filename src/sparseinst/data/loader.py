@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sparseinst.config import IntensityConfig, ModelConfig
 from sparseinst.data.coco import CocoDataset
+from sparseinst.data.copy_paste import View, copy_paste
 from sparseinst.data.preprocess import frame_hw as padded_hw
 from sparseinst.data.preprocess import pad
 from sparseinst.data.targets import reduce_masks
@@ -39,7 +40,7 @@ class Sample(NamedTuple):
 
 
 class TrainingSet(Dataset[Sample]):
-    """Transformed images and their targets, indexed by (epoch, index).
+    """Transformed images and their targets, indexed by (epoch, index); with copy-paste, also of another image.
 
     Args:
         dataset: images and masks; its labels are those that the targets get.
@@ -63,14 +64,25 @@ class TrainingSet(Dataset[Sample]):
 
     def __getitem__(self, key: Key) -> Sample:
         epoch, index = key
-        image = torch.from_numpy(self.dataset.image(index, self.intensity)).permute(2, 0, 1)
-        layers = torch.from_numpy(self.dataset.layers(index))
         # Only the CPU generator is touched, and given back: without workers this runs in the training process.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(_hash(self.seed, epoch, index))
-            image, layers = self.transform(image, layers)
-        targets = reduce_masks(layers, self.dataset.labels(index), self.mask_stride)
-        return Sample(image, targets, int(self.dataset.image_ids[index]))
+            view = self._view(index)
+            augment = self.transform.augment
+            if torch.rand(()).item() < augment.copy_paste and len(self) > 1:
+                view = copy_paste(view, self._view(self._other(index)), augment.copy_paste_share)
+        targets = reduce_masks(view.layers, view.labels, self.mask_stride)
+        return Sample(view.image, targets, int(self.dataset.image_ids[index]))
+
+    def _view(self, index: int) -> View:
+        image = torch.from_numpy(self.dataset.image(index, self.intensity)).permute(2, 0, 1)
+        image, layers = self.transform(image, torch.from_numpy(self.dataset.layers(index)))
+        return View(image, layers, self.dataset.labels(index))
+
+    def _other(self, index: int) -> int:
+        """Another image, each with the same probability."""
+        other = int(torch.randint(len(self) - 1, ()).item())
+        return other + (other >= index)
 
 
 class EpochSampler(Sampler[list[Key]]):
@@ -200,6 +212,7 @@ def training_loader(
         collate_fn=partial(collate, mask_stride=model_config.mask_stride, frame_hw=augment.frame_hw),
         pin_memory=pin_memory,
         worker_init_fn=_one_thread,
+        generator=torch.Generator(),  # its draw is used by nobody: leave the global one, which training uses, alone
     )
 
 

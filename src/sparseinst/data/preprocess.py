@@ -27,7 +27,7 @@ from sparseinst.structures import Frame
 MULTIPLE_PX = 32
 """Sides of a padded frame are multiples of this, the coarsest stride of a backbone."""
 
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error, cv2.error)
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error, cv2.error)
 """What Pillow's and OpenCV's decoders raise on damaged files."""
 
 
@@ -67,7 +67,7 @@ def read_image(path: str | Path, intensity: IntensityConfig) -> NDArray[np.uint8
         ) from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: expected a whole image file, could not decode it ({error}): replace it") from error
 
 
@@ -160,11 +160,19 @@ def resize(image: Tensor, hw: tuple[int, int]) -> Tensor:
 
 def prepare(image: NDArray[np.uint8], config: PreprocessConfig) -> Prepared:
     """Resizes an (H, W, 3) uint8 RGB image for the network; see `Prepared`."""
-    original = (image.shape[0], image.shape[1])
-    size = resized_hw(original, config.short_px, config.long_px, config.frame_hw)
-    padded = frame_hw(size, config.frame_hw)
+    frame = frame_of((image.shape[0], image.shape[1]), config)
     pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-    return Prepared(resize(pixels, size).contiguous(), Frame(padded, size, original))
+    return Prepared(resize(pixels, frame.resized_hw).contiguous(), frame)
+
+
+def frame_of(original_hw: tuple[int, int], config: PreprocessConfig) -> Frame:
+    """The sizes that an image of this size is brought to.
+
+    Raises:
+        InputError: it does not fit into the fixed frame.
+    """
+    size = resized_hw(original_hw, config.short_px, config.long_px, config.frame_hw)
+    return Frame(frame_hw(size, config.frame_hw), size, original_hw)
 
 
 def pad(values: Tensor, hw: tuple[int, int]) -> Tensor:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
@@ -13,6 +13,9 @@ from sparseinst.data.records import read_records
 from sparseinst.errors import InputError
 from sparseinst.evaluation.figures import ClassFigures, Evaluation, Figures, best_threshold, figures, mean
 from sparseinst.evaluation.inputs import detections, ground_truth, groups_of
+
+Accumulated = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+"""COCO's precision (IoUs, recalls, classes, areas, caps), recall (the same without recalls) and scores."""
 
 _ROUND = 100
 """The covering cap is the next multiple of this."""
@@ -38,7 +41,27 @@ def evaluate_results(
         InputError: a file is not of its form, or a result names an image or category that is not in the annotations.
     """
     read_records(Path(annotations))  # checks every record
-    return score_results(annotations, results, max_dets=max_dets, groups=groups)
+    return score_results(annotations, results, max_dets=max_dets, groups=groups).evaluation
+
+
+class Scored(NamedTuple):
+    """An evaluation with what it was made of, for a closer look."""
+
+    evaluation: Evaluation
+    truth: dict[str, Any]
+    """COCO annotations as `inputs.ground_truth` gives them; annotation i has id i + 1."""
+    detections: list[dict[str, Any]]
+    """COCO results, checked."""
+    precision: NDArray[np.float64]
+    """(IoUs, recalls, classes), of all areas at the evaluation's `max_dets`; -1 for a class without instances."""
+    gt: Any
+    dt: Any
+
+    def figures(self, image_ids: Sequence[int], *, evaluator: type[COCOeval_faster] = COCOeval_faster) -> Figures:
+        """The figures of some of the images, or those of another evaluator."""
+        max_dets = self.evaluation.max_dets
+        precision, recall, _ = _accumulate(self.gt, self.dt, [max_dets], image_ids, evaluator)
+        return Figures(**figures(precision, recall, cap=0, max_dets=max_dets))
 
 
 def score_results(
@@ -47,7 +70,7 @@ def score_results(
     *,
     max_dets: int,
     groups: Mapping[int, str] | None,
-) -> Evaluation:
+) -> Scored:
     """`evaluate_results` of an annotation file that has been checked already."""
     check_max_dets(max_dets)
     path = Path(annotations)
@@ -60,7 +83,7 @@ def score_results(
     dt = gt.loadRes(found)
     precision, recall, scores = _accumulate(gt, dt, caps, [image["id"] for image in truth["images"]])
     best_f1, best_score = best_threshold(precision[0, :, :, 0, 0], scores[0, :, :, 0, 0])
-    return Evaluation(
+    evaluation = Evaluation(
         **figures(precision, recall, cap=0, max_dets=max_dets),
         images=len(truth["images"]),
         instances=len(counted),
@@ -75,6 +98,7 @@ def score_results(
             for name, members in groups_of(groups or {}, truth, path)
         },
     )
+    return Scored(evaluation, truth, found, precision[:, :, :, 0, 0], gt, dt)
 
 
 def check_max_dets(max_dets: int) -> None:
@@ -84,10 +108,9 @@ def check_max_dets(max_dets: int) -> None:
 
 
 def _accumulate(
-    gt: Any, dt: Any, caps: Sequence[int], image_ids: Sequence[int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """COCO's precision (IoUs, recalls, classes, areas, caps), recall (the same without recalls) and scores."""
-    evaluator = COCOeval_faster(gt, dt, iouType="segm")
+    gt: Any, dt: Any, caps: Sequence[int], image_ids: Sequence[int], kind: type[COCOeval_faster] = COCOeval_faster
+) -> Accumulated:
+    evaluator = kind(gt, dt, iouType="segm")
     evaluator.params.imgIds = sorted(image_ids)
     evaluator.params.maxDets = list(caps)
     evaluator.evaluate()

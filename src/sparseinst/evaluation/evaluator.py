@@ -3,18 +3,22 @@
 import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sparseinst.data import CocoDataset
-from sparseinst.data.preprocess import Prepared, prepare
+from sparseinst.data.preprocess import prepare
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import check_max_dets, score_results
 from sparseinst.evaluation.figures import Evaluation
+from sparseinst.evaluation.report import about
+from sparseinst.evaluation.report_files import check_report_folder, write_report
 from sparseinst.inference import Predictor, to_coco, write_json
 from sparseinst.inference.backends import Backend
+from sparseinst.inference.tiles import Cut, cut
 from sparseinst.modeling import SparseInst
 
 _LOGGER = logging.getLogger(__name__)
@@ -29,9 +33,13 @@ def evaluate(
     batch: int = 1,
     workers: int = 2,
     half: bool = False,
+    tile: int | None = None,
+    overlap: int | None = None,
     max_dets: int = 100,
     save: str | Path | None = None,
     groups: Mapping[int, str] | None = None,
+    report: str | Path | None = None,
+    model_name: str | None = None,
 ) -> Evaluation:
     """Mask AP of a network on annotated images; everything above its gate counts.
 
@@ -43,41 +51,50 @@ def evaluate(
         batch: images at once.
         workers: threads that read and resize images; 0 reads them in between.
         half: compute in 16 bits.
+        tile: cut larger images into tiles of this side, in pixels (see `Predictor`).
+        overlap: pixels that neighbouring tiles share.
         max_dets: highest-scored detections of a class in an image that count.
         save: where to write the detections as a COCO results list.
         groups: image id -> name of a group; AP is then also given for each group.
+        report: folder for a page of figures, charts and the worst images, and all numbers as JSON (see `write_report`).
+        model_name: what the report calls the model; None takes the name given, or the kind of what was given.
 
     Raises:
-        InputError: the files do not fit each other or the model.
+        InputError: the files do not fit each other or the model, or the report's folder holds something else.
     """
     if workers < 0:
         raise InputError(f"workers must be at least 0, got {workers}: give the number of reading threads")
     check_max_dets(max_dets)
-    predictor = Predictor(model, device=device, half=half, batch=batch, score=0.0)
+    if report is not None:
+        check_report_folder(Path(report))
+    predictor = Predictor(model, device=device, half=half, batch=batch, score=0.0, tile=tile, overlap=overlap)
     dataset = CocoDataset.load(images, annotations).remap(predictor.classes)
     results: list[dict[str, Any]] = []
-    prepared = _prepared(dataset, predictor, workers)
-    for start in range(0, len(dataset), predictor.lookahead):
-        indices = range(start, min(start + predictor.lookahead, len(dataset)))
-        for index, instances in zip(indices, predictor.segment([next(prepared) for _ in indices]), strict=True):
-            results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
+    for index, instances in enumerate(predictor.stream(_cuts(dataset, predictor, workers))):
+        results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
     results = [item for item in results if item["category_id"] != -1]  # a class that the file does not know
     if save is not None:
         write_json(Path(save), results)
         _LOGGER.info("%s: %d detections", save, len(results))
-    return score_results(annotations, results, max_dets=max_dets, groups=groups)
+    scored = score_results(annotations, results, max_dets=max_dets, groups=groups)
+    if report is not None:
+        name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
+        write_report(Path(report), scored, dataset, about(predictor, dataset, model=name), groups=groups)
+    return scored.evaluation
 
 
-def _prepared(dataset: CocoDataset, predictor: Predictor, workers: int) -> Iterator[Prepared]:
+def _cuts(dataset: CocoDataset, predictor: Predictor, workers: int) -> Iterator[Cut]:
     """All images as the network takes them, read ahead by `workers` threads."""
 
-    def read(index: int) -> Prepared:
-        return prepare(dataset.image(index, predictor.preprocess.intensity), predictor.preprocess)
+    def read(index: int) -> Cut:
+        image = dataset.image(index, predictor.preprocess.intensity)
+        return cut(image, predictor.tiling, partial(prepare, config=predictor.preprocess))
 
     if not workers:
         yield from map(read, range(len(dataset)))
         return
-    ahead = predictor.lookahead + 2 * workers
+    # images to be cut are large, and each fills batches by itself
+    ahead = 2 * workers + (predictor.lookahead if predictor.tiling is None else 1)
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(read, index) for index in range(min(ahead, len(dataset)))]
         for index in range(len(dataset)):

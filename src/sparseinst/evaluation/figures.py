@@ -82,7 +82,7 @@ class Evaluation(Figures):
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values; figures that do not exist are null."""
-        content: dict[str, Any] = _nulled(asdict(self))
+        content: dict[str, Any] = nulled(asdict(self))
         return content
 
 
@@ -139,9 +139,10 @@ def mean(values: NDArray[np.float64]) -> float:
     return float(counted.mean()) if counted.size else NOTHING
 
 
-def _nulled(value: Any) -> Any:
+def nulled(value: Any) -> Any:
+    """A value for JSON, with null for every figure that does not exist."""
     if isinstance(value, dict):
-        return {key: _nulled(item) for key, item in value.items()}
+        return {key: nulled(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_nulled(item) for item in value]
+        return [nulled(item) for item in value]
     return None if isinstance(value, float) and value == NOTHING else value

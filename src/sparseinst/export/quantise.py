@@ -14,7 +14,6 @@ from sparseinst.inference.program import missing_extra
 if TYPE_CHECKING:
     import openvino as ov
 
-_HEAVY = ("Convolution", "GroupConvolution", "MatMul")
 _COORDINATES = 2
 _ANY_PX = 96
 
@@ -22,8 +21,8 @@ _ANY_PX = 96
 def quantise(model: "ov.Model", images: Sequence[Path], preprocess: PreprocessConfig, *, image_type: str) -> "ov.Model":
     """Quantises with the statistics of real images, one at a time.
 
-    The decoder stays as it is: its coordinates, its weights over pixels and its masks, which are small differences of
-    large numbers, do not survive 8 bits.
+    The decoder and the scoring stay as they are, with all their operations: coordinates, weights over pixels, masks,
+    which are small differences of large numbers, and scores do not survive 8 bits.
 
     Args:
         model: with inputs images and resized_hw.
@@ -50,7 +49,7 @@ def quantise(model: "ov.Model", images: Sequence[Path], preprocess: PreprocessCo
 
 
 def decoder_operations(model: "ov.Model") -> set[str]:
-    """Names of the decoder's convolutions and products: all that depends on features with coordinates before them.
+    """Names of the operations of decoder and scoring: all that depend on features with coordinates before them.
 
     Raises:
         InputError: the model has no such features.
@@ -64,16 +63,16 @@ def decoder_operations(model: "ov.Model") -> set[str]:
             f"expected one place where coordinates join the features, found {len(starts)}: this network cannot be "
             "quantised: leave int8 out"
         )
-    names: dict[str, str] = {}
+    names: set[str] = set()
     waiting = starts
     while waiting:
         for output in waiting.pop().outputs():
             for target in output.get_target_inputs():
                 node = target.get_node()
                 if node.get_friendly_name() not in names:
-                    names[node.get_friendly_name()] = node.get_type_name()
+                    names.add(node.get_friendly_name())
                     waiting.append(node)
-    return {name for name, kind in names.items() if kind in _HEAVY}
+    return names
 
 
 def _has_coordinates(concatenation: Any) -> bool:

@@ -1,19 +1,12 @@
 """From images to instances and to files: backends, the predictor, what it reads and what it writes."""
 
-from sparseinst.inference.backends import (
-    BACKENDS,
-    SUFFIXES,
-    Backend,
-    EagerBackend,
-    TorchBackend,
-    is_exported,
-    open_backend,
-    resolve_device,
-)
+from sparseinst.inference.backends import BACKENDS, SUFFIXES, Backend, is_exported, open_backend
+from sparseinst.inference.devices import resolve_device
 from sparseinst.inference.predict import predict_files
 from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.results import Failure, ImageResult, Report, Table
 from sparseinst.inference.sources import IMAGE_SUFFIXES, list_sources
+from sparseinst.inference.torch_backend import EagerBackend, TorchBackend
 from sparseinst.inference.writers import (
     label_image,
     output_stems,

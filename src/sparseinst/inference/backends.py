@@ -1,9 +1,8 @@
 """What runs the network: a backend takes padded uint8 images and gives candidates; nothing else knows which it is."""
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, Self, TypeGuard, runtime_checkable
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,10 +10,12 @@ from torch.export import ExportedProgram
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
+from sparseinst.inference.devices import resolve_device
 from sparseinst.inference.exported import Exported
 from sparseinst.inference.exported_backend import ExportedBackend, load_program
 from sparseinst.inference.program import to_onnx, to_openvino, trace
-from sparseinst.modeling import Segmenter, SparseInst, optimise
+from sparseinst.inference.torch_backend import EagerBackend, TorchBackend
+from sparseinst.modeling import SparseInst, optimise
 from sparseinst.structures import Candidates
 from sparseinst.zoo import load_model
 
@@ -35,121 +36,73 @@ class Backend(Protocol):
         """(B, 3, H, W) uint8 RGB and (B, 2) int64 sizes within the frame to candidates."""
 
 
-class EagerBackend:
-    """The PyTorch module as it is, in float32: what every other backend is compared with.
-
-    Args:
-        model: moved to the device and put in eval mode.
-        device: "cpu", "cuda", "cuda:1", "mps" or a torch device; None is where the model is.
-        activation: also give the logits of the activation maps (see `Predictor.explain`).
-    """
-
-    def __init__(
-        self, model: SparseInst, *, device: str | torch.device | None = None, activation: bool = False
-    ) -> None:
-        self.device = resolve_device(model.mean.device if device is None else device)
-        self.metadata: ModelConfig = model.config
-        self.frame: tuple[int, int] | None = model.config.preprocess.frame_hw
-        self._segmenter = Segmenter(model, activation=activation).to(self.device).eval()
-
-    def with_activation(self) -> Self:
-        """The same network, that also gives the logits of the activation maps."""
-        explaining = copy.copy(self)
-        explaining._segmenter = Segmenter(self._segmenter.model, activation=True).eval()
-        return explaining
-
-    @torch.inference_mode()
-    def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
-        """See `Backend`; the candidates stay on the device."""
-        candidates: Candidates = self._segmenter(
-            images.to(self.device, non_blocking=True), resized_hw.to(self.device, non_blocking=True)
-        )
-        return candidates
-
-
-class TorchBackend(EagerBackend):
-    """A copy of the module rewritten for inference (see `optimise`): the same candidates, sooner.
-
-    Args:
-        model: in float32; it is left as it is, and changes made to it later are not seen.
-        device: as of `EagerBackend`.
-        half: compute in 16 bits (float16, on a CPU bfloat16); scores and masks stay float32.
-        activation: as of `EagerBackend`.
-    """
-
-    def __init__(
-        self,
-        model: SparseInst,
-        *,
-        device: str | torch.device | None = None,
-        half: bool = False,
-        activation: bool = False,
-    ) -> None:
-        device = resolve_device(model.mean.device if device is None else device)
-        network = optimise(model)
-        if half:
-            network.set_dtype(torch.bfloat16 if device.type == "cpu" else torch.float16)
-        super().__init__(network, device=device, activation=activation)
-
-
 Device = str | torch.device | None
 Model = str | Path | SparseInst
-Opener = Callable[[Model, Device, bool, int | None], Backend]
 
 
-def _open_torch(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
-    if threads is not None:
-        raise InputError(
-            "threads: PyTorch has one number for the whole process: leave threads out and call torch.set_num_threads"
-        )
-    return TorchBackend(_network(model, device), device=device, half=half)
+class Wanted(NamedTuple):
+    """What `open_backend` was asked for."""
+
+    device: Device
+    half: bool
+    threads: int | None
+    compile: bool
 
 
-def _open_eager(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
-    if half or threads is not None:
+Opener = Callable[[Model, Wanted], Backend]
+
+
+def _open_torch(model: Model, wanted: Wanted) -> Backend:
+    _refuse_threads(wanted)
+    network = _network(model, wanted.device)
+    return TorchBackend(network, device=wanted.device, half=wanted.half, compile=wanted.compile)
+
+
+def _open_eager(model: Model, wanted: Wanted) -> Backend:
+    if wanted.half or wanted.threads is not None:
         raise InputError("backend 'eager': computes in float32 on PyTorch's threads: leave half and threads out")
-    return EagerBackend(_network(model, device), device=device)
+    return EagerBackend(_network(model, wanted.device), device=wanted.device)
 
 
-def _open_onnxruntime(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
+def _open_onnxruntime(model: Model, wanted: Wanted) -> Backend:
     from sparseinst.inference.onnx_backend import OnnxBackend
 
-    _refuse_half(half)
+    _refuse_half(wanted)
     if _is_file(model, ".onnx"):
-        return OnnxBackend(model, device=device, threads=threads)
+        return OnnxBackend(model, device=wanted.device, threads=wanted.threads)
     program, exported = _traced(model)
-    return OnnxBackend(to_onnx(program, exported).SerializeToString(), device=device, threads=threads)
+    return OnnxBackend(to_onnx(program, exported).SerializeToString(), device=wanted.device, threads=wanted.threads)
 
 
-def _open_openvino(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
+def _open_openvino(model: Model, wanted: Wanted) -> Backend:
     from sparseinst.inference.openvino_backend import OpenVINOBackend
 
     if _is_file(model, ".xml"):
-        return OpenVINOBackend(model, device=device, half=half, threads=threads)
+        return OpenVINOBackend(model, device=wanted.device, half=wanted.half, threads=wanted.threads)
     # Faster from the rewritten network; ONNX Runtime, which fuses more by itself, is faster from the plain one.
     program = to_openvino(*_traced(optimise(_network(model))))
-    return OpenVINOBackend(program, device=device, half=half, threads=threads)
+    return OpenVINOBackend(program, device=wanted.device, half=wanted.half, threads=wanted.threads)
 
 
-def _open_exported(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
-    _refuse_half(half)
-    if threads is not None:
-        return _open_torch(model, device, half, threads)
-    chosen = resolve_device(("cuda" if torch.cuda.is_available() else "cpu") if device is None else device)
+def _open_exported(model: Model, wanted: Wanted) -> Backend:
+    _refuse_half(wanted)
+    _refuse_threads(wanted)
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    chosen = resolve_device(default if wanted.device is None else wanted.device)
     program, exported = load_program(model) if _is_file(model, ".pt2") else _traced(model, in_multiples=True)
     return ExportedBackend(program, exported, device=chosen)
 
 
-def _open_tensorrt(model: Model, device: Device, half: bool, threads: int | None) -> Backend:
+def _open_tensorrt(model: Model, wanted: Wanted) -> Backend:
     from sparseinst.inference.tensorrt_backend import TensorRTBackend
 
-    _refuse_half(half)
+    _refuse_half(wanted)
     if not _is_file(model, ".engine"):
         raise InputError(
             "backend 'tensorrt': expected an .engine file: run `sparseinst export --format tensorrt`, then the build "
             "script that it writes"
         )
-    return TensorRTBackend(model, device=torch.device("cuda" if device is None else device))
+    return TensorRTBackend(model, device=torch.device("cuda" if wanted.device is None else wanted.device))
 
 
 BACKENDS: dict[str, Opener] = {
@@ -170,9 +123,18 @@ SUFFIXES: dict[str, str] = {
 }
 """Suffix of an exported file -> the backend that runs it."""
 
+OWN_THREADS = frozenset({"onnxruntime", "openvino"})
+"""Backends whose threads are chosen when they are opened; those of the others are PyTorch's."""
+
 
 def open_backend(
-    model: Model, *, name: str | None = None, device: Device = None, half: bool = False, threads: int | None = None
+    model: Model,
+    *,
+    name: str | None = None,
+    device: Device = None,
+    half: bool = False,
+    threads: int | None = None,
+    compile: bool = False,
 ) -> Backend:
     """Opens whatever runs a network.
 
@@ -184,18 +146,25 @@ def open_backend(
         device: where to run. None is where a network is, cpu for a name or checkpoint, and the best that the runtime
             has for an exported file.
         half: compute in 16 bits (torch and OpenVINO; ONNX, .pt2 and TensorRT files are exported so).
-        threads: threads of one call (ONNX Runtime and OpenVINO); None takes all cores.
+        threads: threads of one call (the backends of `OWN_THREADS`); None takes all cores.
+        compile: of the torch backend, compile the network anew for each shape, which takes long.
 
     Raises:
         InputError: there is no such backend, device, name or file, or a package it needs is missing.
     """
-    if name is None:
-        name = "torch" if isinstance(model, SparseInst) else SUFFIXES.get(Path(model).suffix, "torch")
+    name = backend_name(model) if name is None else name
     if name not in BACKENDS:
         raise InputError(f"backend {name!r}: unknown; expected one of {', '.join(BACKENDS)}")
     if threads is not None and threads < 1:
         raise InputError(f"threads must be at least 1, got {threads}: give the number of threads, or leave it out")
-    return BACKENDS[name](model, device, half, threads)
+    if compile and name != "torch":
+        raise InputError(f"compile: expected the backend torch, got {name!r}: leave compile out")
+    return BACKENDS[name](model, Wanted(device, half, threads, compile))
+
+
+def backend_name(model: Model) -> str:
+    """The backend that runs this where none is asked for."""
+    return "torch" if isinstance(model, SparseInst) else SUFFIXES.get(Path(model).suffix, "torch")
 
 
 def is_exported(model: object) -> TypeGuard[str | Path]:
@@ -226,31 +195,16 @@ def _traced(model: Model, *, in_multiples: bool = False) -> tuple[ExportedProgra
     return trace(network, exported, in_multiples=in_multiples), exported
 
 
-def _refuse_half(half: bool) -> None:
-    if half:
+def _refuse_threads(wanted: Wanted) -> None:
+    if wanted.threads is not None:
+        raise InputError(
+            "threads: PyTorch has one number for the whole process: leave threads out and call torch.set_num_threads"
+        )
+
+
+def _refuse_half(wanted: Wanted) -> None:
+    if wanted.half:
         raise InputError(
             "half: what this runtime computes in is chosen when the file is written: leave half out, and export with "
             "--half (onnx, openvino, tensorrt)"
         )
-
-
-def resolve_device(device: str | torch.device) -> torch.device:
-    """The torch device of this name.
-
-    Raises:
-        InputError: the name means nothing or this machine has no such device.
-    """
-    try:
-        resolved = torch.device(device)
-    except RuntimeError as error:
-        raise InputError(f"device {str(device)!r}: expected cpu, cuda, cuda:0, ... or mps") from error
-    present = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (resolved.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if resolved.type not in present:
-        raise InputError(f"device {str(device)!r}: expected cpu, cuda, cuda:0, ... or mps")
-    if not present[resolved.type]:
-        raise InputError(f"device {str(device)!r}: this machine (or this build of torch) has none; use device cpu")
-    return resolved

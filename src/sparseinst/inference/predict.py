@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from sparseinst.activation import ActivationMaps
 from sparseinst.activation_sheet import draw_activation
-from sparseinst.data.preprocess import Prepared, prepare
 from sparseinst.errors import InputError
 from sparseinst.inference.backends import Backend
 from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.results import Failure, ImageResult, Report
 from sparseinst.inference.sources import list_sources
+from sparseinst.inference.tiles import Cut
 from sparseinst.inference.writers import output_stems, to_coco, write_image, write_json, write_labels
 from sparseinst.modeling import SparseInst
 from sparseinst.structures import Instances
@@ -49,6 +49,8 @@ def predict_files(
     device: str | torch.device = "cpu",
     batch: int = 1,
     half: bool = False,
+    tile: int | None = None,
+    overlap: int | None = None,
     on_image: Callable[[ImageResult], None] | None = None,
 ) -> Report:
     """Finds instances in image files and writes what was found.
@@ -66,19 +68,23 @@ def predict_files(
         device: where to run.
         batch: images at once.
         half: compute in 16 bits.
+        tile: cut larger images into tiles of this side, in pixels (see `Predictor`).
+        overlap: pixels that neighbouring tiles share.
         on_image: called after each file, in order, with what became of it.
 
     Returns:
         The totals; a file that cannot be read is skipped and named in `failures`.
 
     Raises:
-        InputError: no such source, model, device, class or folder, or a model that gives no activation maps for `iam`:
-            nothing has been written then.
+        InputError: no such source, model, device, class or folder, tiles out of range, or a model or tiles that give no
+            activation maps for `iam`: nothing has been written then.
     """
     paths = list_sources(source)
     if out is None and (save_json or save_masks or iam):
         raise InputError("save_json, save_masks and iam need a folder to write to, got none: give out")
-    predictor = Predictor(model, device=device, half=half, batch=batch, score=score)
+    predictor = Predictor(model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap)
+    if iam:
+        predictor.check_whole()
     outputs = _Outputs(_folder(out), save_json, save_masks, iam)
     run = _Run(paths, predictor, _labels_of(classes, predictor.classes), outputs)
     start = time.perf_counter()
@@ -110,15 +116,23 @@ class _Run:
         endings = [f"{_OVERLAY}.png", f"{_OVERLAY}.jpg", _LABELS, _IAM]
         self.stems = [] if outputs.folder is None else output_stems(paths, outputs.folder, endings)
         self.one_folder = len({path.parent for path in paths}) == 1
+        self.pictures: dict[int, NDArray[np.uint8]] = {}  # read, and not yet given back
+        self.errors: dict[int, str] = {}
         self.failures: list[Failure] = []
         self.counts = np.zeros(len(predictor.classes), np.int64)
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
 
     def __iter__(self) -> Iterator[ImageResult]:
-        window = self.predictor.lookahead
-        for start in range(0, len(self.paths), window):
-            yield from self._window(range(start, min(start + window, len(self.paths))))
+        done = 0
+        for instances, maps in self._found():
+            index = next(iter(self.pictures))
+            yield from self._skipped(range(done, index))
+            done = index + 1
+            self._count(index, instances)
+            written = self._write(index, self.pictures.pop(index), instances, maps)
+            yield self._result(index, instances=instances, **written._asdict())
+        yield from self._skipped(range(done, len(self.paths)))
 
     def report(self, seconds: float) -> Report:
         """The totals; writes the COCO file."""
@@ -138,43 +152,38 @@ class _Run:
             seconds=seconds,
         )
 
-    def _window(self, indices: range) -> Iterator[ImageResult]:
-        pictures: dict[int, NDArray[np.uint8]] = {}
-        prepared: dict[int, Prepared] = {}
-        errors: dict[int, str] = {}
+    def _skipped(self, indices: range) -> Iterator[ImageResult]:
+        """The files that could not be read."""
         for index in indices:
-            try:
-                pictures[index] = self.predictor.read(self.paths[index])
-                prepared[index] = prepare(pictures[index], self.predictor.preprocess)
-            except InputError as error:
-                message, name = str(error), str(self.paths[index])
-                errors[index] = message if name in message else f"{name}: {message}"
-        found = dict(zip(prepared, self._found(list(prepared.values())), strict=True))
-        for index in indices:
-            path, position, total = self.paths[index], index + 1, len(self.paths)
-            if index in errors:
-                self.failures.append(Failure(path, errors[index]))
-                yield ImageResult(path, position, total, self.predictor.classes, error=errors[index])
-                continue
-            instances, maps = found[index]
-            self._count(index, instances)
-            written = self._write(index, pictures[index], instances, maps)
-            yield ImageResult(path, position, total, self.predictor.classes, instances=instances, **written._asdict())
+            self.failures.append(Failure(self.paths[index], self.errors[index]))
+            yield self._result(index, error=self.errors[index])
 
-    def _found(self, prepared: Sequence[Prepared]) -> list[tuple[Instances, ActivationMaps | None]]:
-        """For each image the instances of the classes asked for, with their maps if these are to be drawn."""
-        found: list[tuple[Instances, ActivationMaps | None]] = []
+    def _result(self, index: int, **became: Any) -> ImageResult:
+        return ImageResult(self.paths[index], index + 1, len(self.paths), self.predictor.classes, **became)
+
+    def _cuts(self) -> Iterator[Cut]:
+        """The images that can be read."""
+        for index, path in enumerate(self.paths):
+            try:
+                picture = self.predictor.read(path)
+                cut = self.predictor.cut(picture)
+            except InputError as error:
+                message = str(error)
+                self.errors[index] = message if str(path) in message else f"{path}: {message}"
+                continue
+            self.pictures[index] = picture
+            yield cut
+
+    def _found(self) -> Iterator[tuple[Instances, ActivationMaps | None]]:
+        """For each of them the instances of the classes asked for, with their maps if these are to be drawn."""
+        found: Iterator[tuple[Instances, ActivationMaps | None]]
         if self.outputs.iam:
-            found += self.predictor.segment_with_maps(prepared)
+            found = self.predictor.stream_with_maps(part for cut in self._cuts() for part in cut.parts)
         else:
-            found += [(instances, None) for instances in self.predictor.segment(prepared)]
-        if self.labels is None:
-            return found
-        kept = [np.isin(instances.labels, self.labels) for instances, _ in found]
-        return [
-            (instances[keep], None if maps is None else maps[keep])
-            for (instances, maps), keep in zip(found, kept, strict=True)
-        ]
+            found = ((instances, None) for instances in self.predictor.stream(self._cuts()))
+        for instances, maps in found:
+            keep = slice(None) if self.labels is None else np.isin(instances.labels, self.labels)
+            yield instances[keep], None if maps is None else maps[keep]
 
     def _count(self, index: int, instances: Instances) -> None:
         self.counts += np.bincount(instances.labels, minlength=len(self.counts))

@@ -1,7 +1,8 @@
 """Images of any kind in, instances at their original sizes out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -13,11 +14,14 @@ from torch import Tensor
 
 from sparseinst.activation import ActivationMaps, activation_maps
 from sparseinst.config import PreprocessConfig
-from sparseinst.data.preprocess import Prepared, prepare, read_image, stack, to_rgb8
+from sparseinst.data.preprocess import Prepared, read_image, to_rgb8
 from sparseinst.errors import InputError
-from sparseinst.inference.backends import Backend, TorchBackend, open_backend
-from sparseinst.modeling import SparseInst, select
-from sparseinst.structures import Instances
+from sparseinst.inference.backends import Backend, open_backend
+from sparseinst.inference.pipeline import feed_for
+from sparseinst.inference.tiles import Cut, Tiling, cut, segment_cuts
+from sparseinst.inference.torch_backend import EagerBackend
+from sparseinst.modeling import SparseInst, begin_select
+from sparseinst.structures import Frame, Instances
 
 AnyImage = str | Path | Image.Image | NDArray[Any]
 """A file, a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
@@ -44,13 +48,17 @@ class Predictor:
         half: compute in 16 bits (a backend has chosen already).
         batch: images at once.
         score: lowest score to keep; None takes the one that comes with the checkpoint.
+        tile: side in pixels of the tiles that larger images are cut into and brought together from (see `merging`), for
+            many or small objects; `batch` then counts tiles. None cuts none.
+        overlap: pixels that neighbouring tiles share at least, about the size of most objects; None is a quarter tile.
 
     Attributes:
         backend: what runs the network.
         preprocess: how images are brought to it.
+        tiling: how images are cut, if they are.
 
     Raises:
-        InputError: no such model or device; batch or score out of range.
+        InputError: no such model or device; batch, score, tile or overlap out of range.
 
     Example:
         `Predictor("nuclei")("cells.png").boxes`
@@ -64,17 +72,21 @@ class Predictor:
         half: bool = False,
         batch: int = 1,
         score: float | None = None,
+        tile: int | None = None,
+        overlap: int | None = None,
     ) -> None:
         if batch < 1:
             raise InputError(f"batch must be at least 1, got {batch}: give the number of images at once")
         if score is not None and not 0 <= score <= 1:
             raise InputError(f"score must be in 0..1, got {score}: give the lowest score to keep")
+        self.tiling = Tiling.of(tile, overlap)
         if isinstance(model, str | Path | SparseInst):
             model = open_backend(model, device=device, half=half)
         self.backend = model
         self.batch = batch
         self.score = model.metadata.postprocess.score if score is None else score
         self.preprocess = _with_frame(model.metadata.preprocess, model.frame)
+        self._feed = feed_for(model)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -97,8 +109,8 @@ class Predictor:
             InputError: an image cannot be read or is no image.
         """
         if not isinstance(images, list | tuple):
-            return self.segment([self.prepare(images)])[0]  # type: ignore[arg-type]
-        return self._over(images, self.segment)
+            return next(self.stream([self.cut(images)]))  # type: ignore[arg-type]
+        return list(self.stream(map(self.cut, images)))
 
     @overload
     def explain(self, images: AnyImage) -> Explained: ...  # type: ignore[overload-overlap]
@@ -114,15 +126,21 @@ class Predictor:
             images: one image, or a list or tuple of images, which gives a list, in its order.
 
         Raises:
-            InputError: an image cannot be read or is no image; or the backend gives no activation maps.
+            InputError: an image cannot be read or is none, the backend gives no activation maps, or images are cut.
 
         Example:
             `instances, maps = Predictor("nuclei").explain("cells.png")`, then `maps.upsampled(3)` is (G, height, width)
             for `instances[3]`, and `draw_activation(image, instances, maps, classes)` a picture of all.
         """
+        self.check_whole()
         if not isinstance(images, list | tuple):
             return self.segment_with_maps([self.prepare(images)])[0]  # type: ignore[arg-type]
-        return self._over(images, self.segment_with_maps)
+        return list(self.stream_with_maps(map(self.prepare, images)))
+
+    def check_whole(self) -> None:
+        """Raises InputError where images are cut into tiles: activation maps are those of one pass over an image."""
+        if self.tiling is not None:
+            raise InputError(f"activation maps: expected whole images, got tile {self.tiling.tile}: leave tile out")
 
     def read(self, image: AnyImage) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB of an image of any kind, under the intensity policy of the network."""
@@ -130,13 +148,24 @@ class Predictor:
         return read_image(image, intensity) if isinstance(image, str | Path) else to_rgb8(image, intensity)
 
     def prepare(self, image: AnyImage) -> Prepared:
-        """The image as the network takes it (work that can be done in other processes)."""
-        return prepare(self.read(image), self.preprocess)
+        """The image as the network takes it; where the network runs on a GPU, that does the work, later."""
+        return self._feed.prepare(self.read(image), self.preprocess)
+
+    def cut(self, image: AnyImage) -> Cut:
+        """The image as the network takes it: whole, or in the tiles of `tiling`, each prepared when its turn comes."""
+        return cut(self.read(image), self.tiling, self.prepare)
+
+    def stream(self, cuts: Iterable[Cut]) -> Iterator[Instances]:
+        """Instances of each image, in their order: images are asked for as their turn comes, a few batches ahead."""
+        return segment_cuts(cuts, lambda parts: self._over(parts, self._begin_segment))
+
+    def stream_with_maps(self, prepared: Iterable[Prepared]) -> Iterator[Explained]:
+        """The same for whole images, with the activation maps of the instances (see `segment_with_maps`)."""
+        return self._over(prepared, self._begin_segment_with_maps)
 
     def segment(self, prepared: Sequence[Prepared]) -> list[Instances]:
         """Instances of prepared images, in their order; those whose mask is empty at the original size are left out."""
-        found = {index: instances for index, instances, _ in self._found(self.backend, prepared)}
-        return [found[index] for index in range(len(prepared))]
+        return self._begin_segment(prepared)()
 
     def segment_with_maps(self, prepared: Sequence[Prepared]) -> list[Explained]:
         """The same with the activation maps of the instances.
@@ -144,49 +173,73 @@ class Predictor:
         Raises:
             InputError: the backend gives no activation maps.
         """
+        return self._begin_segment_with_maps(prepared)()
+
+    def _begin_segment(self, prepared: Sequence[Prepared]) -> Callable[[], list[Instances]]:
+        """Starts `segment`; what it returns waits for its result."""
+        found = self._begin(self.backend, prepared)
+        return lambda: [instances for instances, _ in found()]
+
+    def _begin_segment_with_maps(self, prepared: Sequence[Prepared]) -> Callable[[], list[Explained]]:
+        """Starts `segment_with_maps`; what it returns waits for its result."""
+        found = self._begin(self._explaining, prepared)
+        return lambda: [
+            (instances, self._maps(instances, logits, item.frame))
+            for item, (instances, logits) in zip(prepared, found(), strict=True)
+        ]
+
+    def _maps(self, instances: Instances, logits: Tensor | None, frame: Frame) -> ActivationMaps:
         decoder = self.backend.metadata.decoder
-        explained: dict[int, Explained] = {}
-        for index, instances, logits in self._found(self._explaining, prepared):
-            if logits is None:
-                raise InputError(
-                    f"expected a backend that gives activation maps, got {type(self.backend).__name__} without: "
-                    "take the network itself (a preset or .safetensors), or export it with its activation maps"
-                )
-            maps = activation_maps(
-                logits, instances.slots, prepared[index].frame, groups=decoder.groups, activation=decoder.activation
+        if logits is None:
+            raise InputError(
+                f"expected a backend that gives activation maps, got {type(self.backend).__name__} without: "
+                "take the network itself (a preset or .safetensors), or export it with its activation maps"
             )
-            explained[index] = instances, maps
-        return [explained[index] for index in range(len(prepared))]
+        return activation_maps(logits, instances.slots, frame, groups=decoder.groups, activation=decoder.activation)
 
     @cached_property
     def _explaining(self) -> Backend:
         """The backend with activation maps, where that is for us to choose."""
-        return self.backend.with_activation() if isinstance(self.backend, TorchBackend) else self.backend
+        return self.backend.with_activation() if isinstance(self.backend, EagerBackend) else self.backend
 
-    def _over(self, images: Sequence[AnyImage], work: Callable[[Sequence[Prepared]], list[_Result]]) -> list[_Result]:
-        """What `work` gives for all images, prepared a few batches at a time."""
-        results: list[_Result] = []
-        window = self.lookahead
-        for start in range(0, len(images), window):
-            results += work([self.prepare(image) for image in images[start : start + window]])
-        return results
+    def _over(
+        self, prepared: Iterable[Prepared], begin: Callable[[Sequence[Prepared]], Callable[[], list[_Result]]]
+    ) -> Iterator[_Result]:
+        """What `begin` starts for all images, a few batches at a time: a GPU does some, the host prepares others."""
+        images = iter(prepared)
+        finish: Callable[[], list[_Result]] = list
+        while window := list(islice(images, self.lookahead)):
+            started = begin(window)
+            yield from finish()
+            finish = started
+        yield from finish()
 
-    def _found(self, backend: Backend, prepared: Sequence[Prepared]) -> Iterator[tuple[int, Instances, Tensor | None]]:
-        """For each image, in the order of batches: its number, its instances, and its activation logits if any."""
+    def _begin(
+        self, backend: Backend, prepared: Sequence[Prepared]
+    ) -> Callable[[], list[tuple[Instances, Tensor | None]]]:
+        """Starts all batches; what it returns waits for each image's instances, with its activation logits if any."""
         post = backend.metadata.postprocess
+        started = []
         for indices in self._batches(prepared):
             chosen = [prepared[index] for index in indices]
-            candidates = backend(*stack(chosen))
-            selected = select(
+            candidates = backend(*self._feed.stack(chosen))
+            selecting = begin_select(
                 candidates,
                 [item.frame for item in chosen],
                 gate=post.gate,
                 mask_threshold=post.mask_threshold,
                 min_score=self.score,
             )
-            for place, (index, instances) in enumerate(zip(indices, selected, strict=True)):
-                logits = None if candidates.activation is None else candidates.activation[place]
-                yield index, instances[instances.areas > 0], logits
+            started.append((indices, selecting, candidates.activation))
+
+        def finish() -> list[tuple[Instances, Tensor | None]]:
+            found: dict[int, tuple[Instances, Tensor | None]] = {}
+            for indices, selecting, logits in started:
+                for place, (index, instances) in enumerate(zip(indices, selecting(), strict=True)):
+                    found[index] = instances[instances.areas > 0], None if logits is None else logits[place]
+            return [found[index] for index in range(len(prepared))]
+
+        return finish
 
     def _batches(self, prepared: Sequence[Prepared]) -> Iterator[list[int]]:
         groups: dict[tuple[int, int], list[int]] = {}

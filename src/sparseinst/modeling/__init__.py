@@ -5,10 +5,10 @@ from sparseinst.modeling.criterion import Criterion, count_instances
 from sparseinst.modeling.matcher import Assignment, Matcher
 from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.modeling.optimise import optimise
-from sparseinst.modeling.postprocess import Segmenter, score, select
+from sparseinst.modeling.postprocess import Segmenter, begin_select, score, select
 from sparseinst.ops.masks import fill_padding
 
 __all__ = [
-    "Assignment", "Criterion", "Matcher", "Segmenter", "SparseInst", "anchor_slots", "build_model", "count_instances",
-    "fill_padding", "optimise", "positional_code", "same_code", "score", "select",
+    "Assignment", "Criterion", "Matcher", "Segmenter", "SparseInst", "anchor_slots", "begin_select", "build_model",
+    "count_instances", "fill_padding", "optimise", "positional_code", "same_code", "score", "select",
 ]  # fmt: skip

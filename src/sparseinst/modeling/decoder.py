@@ -55,8 +55,9 @@ class InstanceActivation(nn.Module):
     def gather(self, weights: Tensor, features: Tensor) -> Tensor:
         """Features (B, D, h, w) under weights (B, G*N, h*w) of any number N of slots to slot features (B, N, G*D)."""
         gathered = torch.bmm(weights, features.flatten(2).transpose(1, 2))  # (B, G*N, D)
-        by_slot = gathered.unflatten(1, (self.groups, weights.shape[1] // self.groups)).transpose(1, 2)  # (B, N, G, D)
-        return by_slot.flatten(2)
+        by_group = gathered.unflatten(1, (self.groups, weights.shape[1] // self.groups))  # (B, G, N, D)
+        by_slot: Tensor = by_group.transpose(1, 2).flatten(2)
+        return by_slot
 
     def weights(self, activation: Tensor) -> Tensor:
         """Activation logits (B, G*N, h, w) to weights over pixels (B, G*N, h*w) that sum to 1 (or nearly 0)."""
@@ -116,26 +117,20 @@ class Decoder(nn.Module):
         """Encoder features (B, D, h/2, w/2) to predictions with masks (B, N, h, w)."""
         instance_features, mask_features = self.branches(features)
         slots, activation = self.activation(instance_features)
-        return self.heads(slots, mask_features, activation)
+        return Predictions(*self.heads(slots, mask_features), activation)
 
     def branches(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder features (B, D, h/2, w/2) to features of the instances (same grid) and of the masks (same grid)."""
+        """Encoder features (B, D, h/2, w/2) to features of the instances and of the masks (B, K, h/2, w/2)."""
         features = self.locate(features)
         return self.instance_branch(features), self.projection(self.mask_branch(features))
 
-    def heads(self, slots: Tensor, mask_features: Tensor, activation: Tensor) -> Predictions:
-        """What is said of slots (B, N, G*D): class, objectness, and the mask as kernel times mask features.
-
-        Args:
-            slots: features of any number N of slots, as `InstanceActivation.gather` gives them.
-            mask_features: (B, K, h/2, w/2) from `branches`.
-            activation: logits of the maps that the slots were gathered by; passed on.
-        """
+    def heads(self, slots: Tensor, mask_features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Class logits, mask logits and objectness (as in `Predictions`) of any number N of slots (B, N, G*D)."""
         slots = F.relu(self.mix(slots)) if isinstance(self.mix, nn.Linear) else slots  # (B, N, G*D)
         masks = torch.bmm(self.kernel(slots), mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
         masks = F.interpolate(masks, scale_factor=2.0, mode="bilinear", align_corners=False)
         objectness = None if self.objectness is None else self.objectness(slots)
-        return Predictions(self.classifier(slots), masks, objectness, activation)
+        return self.classifier(slots), masks, objectness
 
 
 class WithCoordinates(nn.Module):

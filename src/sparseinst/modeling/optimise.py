@@ -26,6 +26,9 @@ from sparseinst.modeling.folding import fold_norms
 from sparseinst.modeling.model import SparseInst
 from sparseinst.structures import Predictions
 
+FLOAT16_MAX = torch.finfo(torch.float16).max
+"""65504; a mask logit beyond it is a probability of 0 or 1 like any other."""
+
 
 def optimise(model: SparseInst) -> SparseInst:
     """A copy for inference that gives the same predictions faster.
@@ -119,6 +122,7 @@ class LeanDecoder(nn.Module):
         mask_features = self.projection(self.mask_branch(features))
         kernel, offset = self.kernel(slots).tensor_split([mask_features.shape[1]], dim=2)
         masks = (torch.bmm(kernel, mask_features.flatten(2)) + offset).unflatten(2, mask_features.shape[-2:])
+        masks = masks.clamp(-FLOAT16_MAX, FLOAT16_MAX)  # infinity would be no number once interpolated
         masks = F.interpolate(masks, scale_factor=2.0, mode="bilinear", align_corners=False)
         objectness = None if self.objectness is None else self.objectness(slots)
         return Predictions(self.classifier(slots), masks, objectness, activation)

@@ -1,13 +1,14 @@
 """From predictions to instances: `score` in fixed shapes, then `select`, where shapes depend on the data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from torch import Tensor, nn
 
 from sparseinst.modeling.model import SparseInst
+from sparseinst.ops.fetch import fetch
 from sparseinst.ops.masks import fill_padding, mean_inside
-from sparseinst.ops.paste import encode_pasted
+from sparseinst.ops.paste import begin_pasted, encode_pasted
 from sparseinst.structures import Candidates, Frame, Instances, Predictions
 
 
@@ -56,19 +57,53 @@ def select(
         mask_threshold: a pixel belongs to a mask when its probability at the original size is above this.
         min_score: and when its score after rescoring is at least this.
     """
+    return begin_select(candidates, frames, gate=gate, mask_threshold=mask_threshold, min_score=min_score)()
+
+
+def begin_select(
+    candidates: Candidates, frames: Sequence[Frame], *, gate: float, mask_threshold: float, min_score: float = 0.0
+) -> Callable[[], list[Instances]]:
+    """Starts what `select` does, and with the same arguments; what it returns waits for the instances.
+
+    A GPU is given all the work at once, and the host is free until the end; elsewhere the work is done here.
+    """
     if len(frames) != len(candidates.scores):
         raise ValueError(f"expected {len(candidates.scores)} frames, got {len(frames)}: give one for each image")
     keep = (candidates.gate > gate) & (candidates.scores >= min_score)
-    selected = []
-    for i, frame in enumerate(frames):
-        slots = keep[i].nonzero()[:, 0]
-        selected.append(
-            Instances(
-                candidates.scores[i, slots].float().cpu().numpy().astype(np.float32),
-                candidates.labels[i, slots].cpu().numpy().astype(np.int64),
-                encode_pasted(candidates.masks[i, slots], frame, threshold=mask_threshold),
-                slots.cpu().numpy().astype(np.int64),
-                frame.original_hw,
-            )
-        )
-    return selected
+    begin = _begin_in_fixed_shapes if candidates.masks.is_cuda else _begin
+    started = [
+        begin(candidates.scores[i], candidates.labels[i], candidates.masks[i], keep[i], frame, mask_threshold)
+        for i, frame in enumerate(frames)
+    ]
+    return lambda: [finish() for finish in started]
+
+
+def _begin(
+    scores: Tensor, labels: Tensor, masks: Tensor, keep: Tensor, frame: Frame, threshold: float
+) -> Callable[[], Instances]:
+    """One image, (N, ...) each."""
+    slots = keep.nonzero()[:, 0]
+    instances = Instances(
+        scores[slots].float().cpu().numpy().astype(np.float32),
+        labels[slots].cpu().numpy().astype(np.int64),
+        encode_pasted(masks[slots], frame, threshold=threshold),
+        slots.cpu().numpy().astype(np.int64),
+        frame.original_hw,
+    )
+    return lambda: instances
+
+
+def _begin_in_fixed_shapes(
+    scores: Tensor, labels: Tensor, masks: Tensor, keep: Tensor, frame: Frame, threshold: float
+) -> Callable[[], Instances]:
+    """One image, (N, ...) each: slots that are not kept are emptied, and left out once the host knows which it is."""
+    encode = begin_pasted(masks.masked_fill(~keep[:, None, None], 0), frame, threshold=threshold)
+    arrive = fetch(scores.float(), labels, keep)
+
+    def finish() -> Instances:
+        all_scores, all_labels, kept = arrive()
+        slots, counts = np.flatnonzero(kept), encode()
+        encoded = tuple(counts[slot] for slot in slots)
+        return Instances(all_scores[slots], all_labels[slots], encoded, slots, frame.original_hw)
+
+    return finish

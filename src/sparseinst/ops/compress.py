@@ -30,7 +30,7 @@ def compress(edges: Tensor, owners: Tensor, *, masks: int, pixels: int) -> list[
     edges = keys - owners * (pixels + 1)
     inside = edges < pixels
     runs, starts, ends = _runs(edges.masked_select(inside), owners.masked_select(inside), masks=masks, pixels=pixels)
-    codes, ends_in_codes = _codes(_differences(runs, starts), largest=pixels)
+    codes, ends_in_codes = _codes(differences(runs, starts), largest=pixels)
     text = codes.cpu().numpy().tobytes()
     stops = ends_in_codes.index_select(0, ends - 1).tolist()
     return [text[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
@@ -43,11 +43,16 @@ def _runs(edges: Tensor, owners: Tensor, *, masks: int, pixels: int) -> tuple[Te
     starts = ends - counts
     stops = edges.new_full((len(edges) + masks,), pixels)  # where runs stop: every mask's last at the end of the image
     stops.scatter_(0, torch.arange(len(edges), device=edges.device) + owners, edges)
+    return lengths(stops, starts), starts, ends
+
+
+def lengths(stops: Tensor, starts: Tensor) -> Tensor:
+    """(runs,) lengths of runs, of which those at `starts` (masks,) begin a mask, from where they stop in it (runs,)."""
     runs = stops.diff(prepend=stops.new_zeros(1))
-    return runs.scatter_(0, starts, stops.index_select(0, starts)), starts, ends
+    return runs.scatter_(0, starts, stops.index_select(0, starts))
 
 
-def _differences(runs: Tensor, starts: Tensor) -> Tensor:
+def differences(runs: Tensor, starts: Tensor) -> Tensor:
     """(runs,) from each mask's fourth run on the difference to the run two before."""
     coded = runs.clone()
     coded[2:] -= runs[:-2]
@@ -64,15 +69,20 @@ def _codes(values: Tensor, *, largest: int) -> tuple[Tensor, Tensor]:
         values: (values,) int64.
         largest: none is larger, nor smaller than its negative.
     """
-    folded = values ^ (values >> 63)
-    # Five bits a character, of which the last character spends one on the sign.
-    limits = [limit for limit in (16 << 5 * more for more in range(10)) if limit <= largest]
-    sizes = sum(((folded >= limit).to(torch.int64) for limit in limits), torch.ones_like(values))
+    sizes, most = characters(values, largest=largest)
     ends = sizes.cumsum(0)
     codes = torch.empty(int(ends[-1]), dtype=torch.uint8, device=values.device)
     places, left = ends - sizes, sizes
-    for _ in range(len(limits) + 1):
+    for _ in range(most):
         more = left > 1
         codes.scatter_(0, places, ((values & 31) + (more.to(torch.int64) << 5) + 48).to(torch.uint8))
         values, places, left = (of.masked_select(more) for of in (values >> 5, places + 1, left - 1))
     return codes, ends
+
+
+def characters(values: Tensor, *, largest: int) -> tuple[Tensor, int]:
+    """(values,) int64 characters that each takes, and the most that one can take; `largest` as of the encoding."""
+    folded = values ^ (values >> 63)
+    # Five bits a character, of which the last character spends one on the sign.
+    limits = [limit for limit in (16 << 5 * more for more in range(10)) if limit <= largest]
+    return sum(((folded >= limit).to(torch.int64) for limit in limits), torch.ones_like(values)), len(limits) + 1

@@ -41,7 +41,9 @@ def pairwise_dice(masks: Tensor, targets: Tensor) -> Tensor:
         (N, T) scores in 0..1.
     """
     overlap = 2 * (masks @ targets.T)  # (N, T)
-    squares = torch.linalg.vecdot(masks, masks)[:, None] + torch.linalg.vecdot(targets, targets)  # (N, T)
+    # Norms, because `vecdot` would make a copy of the masks' size.
+    own, theirs = (torch.linalg.vector_norm(part, dim=1).square() for part in (masks, targets))
+    squares = own[:, None] + theirs  # (N, T)
     scores: Tensor = overlap / (squares + DICE_EPSILON)
     return scores
 
@@ -53,6 +55,27 @@ def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: f
     wrongness = probability * (1 - targets) + (1 - probability) * targets
     weight = alpha * targets + (1 - alpha) * (1 - targets)
     return (weight * wrongness.pow(gamma) * entropy).sum()
+
+
+def quality_focal_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Quality focal loss (Li et al., 2020, equation 3 at its exponent of 2) summed over all elements.
+
+    Args:
+        logits: of any shape.
+        targets: of the same shape, in 0..1: how good the element is, 0 where it should not speak.
+    """
+    entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return ((logits.sigmoid() - targets).square() * entropy).sum()
+
+
+def varifocal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.75, gamma: float = 2.0) -> Tensor:
+    """Varifocal loss (Zhang et al., 2021, equation 2) summed over all elements; arguments as `quality_focal_loss`.
+
+    A positive counts by its target, a negative by alpha p^gamma. What is matched but worth 0 is a negative.
+    """
+    entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    weight = torch.where(targets > 0, targets, alpha * logits.sigmoid().pow(gamma))
+    return (weight * entropy).sum()
 
 
 def mask_losses(
@@ -72,7 +95,15 @@ def mask_losses(
     return MaskLosses(*_MaskLosses.apply(masks, *targets, *slots, *matched))
 
 
-class _Chunk(NamedTuple):
+def binary_iou_(masks: Tensor, targets: Tensor) -> Tensor:
+    """IoU of (K, P) mask probabilities binarised at 0.4 and (K, P) targets at 0.5, (K,); both are overwritten."""
+    found, wanted = masks.ge_(FOUND), targets.gt_(0.5)
+    areas = found.sum(1) + wanted.sum(1)
+    intersection = found.mul_(wanted).sum(1)
+    return intersection / (areas - intersection + IOU_EPSILON)
+
+
+class PairChunk(NamedTuple):
     """Some of an image's pairs."""
 
     image: int
@@ -86,8 +117,13 @@ class _Chunk(NamedTuple):
     """(k, P) target masks, a copy."""
 
 
-def _chunks(masks: Tensor, pairs: Sequence[Tensor]) -> Iterator[_Chunk]:
-    """Goes through the pairs of `mask_losses`, given as targets, slots and matched one after the other."""
+def pair_chunks(masks: Tensor, pairs: Sequence[Tensor]) -> Iterator[PairChunk]:
+    """Goes through the pairs of `mask_losses` a few at a time, in float32 (float64 for float64 logits).
+
+    Args:
+        masks: (B, N, h, w) mask logits.
+        pairs: targets, slots and matched of the B images, one after the other.
+    """
     images, kind = len(masks), torch.promote_types(masks.dtype, torch.float32)
     size = max(1, (_CPU_CHUNK if masks.device.type == "cpu" else _CHUNK) // max(1, masks.shape[2:].numel()))
     first = 0
@@ -97,7 +133,7 @@ def _chunks(masks: Tensor, pairs: Sequence[Tensor]) -> Iterator[_Chunk]:
             if len(own):
                 logits = masks[i].index_select(0, own).flatten(1).to(kind)
                 wanted = targets.index_select(0, theirs).flatten(1).to(kind)
-                yield _Chunk(i, slice(first, first + len(own)), own, logits, wanted)
+                yield PairChunk(i, slice(first, first + len(own)), own, logits, wanted)
                 first += len(own)
 
 
@@ -109,7 +145,7 @@ class _MaskLosses(torch.autograd.Function):
         count = sum(map(len, pairs[len(masks) : 2 * len(masks)]))
         kind = torch.promote_types(masks.dtype, torch.float32)
         entropy, overlap, squares, iou = (masks.new_zeros(count, dtype=kind) for _ in range(4))
-        for chunk in _chunks(masks, pairs):
+        for chunk in pair_chunks(masks, pairs):
             at, x, t = chunk.pairs, chunk.logits, chunk.wanted
             p = x.sigmoid()
             product = p * t
@@ -118,10 +154,7 @@ class _MaskLosses(torch.autograd.Function):
             # max(x, 0) - x t is exactly 0 where the mask is surely right, so that the small rest is not lost beside x.
             surely = torch.clamp(x, min=0, out=product).addcmul_(x, t, value=-1).sum(1)
             entropy[at] = surely - F.logsigmoid(x.abs_()).sum(1)
-            found, wanted = p.ge_(FOUND), t.gt_(0.5)
-            areas = found.sum(1) + wanted.sum(1)
-            intersection = found.mul_(wanted).sum(1)
-            iou[at] = intersection / (areas - intersection + IOU_EPSILON)
+            iou[at] = binary_iou_(p, t)
         ctx.save_for_backward(masks, overlap, squares, *pairs)
         ctx.mark_non_differentiable(iou)
         return entropy, 1 - 2 * overlap / squares, iou
@@ -137,7 +170,7 @@ class _MaskLosses(torch.autograd.Function):
         for own, slots in zip(gradient, pairs[len(masks) :], strict=False):
             if len(slots) < len(own):
                 own.zero_()
-        for chunk in _chunks(masks, pairs):
+        for chunk in pair_chunks(masks, pairs):
             p, t = chunk.logits.sigmoid_(), chunk.wanted
             d_x = (by_p[chunk.pairs] * p).addcmul_(by_t[chunk.pairs], t)
             d_x.mul_(torch.addcmul(p, p, p, value=-1))

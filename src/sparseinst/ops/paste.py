@@ -7,14 +7,20 @@ only, in the window where they are above the threshold at all; where neighbours 
 the row of the image. The cost is that of the windows at grid height, and of the outlines.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sparseinst.ops.compress import compress
+from sparseinst.ops.compress_fixed import compress_fixed
+from sparseinst.ops.fetch import fetch
 from sparseinst.ops.stretch import Stretched, rows_used, stretch_whole, stretch_windows
 from sparseinst.structures import Frame
+
+_EDGES_PER_COLUMN = 2
+"""Room for edges where shapes must not depend on the data: as if every mask began and ended once in every column."""
 
 
 def encode_pasted(masks: Tensor, frame: Frame, *, threshold: float) -> tuple[bytes, ...]:
@@ -28,9 +34,54 @@ def encode_pasted(masks: Tensor, frame: Frame, *, threshold: float) -> tuple[byt
     Returns:
         n compressed COCO run-length encodings over the original image.
     """
+    if masks.is_cuda:
+        return begin_pasted(masks, frame, threshold=threshold)()
     stretch = stretch_windows if masks.device.type == "cpu" else stretch_whole
     parts = stretch(masks.detach().float(), frame, threshold=threshold)
     return encode_stretched(parts, frame, grid=masks.shape[1], threshold=threshold)
+
+
+def begin_pasted(masks: Tensor, frame: Frame, *, threshold: float) -> Callable[[], tuple[bytes, ...]]:
+    """Starts what `encode_pasted` does, in shapes that do not depend on the data: a GPU is given all work at once.
+
+    Args:
+        masks: (n, h, w) probabilities over the padded frame; not to be changed before the end.
+        frame: as of `encode_pasted`.
+        threshold: 0..1.
+
+    Returns:
+        What waits for the encodings, once, and gives them. Masks with more edges than there is room for, such as noise,
+        are then encoded step by step.
+    """
+    masks, grid = masks.detach().float(), masks.shape[1]
+    parts = stretch_whole(masks, frame, threshold=threshold, edges_per_column=_EDGES_PER_COLUMN)
+    arrive = [fetch(*encode_in_room(part, frame, grid=grid, threshold=threshold)) for part in parts]
+
+    def finish() -> tuple[bytes, ...]:
+        codes: list[bytes] = []
+        for text, ends, last_edge in (wait() for wait in arrive):
+            if last_edge[0] >= 0 or ends[-1] > len(text):
+                exact = stretch_whole(masks, frame, threshold=threshold)
+                return encode_stretched(exact, frame, grid=grid, threshold=threshold)
+            codes += (text[start:end].tobytes() for start, end in zip(np.append(0, ends[:-1]), ends, strict=True))
+        return tuple(codes)
+
+    return finish
+
+
+def encode_in_room(part: Stretched, frame: Frame, *, grid: int, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Encodes stretched masks with room for more edges than there are.
+
+    Returns:
+        Text and ends as of `compress_fixed`, and the last edge (1,), which is -1 unless there may be too little room.
+    """
+    height, width = frame.original_hw
+    filler = part.edges < 0
+    filled = part._replace(edges=part.edges.masked_fill(filler, len(part.values) - 2))  # a place of the last mask
+    edges, owners = edges_in_image(filled, frame, grid=grid, threshold=threshold)
+    edges = edges.masked_fill(filler, height * width)
+    text, ends = compress_fixed(edges, owners, masks=len(part.starts), pixels=height * width)
+    return text, ends, part.edges[-1:]
 
 
 def encode_stretched(parts: Iterable[Stretched], frame: Frame, *, grid: int, threshold: float) -> tuple[bytes, ...]:
@@ -38,15 +89,21 @@ def encode_stretched(parts: Iterable[Stretched], frame: Frame, *, grid: int, thr
     height, width = frame.original_hw
     codes: list[bytes] = []
     for part in parts:
-        owners = _owners(part)
-        starts, strides, tops, lefts = (
-            of.index_select(0, owners) for of in (part.starts, part.strides, part.tops, part.lefts)
-        )
-        columns = (part.edges - starts) // strides
-        rows = part.edges - starts - columns * strides - 1 + tops
-        y = _image_rows(part, rows, frame, grid, threshold)
-        codes += compress((columns + lefts) * height + y, owners, masks=len(part.starts), pixels=height * width)
+        edges, owners = edges_in_image(part, frame, grid=grid, threshold=threshold)
+        codes += compress(edges, owners, masks=len(part.starts), pixels=height * width)
     return tuple(codes)
+
+
+def edges_in_image(part: Stretched, frame: Frame, *, grid: int, threshold: float) -> tuple[Tensor, Tensor]:
+    """Edges and owners of stretched masks, as `compress` takes them."""
+    owners = _owners(part)
+    starts, strides, tops, lefts = (
+        of.index_select(0, owners) for of in (part.starts, part.strides, part.tops, part.lefts)
+    )
+    columns = (part.edges - starts) // strides
+    rows = part.edges - starts - columns * strides - 1 + tops
+    y = _image_rows(part, rows, frame, grid, threshold)
+    return (columns + lefts) * frame.original_hw[0] + y, owners
 
 
 def _owners(part: Stretched) -> Tensor:

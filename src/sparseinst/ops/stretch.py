@@ -29,7 +29,8 @@ class Stretched(NamedTuple):
     values: Tensor
     """(values + 1,) all windows one after the other, and one value outside the mask."""
     edges: Tensor
-    """(edges,) int64 places in the values where only one of this value and the next is above the threshold."""
+    """(edges,) int64 places in the values where only one of this value and the next is above the threshold; then, where
+    there is room for more than there are, -1."""
     starts: Tensor
     """(n,) int64 where each window begins in the values."""
     strides: Tensor
@@ -46,17 +47,32 @@ def rows_used(grid: int, frame: Frame) -> int:
     return min(grid, int(max(last, 0)) + 2)
 
 
-def stretch_whole(masks: Tensor, frame: Frame, *, threshold: float) -> Iterator[Stretched]:
-    """Stretches (n, h, w) masks over the whole image in chunks: few large steps, as a GPU likes it."""
+def stretch_whole(
+    masks: Tensor, frame: Frame, *, threshold: float, edges_per_column: int | None = None
+) -> Iterator[Stretched]:
+    """Stretches (n, h, w) masks over the whole image in chunks: few large steps, as a GPU likes it.
+
+    Args:
+        masks: as of `paste.encode_pasted`.
+        frame: likewise.
+        threshold: likewise.
+        edges_per_column: room for so many edges in each column of a mask, on average; further ones are left out. None
+            makes room for exactly those that there are, which a GPU has to be asked and waited for.
+    """
     height, width = rows_used(masks.shape[1], frame), frame.original_hw[1]
     stride = (height + 1) * width
     chunks = masks[:, :height].split(max(1, _CHUNK_GPU // stride)) if len(masks) else ()
     for chunk in chunks:
         in_frame = F.interpolate(chunk, size=frame.frame_hw[1], mode="linear")[..., : frame.resized_hw[1]]
         in_image = F.interpolate(in_frame, size=width, mode="linear")
-        values = F.pad(F.pad(in_image.transpose(1, 2), (1, 0), value=OUTSIDE).flatten(), (0, 1), value=OUTSIDE)
+        values = masks.new_full((len(chunk) * stride + 1,), OUTSIDE)
+        values[:-1].view(len(chunk), width, height + 1)[..., 1:] = in_image.transpose(1, 2)
         above = values > threshold
-        edges = (above[1:] != above[:-1]).nonzero()[:, 0]
+        changes = above[1:] != above[:-1]
+        if edges_per_column is None:
+            edges = changes.nonzero()[:, 0]
+        else:
+            edges = changes.nonzero_static(size=edges_per_column * len(chunk) * width, fill_value=-1)[:, 0]
         starts = torch.arange(len(chunk), device=masks.device) * stride
         zeros = torch.zeros_like(starts)
         yield Stretched(values, edges, starts, zeros + height + 1, zeros, zeros)

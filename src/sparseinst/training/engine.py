@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from sparseinst.errors import InputError
-from sparseinst.modeling import Criterion, SparseInst, count_instances, fill_padding
+from sparseinst.modeling import Criterion, SparseInst, count_instances
+from sparseinst.modeling.auxiliary import Auxiliary, TrainingModel, auxiliary_names
+from sparseinst.modeling.criterion import loss_names
 from sparseinst.recipe import Recipe
 from sparseinst.structures import Batch
 from sparseinst.training.ema import WeightAverage
-from sparseinst.training.logs import LOSSES
 from sparseinst.training.optim import base_learning_rate, learning_rate_factor, parameter_groups
 
 _PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -80,31 +81,42 @@ def release_accelerator() -> None:
 
 
 class Engine:
-    """A network with its optimiser, loss and moving average.
+    """A network with its auxiliary heads, optimiser, loss and moving average.
 
     Args:
         model: the network to train, anywhere; moved to the accelerator's device.
         recipe: how.
         accelerator: from `make_accelerator`.
+        teacher: the network to distil from, anywhere; given exactly when the recipe distils.
 
     Attributes:
-        average: the moving average of the weights, what is evaluated and saved.
+        average: the moving average of the network's weights, what is evaluated and saved.
+        losses: names of the weighted losses of a step, in the order of the log.
+
+    Raises:
+        InputError: the teacher does not fit the network.
     """
 
-    def __init__(self, model: SparseInst, recipe: Recipe, accelerator: Any) -> None:
+    def __init__(
+        self, model: SparseInst, recipe: Recipe, accelerator: Any, *, teacher: SparseInst | None = None
+    ) -> None:
         self.recipe, self.accelerator = recipe, accelerator
-        self.slots = model.config.decoder.slots
+        decoder = model.config.decoder
+        self.slots = decoder.slots
+        self.losses = loss_names(recipe.loss, objectness=decoder.objectness) + auxiliary_names(recipe.auxiliary)
         # The layout that convolutions are fastest in, on a CPU and on tensor cores.
         model = model.to(accelerator.device).to(memory_format=torch.channels_last)
         self.average = WeightAverage(model, recipe.optim.ema)
         if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
             _synchronise_norms(model)
-        self.mean = model.mean
-        self.criterion = Criterion(recipe.loss)
+        self.criterion = Criterion(recipe.loss, activation=decoder.activation)
         self.base_lr = base_learning_rate(recipe.optim, recipe.batch * recipe.optim.accumulate)
-        optimizer = torch.optim.AdamW(parameter_groups(model, recipe.optim.weight_decay), lr=self.base_lr)
-        self.network = model
-        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        auxiliary = Auxiliary(recipe, model, teacher=None if teacher is None else teacher.to(accelerator.device))
+        self.trained = TrainingModel(model, auxiliary.to(accelerator.device).to(memory_format=torch.channels_last))
+        groups = parameter_groups(self.trained, recipe.optim.weight_decay, rule=recipe.optim.decay_rule)
+        optimizer = torch.optim.AdamW(groups, lr=self.base_lr)
+        self.network, self.auxiliary = model, auxiliary
+        self.model, self.optimizer = accelerator.prepare(self.trained, optimizer)
         self.model.train()
 
     def learning_rate(self, done: int) -> float:
@@ -127,9 +139,9 @@ class Engine:
         terms: list[Tensor] = []
         for batch in batches:
             with self.accelerator.accumulate(self.model):
-                losses = self._losses(batch.to(self.accelerator.device, non_blocking=True))
+                losses = self._losses(batch.to(self.accelerator.device, non_blocking=True), done)
                 self.accelerator.backward(torch.stack(list(losses.values())).sum())
-                terms.append(torch.stack([losses[name].detach() for name in LOSSES]))
+                terms.append(torch.stack([losses[name].detach() for name in self.losses]))
                 if self.accelerator.sync_gradients:
                     step = self._agree(terms, batches, done, requests)
                     if self.recipe.optim.clip_norm is not None:
@@ -149,6 +161,7 @@ class Engine:
         scaler = self.accelerator.scaler
         return {
             "model": self.network.state_dict(),
+            "auxiliary": self.auxiliary.state_dict(),
             "average": self.average.module.state_dict(),
             "updates": self.average.updates,
             "optimizer": self.optimizer.state_dict(),
@@ -159,6 +172,7 @@ class Engine:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes over what `state_dict` gave; random generators only if there are as many processes."""
         self.network.load_state_dict(state["model"])
+        self.auxiliary.load_state_dict(state["auxiliary"])
         self.average.module.load_state_dict(state["average"])
         self.average.updates = state["updates"]
         self.optimizer.load_state_dict(state["optimizer"])
@@ -173,25 +187,26 @@ class Engine:
 
     def has_finite_weights(self) -> bool:
         """Whether every weight is a number."""
-        norms = torch._foreach_norm([parameter.detach() for parameter in self.network.parameters()])
+        norms = torch._foreach_norm([parameter.detach() for parameter in self.trained.parameters()])
         return bool(torch.stack(norms).isfinite().all())
 
-    def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        images = fill_padding(batch.images, batch.resized_hw, self.mean)
-        predictions = self.model(images.contiguous(memory_format=torch.channels_last))
+    def _losses(self, batch: Batch, done: int) -> dict[str, Tensor]:
         count = count_instances(batch.targets, self.accelerator.device)
-        return self.criterion(predictions, batch.targets, count)
+        predictions, auxiliary = self.model(batch, count, iteration=done)
+        losses: dict[str, Tensor] = self.criterion(predictions, batch.targets, count, iteration=done) | auxiliary
+        return losses
 
     def _agree(self, terms: list[Tensor], batches: Sequence[Batch], done: int, requests: Sequence[bool]) -> Step:
         """Brings all processes to the same figures and decisions, in one exchange."""
         surplus = sum(max(0, len(target) - self.slots) for batch in batches for target in batch.targets)
         own = torch.tensor([surplus, *requests], dtype=torch.float32, device=self.accelerator.device)
         joint = self.accelerator.reduce(torch.cat([torch.stack(terms).mean(0), own]), reduction="sum").tolist()
-        values = torch.tensor(joint[: len(LOSSES)]) / self.accelerator.num_processes
+        values = torch.tensor(joint[: len(self.losses)]) / self.accelerator.num_processes
         if not values.isfinite().all():
             raise NonFiniteLoss(self._complaint(terms, batches, done))
-        losses = dict(zip(LOSSES, values.tolist(), strict=True))
-        return Step(losses, round(joint[len(LOSSES)]), tuple(value > 0 for value in joint[len(LOSSES) + 1 :]))
+        losses = dict(zip(self.losses, values.tolist(), strict=True))
+        surplus, *wishes = joint[len(self.losses) :]
+        return Step(losses, round(surplus), tuple(wish > 0 for wish in wishes))
 
     def _complaint(self, terms: list[Tensor], batches: Sequence[Batch], done: int) -> str:
         from accelerate.utils import gather_object
@@ -199,12 +214,12 @@ class Engine:
         bad = [
             (name, image_id)
             for values, batch in zip(terms, batches, strict=True)
-            for name, value in zip(LOSSES, values.tolist(), strict=True)
+            for name, value in zip(self.losses, values.tolist(), strict=True)
             if not torch.tensor(value).isfinite()
             for image_id in batch.image_ids
         ]
         bad = gather_object(bad)
-        names = [name for name in LOSSES if any(name == other for other, _ in bad)]
+        names = [name for name in self.losses if any(name == other for other, _ in bad)]
         ids = sorted({image_id for _, image_id in bad})
         return (
             f"iteration {done + 1}: {', '.join(names)} is not finite for the batch of images "

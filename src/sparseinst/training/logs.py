@@ -9,12 +9,13 @@ from typing import Any, Self
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
 
-LOSSES = ("loss_ce", "loss_mask", "loss_dice", "loss_objectness")
-"""The weighted loss terms, in the order of the log."""
-
-METRICS = ("iteration", "epoch", "lr", "loss", *LOSSES, "surplus_targets", "images_per_s", "seconds")
 FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar")
 EVALUATIONS = ("iteration", *FIGURES, "seconds")
+
+
+def metric_columns(losses: Sequence[str]) -> tuple[str, ...]:
+    """Columns of metrics.csv for a run whose weighted loss terms are called so."""
+    return ("iteration", "epoch", "lr", "loss", *losses, "surplus_targets", "images_per_s", "seconds")
 
 
 class Table:
@@ -54,20 +55,21 @@ class RunLog:
 
     Args:
         folder: folder of the run.
+        losses: names of the run's weighted loss terms.
         last_iteration: what was logged later is cut off (resumed runs); 0 starts anew.
 
     Raises:
         InputError: TensorBoard or matplotlib is not installed.
     """
 
-    def __init__(self, folder: Path, *, last_iteration: int = 0) -> None:
+    def __init__(self, folder: Path, losses: Sequence[str], *, last_iteration: int = 0) -> None:
         try:
             import matplotlib  # noqa: F401
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise InputError(f"training logs need the extra: pip install 'sparseinst[train]' ({error})") from error
         self.folder = folder
-        self.metrics = Table(folder / "metrics.csv", METRICS, last_iteration=last_iteration)
+        self.metrics = Table(folder / "metrics.csv", metric_columns(losses), last_iteration=last_iteration)
         self.evaluations = Table(folder / "evaluation.csv", EVALUATIONS, last_iteration=last_iteration)
         self.events: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=last_iteration + 1)
 
@@ -100,14 +102,14 @@ class RunLog:
 
 
 def plot_curves(path: Path, metrics: Sequence[Mapping[str, float]], evaluations: Sequence[Mapping[str, float]]) -> None:
-    """Draws losses (left) and average precision (right) over the iterations to a PNG."""
+    """Draws all losses of the rows (left) and average precision (right) over the iterations to a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 4.5), layout="constrained")
     canvas = FigureCanvasAgg(figure)  # a canvas of its own: pyplot's state belongs to the user
     losses, precision = figure.subplots(1, 2)
-    for name in ("loss", *LOSSES):
+    for name in [name for name in (metrics[0] if metrics else ("loss",)) if name.startswith("loss")]:
         style = {"color": "black", "linewidth": 1.8} if name == "loss" else {"linewidth": 1.0}
         losses.plot([row["iteration"] for row in metrics], [row[name] for row in metrics], label=name, **style)
     losses.set(title="training loss (weighted)", xlabel="iteration", yscale="log" if metrics else "linear")

@@ -2,22 +2,30 @@
 
 import math
 from bisect import bisect_right
+from collections.abc import Callable
+from typing import Literal
 
 from torch import nn
 
 from sparseinst.recipe import OptimConfig
 
-_UNDECAYED = ("norm", "patch_embed")
-"""Parameters whose name contains one of these have no weight decay (published code)."""
+_DECAYS: dict[str, Callable[[str, nn.Parameter], bool]] = {
+    "published": lambda name, _: "norm" not in name and "patch_embed" not in name,
+    "matrices": lambda _, parameter: parameter.ndim > 1,
+}
+"""By `OptimConfig.decay_rule`, whether a parameter of this name has weight decay."""
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Trained parameters in two groups for AdamW: with weight decay, and without where the name says so."""
+def parameter_groups(
+    model: nn.Module, weight_decay: float, *, rule: Literal["published", "matrices"] = "published"
+) -> list[dict[str, object]]:
+    """Trained parameters in two groups for AdamW: with weight decay, and without where the rule says so."""
+    decays = _DECAYS[rule]
     decayed: list[nn.Parameter] = []
     undecayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            (undecayed if any(part in name for part in _UNDECAYED) else decayed).append(parameter)
+            (decayed if decays(name, parameter) else undecayed).append(parameter)
     groups: list[dict[str, object]] = [
         {"params": decayed, "weight_decay": weight_decay},
         {"params": undecayed, "weight_decay": 0.0},

@@ -1,11 +1,12 @@
 """The line that shows how a run is going."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.columns import Columns
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
@@ -51,20 +52,28 @@ class TimeLeft:
         return (self.iterations - done) * _mean(self._steps) + evaluations * _mean(self._evaluations)
 
 
+class _BarsOverTerms(Bars):
+    """Bars with the terms of the loss below them, in as many lines as they need."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield from (Columns(task.fields["terms"], padding=(0, 3)) for task in self.tasks)
+
+
 class Display:
-    """A rich progress bar with loss terms, images a second and the time left; silent without a console."""
+    """A rich progress bar with images a second and the time left, over the loss terms; silent without a console."""
 
     def __init__(self, console: Console | None, *, iterations: int, start: int) -> None:
         self._console, self._iterations = console, iterations
         self._bars: Bars | None = None
         if console is not None:
-            self._bars = Bars(
+            self._bars = _BarsOverTerms(
                 TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),
-                TextColumn("{task.fields[losses]}"), TextColumn("{task.fields[speed]}"),
+                TextColumn("{task.fields[loss]}"), TextColumn("{task.fields[speed]}"),
                 TextColumn("{task.fields[left]}"), console=console,
             )  # fmt: skip
             self._task = self._bars.add_task(
-                "train", total=iterations, completed=start, losses="", speed="", left="time left --:--"
+                "train", total=iterations, completed=start, loss="", terms=(), speed="", left="time left --:--"
             )
 
     def __enter__(self) -> Self:
@@ -84,12 +93,12 @@ class Display:
         """Shows the state after `done` iterations; into a file, where no bar can move, only the `row`s of the log."""
         if self._bars is None or self._console is None:
             return
-        terms = [f"loss {sum(losses.values()):.3f}"]
-        terms += [f"{name.removeprefix('loss_')} {value:.3f}" for name, value in losses.items()]
+        loss = f"loss {sum(losses.values()):.3f}"
+        terms = [f"{name.removeprefix('loss_').replace('_', ' ')} {value:.3f}" for name, value in losses.items()]
         speed, left = f"{images_per_s:.1f} images/s", f"time left {clock(left_s)}"
-        self._bars.update(self._task, completed=done, losses=" ".join(terms), speed=speed, left=left)
+        self._bars.update(self._task, completed=done, loss=loss, terms=terms, speed=speed, left=left)
         if row and not self._console.is_terminal:
-            self.say(f"{done}/{self._iterations} {', '.join([' '.join(terms), speed, left])}")
+            self.say(f"{done}/{self._iterations} {', '.join([' '.join([loss, *terms]), speed, left])}")
 
     def doing(self, what: str) -> None:
         """Shows what the run is at."""

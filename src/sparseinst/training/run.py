@@ -8,12 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from sparseinst.errors import InputError
 from sparseinst.modeling import SparseInst
 from sparseinst.recipe import Preset
 from sparseinst.structures import Batch
 from sparseinst.training.engine import Engine, NonFiniteLoss, Step
-from sparseinst.training.logs import FIGURES, LOSSES, RunLog
+from sparseinst.training.logs import FIGURES, RunLog
 from sparseinst.training.progress import Display, TimeLeft, clock
 from sparseinst.training.state import Progress, save_state
 from sparseinst.training.validation import Validation
@@ -125,7 +127,7 @@ class Run:
             window[name] = window.get(name, 0) + value
         progress.surplus += step.surplus
         progress.seconds = self._before_s + time.monotonic() - self._started
-        means = {name: window[name] / window["count"] for name in LOSSES}
+        means = {name: window[name] / window["count"] for name in step.losses}
         per_s = self._left.steps_per_s() * self._step_images
         row_due = last or progress.iteration % self.recipe.log_every == 0
         self.display.step(progress.iteration, means, per_s, self._time_left(), row=row_due)
@@ -148,7 +150,8 @@ class Run:
             raise NonFiniteLoss(f"iteration {self.progress.iteration}: weights are not finite; {self._advice()}")
         if evaluate and self.validation is not None:
             self.display.doing("evaluate")
-            self._evaluate(self.validation)
+            with torch.random.fork_rng([]):  # what training draws does not depend on when it is evaluated
+                self._evaluate(self.validation)
         if evaluate and self.log is not None:
             self.log.plot()
         self.display.doing("save")

@@ -1,0 +1,137 @@
+"""torchvision's Mask R-CNN as a peer of `nuclei`: two networks, trained from our loader, giving our `Instances`."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.ops import FeaturePyramidNetwork, masks_to_boxes
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from sparseinst import Instances, rle
+from sparseinst.data import CocoDataset, EpochSampler, Prepared, Sample, TrainingSet, TrainTransform, prepare
+from sparseinst.data.formats import Split
+from sparseinst.evaluation import Evaluation, evaluate_results
+from sparseinst.inference import to_coco
+from sparseinst.modeling import build_model
+from sparseinst.modeling.backbones import Backbone
+from sparseinst.recipe import Preset
+from sparseinst.zoo import init_weights
+
+LITE0, R50 = "maskrcnn-lite0", "maskrcnn-r50"
+
+ANCHORS_PX = (8, 16, 32, 64, 128)
+"""One for each level of the pyramid, for nuclei; torchvision's are four times as large."""
+
+STRIDES = (4, 8, 16, 32)
+
+Target = dict[str, Tensor]
+
+
+class PyramidBackbone(nn.Module):
+    """Our backbone with torchvision's feature pyramid, as its detectors take it.
+
+    Args:
+        body: gives features at strides 4, 8, 16, 32.
+        channels: width of the pyramid.
+    """
+
+    def __init__(self, body: Backbone, *, channels: int) -> None:
+        super().__init__()
+        self.body, self.out_channels = body, channels
+        # Without the norm, the features of linear bottlenecks are far too large for the heads at the start.
+        self.pyramid = FeaturePyramidNetwork(list(body.channels), channels, LastLevelMaxPool(), nn.BatchNorm2d)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) normalised images to five levels, strides 4 to 64."""
+        features = OrderedDict((str(level), feature) for level, feature in enumerate(self.body(images)))
+        levels: dict[str, Tensor] = self.pyramid(features)
+        return levels
+
+
+def build_peer(name: str, preset: Preset, init: Path, *, channels: int, rois: int) -> MaskRCNN:
+    """A Mask R-CNN for nuclei in the frame of the preset, its batch norms trained.
+
+    Args:
+        name: LITE0, which starts from the preset's ImageNet weights, or R50, which starts from none.
+        preset: classes, frame, mean and deviation, detections counted.
+        init: ImageNet weights of the preset's backbone.
+        channels: width of the pyramid and heads; torchvision's is 256.
+        rois: regions an image that the heads learn from, a quarter of them nuclei; torchvision's are 512.
+    """
+    preprocess, classes = preset.model.preprocess, 1 + len(preset.model.classes)
+    if name == R50:
+        body = Backbone("resnet50", strides=STRIDES, norm="batch")
+    else:
+        network = build_model(preset.model)
+        init_weights(network, init)
+        body = network.backbone
+    peer = MaskRCNN(
+        PyramidBackbone(body, channels=channels),
+        rpn_anchor_generator=AnchorGenerator(tuple((side,) for side in ANCHORS_PX), ((0.5, 1.0, 2.0),) * 5),
+        box_head=TwoMLPHead(channels * 7 * 7, 4 * channels),
+        box_predictor=FastRCNNPredictor(4 * channels, classes),
+        mask_head=MaskRCNNHeads(channels, (channels,) * 4, 1),
+        mask_predictor=MaskRCNNPredictor(channels, channels, classes),
+        box_detections_per_img=preset.recipe.max_dets,
+        box_batch_size_per_image=rois,
+        image_mean=[value / 255 for value in preprocess.mean],
+        image_std=[value / 255 for value in preprocess.std],
+        _skip_resize=True,  # our own resize and frame
+        size_divisible=preprocess.frame_hw[0],
+    )
+    # torchvision takes the strides of the pyramid from the first images ever seen, wrongly where these do not fill the
+    # frame, and keeps them: so the first one fills it.
+    with torch.inference_mode():
+        peer.eval()([torch.zeros(3, *preprocess.frame_hw)])
+    return peer.to(memory_format=torch.channels_last)
+
+
+def peer_batches(dataset: CocoDataset, preset: Preset) -> Iterator[tuple[list[Tensor], list[Target]]]:
+    """The batches that the preset would train on, in its order, with boxes and dense masks; for ever."""
+    model, recipe = preset.model, preset.recipe
+    transform = TrainTransform(recipe.augment, model.preprocess)
+    # A mask stride of 1 keeps full resolution.
+    samples = TrainingSet(dataset.remap(model.classes), transform, 1, model.preprocess.intensity, recipe.seed)
+    for keys in EpochSampler(len(samples), recipe.batch, recipe.seed):
+        batch = [samples[key] for key in keys]
+        yield [sample.image.float() / 255 for sample in batch], [_target(sample) for sample in batch]
+
+
+def _target(sample: Sample) -> Target:
+    masks = sample.targets.masks
+    boxes = masks_to_boxes(masks)
+    boxes[:, 2:] += 1  # the end is exclusive; a nucleus of one pixel has an area
+    return {"boxes": boxes, "labels": sample.targets.labels + 1, "masks": masks.to(torch.uint8)}
+
+
+@torch.inference_mode()
+def detect(peer: MaskRCNN, prepared: Prepared) -> Instances:
+    """Network and post-processing on one image, to encoded masks of its original size."""
+    size = prepared.frame.original_hw
+    images, _ = peer.transform([prepared.image.float() / 255])
+    features = peer.backbone(images.tensors.contiguous(memory_format=torch.channels_last))
+    proposals, _ = peer.rpn(images, features)
+    found, _ = peer.roi_heads(features, proposals, images.image_sizes)
+    result = peer.transform.postprocess(found, images.image_sizes, [size])[0]
+    counts = rle.encode((result["masks"][:, 0] > 0.5).numpy())
+    labels = (result["labels"] - 1).numpy()
+    instances = Instances(result["scores"].numpy(), labels, counts, np.arange(len(labels)), size)
+    return instances[instances.areas > 0]
+
+
+def evaluate_peer(peer: MaskRCNN, split: Split, preset: Preset) -> Evaluation:
+    """Mask AP of a peer in eval mode by our evaluator."""
+    preprocess = preset.model.preprocess
+    dataset = CocoDataset.load(split.images, split.annotations).remap(preset.model.classes)
+    results = []
+    for index, image_id in enumerate(dataset.image_ids):
+        found = detect(peer, prepare(dataset.image(index, preprocess.intensity), preprocess))
+        results += to_coco(found, int(image_id), dataset.category_ids)
+    return evaluate_results(split.annotations, results, max_dets=preset.recipe.max_dets)

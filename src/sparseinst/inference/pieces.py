@@ -1,0 +1,79 @@
+"""Masks of tiles as vertical pieces in the whole image: pixels they share, and their unions, with no mask drawn."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from sparseinst.ops.compress import compress
+from sparseinst.runs import Runs
+
+Window = tuple[slice, slice]
+"""Rows and columns of an image, each with start and stop."""
+
+_Longs = NDArray[np.int64]
+
+
+class Pieces(NamedTuple):
+    """Foreground of several masks, cut at the ends of columns: each (pieces,), in the whole image's pixels."""
+
+    columns: _Longs
+    tops: _Longs
+    bottoms: _Longs
+    """Row after the last."""
+    owners: _Longs
+    """Mask of each."""
+
+
+def pieces_of(runs: Runs, window: Window) -> Pieces:
+    """The pieces of masks that cover a window of the image."""
+    rows, columns = window
+    height = rows.stop - rows.start
+    starts, ends, owners = runs.spans()
+    first = starts // height
+    counts = (ends - 1) // height - first + 1
+    column = np.repeat(first, counts) + _within(counts)
+    tops = np.maximum(np.repeat(starts, counts), column * height) - column * height
+    bottoms = np.minimum(np.repeat(ends, counts), (column + 1) * height) - column * height
+    return Pieces(column + columns.start, tops + rows.start, bottoms + rows.start, np.repeat(owners, counts))
+
+
+def coverage(pieces: Pieces, window: Window, *, masks: int) -> sparse.csr_array:
+    """(masks, pixels of the window) 1 where a mask is: `a @ b.T` of two of them counts the pixels that masks share."""
+    rows, columns = window
+    tops, bottoms = np.maximum(pieces.tops, rows.start), np.minimum(pieces.bottoms, rows.stop)
+    inside = (tops < bottoms) & (pieces.columns >= columns.start) & (pieces.columns < columns.stop)
+    tops, counts = tops[inside], (bottoms - tops)[inside]
+    height = rows.stop - rows.start
+    places = (pieces.columns[inside] - columns.start) * height + tops - rows.start
+    pixels = np.repeat(places, counts) + _within(counts)
+    ones = np.ones(len(pixels), np.float32)  # counts stay exact: a window has far fewer than 2**24 pixels
+    owners = np.repeat(pieces.owners[inside], counts)
+    return sparse.csr_array((ones, (owners, pixels)), shape=(masks, height * (columns.stop - columns.start)))
+
+
+def encode_unions(pieces: Pieces, size_hw: tuple[int, int], *, masks: int) -> tuple[bytes, ...]:
+    """Encodes masks over the whole image; pieces of one owner may overlap, in any order."""
+    pixels = size_hw[0] * size_hw[1]
+    origins = pieces.owners * (pixels + 1) + pieces.columns * size_hw[0]
+    starts, ends = origins + pieces.tops, origins + pieces.bottoms
+    order = np.argsort(starts, kind="stable")
+    starts, reach = starts[order], np.maximum.accumulate(ends[order])
+    first = np.flatnonzero(np.concatenate([[True], starts[1:] > reach[:-1]])[: len(starts)])
+    last = np.concatenate([first[1:], [len(starts)]])[: len(first)] - 1
+    edges = np.stack([starts[first], reach[last]], axis=1).ravel()
+    owners = np.repeat(pieces.owners[order][first], 2)
+    edges = edges - owners * (pixels + 1)
+    return tuple(compress(torch.from_numpy(edges), torch.from_numpy(owners), masks=masks, pixels=pixels))
+
+
+def join(parts: list[Pieces]) -> Pieces:
+    """The pieces of several lists, one after the other."""
+    return Pieces(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _within(counts: _Longs) -> _Longs:
+    """0, 1, ... up to each count, one after the other."""
+    return np.asarray(np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts), np.int64)

@@ -1,0 +1,82 @@
+"""Runs a network with PyTorch: as it is, or rewritten for speed."""
+
+import copy
+from collections.abc import Callable
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from sparseinst.config import ModelConfig
+from sparseinst.inference.cuda_graphs import CudaGraphs, ShapeCache
+from sparseinst.inference.devices import resolve_device
+from sparseinst.modeling import Segmenter, SparseInst, optimise
+from sparseinst.structures import Candidates
+
+
+class EagerBackend:
+    """The PyTorch module as it is, in float32: what every other backend is compared with.
+
+    Args:
+        model: moved to the device and put in eval mode.
+        device: "cpu", "cuda", "cuda:1", "mps" or a torch device; None is where the model is.
+        activation: also give the logits of the activation maps (see `Predictor.explain`).
+    """
+
+    def __init__(
+        self, model: SparseInst, *, device: str | torch.device | None = None, activation: bool = False
+    ) -> None:
+        self.device = resolve_device(model.mean.device if device is None else device)
+        self.metadata: ModelConfig = model.config
+        self.frame: tuple[int, int] | None = model.config.preprocess.frame_hw
+        self._segmenter = Segmenter(model, activation=activation).to(self.device).eval()
+        self._run = self._runner(self._segmenter)
+
+    def with_activation(self) -> Self:
+        """The same network, that also gives the logits of the activation maps."""
+        explaining = copy.copy(self)
+        explaining._segmenter = Segmenter(self._segmenter.model, activation=True).eval()
+        explaining._run = self._runner(explaining._segmenter)
+        return explaining
+
+    def _runner(self, segmenter: Segmenter) -> Callable[[Tensor, Tensor], Candidates]:
+        return segmenter
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
+        """See `Backend`; the candidates stay on the device."""
+        return self._run(images.to(self.device, non_blocking=True), resized_hw.to(self.device, non_blocking=True))
+
+
+class TorchBackend(EagerBackend):
+    """A copy of the module rewritten for inference (see `optimise`): the same candidates, sooner.
+
+    On a GPU by CUDA graphs: each shape that comes again is captured, and replayed from then on.
+
+    Args:
+        model: in float32; it is left as it is, and changes made to it later are not seen.
+        device: as of `EagerBackend`.
+        half: compute in 16 bits (float16, on a CPU bfloat16); scores and masks stay float32.
+        compile: compile the network anew for each shape (`torch.compile`), for few shapes that come often.
+        activation: as of `EagerBackend`.
+    """
+
+    def __init__(
+        self,
+        model: SparseInst,
+        *,
+        device: str | torch.device | None = None,
+        half: bool = False,
+        compile: bool = False,
+        activation: bool = False,
+    ) -> None:
+        device = resolve_device(model.mean.device if device is None else device)
+        network = optimise(model)
+        if half:
+            network.set_dtype(torch.bfloat16 if device.type == "cpu" else torch.float16)
+        self._compile = compile
+        super().__init__(network, device=device, activation=activation)
+
+    def _runner(self, segmenter: Segmenter) -> Callable[[Tensor, Tensor], Candidates]:
+        run = torch.compile(segmenter, dynamic=False) if self._compile else segmenter
+        return ShapeCache(run, CudaGraphs(self.device)) if self.device.type == "cuda" else run

@@ -1,0 +1,38 @@
+import json
+
+import pytest
+
+
+@pytest.fixture
+def val(tiny_data) -> tuple[str, ...]:
+    return ("--images", str(tiny_data / "val"), "--annotations", str(tiny_data / "val.json"))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [(("--tile", 1), "tile"), (("--tile", 64, "--overlap", 40), "1..32"), (("--overlap", 8), "give tile")],
+)
+def test_tiles_out_of_range(cli, tiny_data, val, checkpoint, tmp_path, options, named) -> None:
+    for command in (
+        ("predict", tiny_data / "val", "--out", tmp_path / "out", "--model", checkpoint),
+        ("evaluate", *val, "--model", checkpoint),
+    ):
+        result = cli(*command, *options)
+        assert result.exit_code == 2 and named in result.stderr and result.stdout == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_activation_maps_and_tiles_exclude_each_other(cli, tiny_data, checkpoint, tmp_path) -> None:
+    result = cli("predict", tiny_data / "val", "--out", tmp_path / "out", "--model", checkpoint, "--tile", 32, "--iam")
+    assert result.exit_code == 2 and "leave tile out" in result.stderr
+
+
+def test_tiles_are_predicted_and_measured(cli, tiny_data, val, checkpoint, tmp_path) -> None:
+    common = ("--model", checkpoint, "--tile", 32, "--overlap", 8)
+    saved = ("--score", 0, "--save-json", "--out", tmp_path / "out")
+    assert cli("predict", tiny_data / "val", *common, *saved).exit_code == 0
+    predicted = json.loads((tmp_path / "out/predictions.json").read_text())["annotations"]
+    assert cli("evaluate", *val, *common, "--save", tmp_path / "found.json").exit_code == 0
+    measured = json.loads((tmp_path / "found.json").read_text())
+    assert len(predicted) > 6 * 2, "more than one pass has slots for"
+    assert [item["segmentation"] for item in predicted] == [item["segmentation"] for item in measured]

@@ -1,0 +1,38 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from masks import dense_masks
+from sparseinst import rle
+from sparseinst.inference.pieces import Window, coverage, encode_unions, join, pieces_of
+from sparseinst.runs import decode_runs
+
+windows = st.tuples(*[st.tuples(st.integers(0, 30), st.integers(0, 30))] * 2).map(
+    lambda pairs: tuple(slice(min(pair), max(pair) + 1) for pair in pairs)
+)
+
+
+@given(dense_masks(), st.integers(0, 5), st.integers(0, 5), windows)
+def test_pixels_shared_with_a_window(masks: np.ndarray, top: int, left: int, window: Window) -> None:
+    _, height, width = masks.shape
+    image = np.zeros((len(masks), 40, 40), bool)
+    image[:, top : top + height, left : left + width] = masks
+    place = (slice(top, top + height), slice(left, left + width))
+    covered = coverage(pieces_of(decode_runs(rle.encode(masks)), place), window, masks=len(masks))
+    part = image[:, *window]
+    assert (covered.toarray() == part.transpose(0, 2, 1).reshape(len(masks), part[0].size if len(part) else 0)).all()
+
+
+@given(dense_masks(), st.integers(0, 5), st.integers(0, 5), st.integers(0, 5), st.data())
+def test_unions_over_the_whole_image(masks: np.ndarray, top: int, left: int, margin: int, data: st.DataObject) -> None:
+    _, height, width = masks.shape
+    size = (top + height + margin, left + width + margin)
+    owners = np.array([data.draw(st.integers(0, 3)) for _ in masks], np.int64)
+    expected = np.zeros((4, *size), bool)
+    for owner, mask in zip(owners, masks, strict=True):
+        expected[owner, top : top + height, left : left + width] |= mask
+    place = (slice(top, top + height), slice(left, left + width))
+    pieces = pieces_of(decode_runs(rle.encode(masks)), place)
+    pieces = pieces._replace(owners=owners[pieces.owners])
+    assert encode_unions(pieces, size, masks=4) == rle.encode(expected)
+    assert encode_unions(join([pieces, pieces]), size, masks=4) == rle.encode(expected)

@@ -1,0 +1,190 @@
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from inference.standins import ColorBackend
+from masks import label_images
+from sparseinst import rle
+from sparseinst.config import ModelConfig, PostprocessConfig, PreprocessConfig
+from sparseinst.data import CocoDataset
+from sparseinst.errors import InputError
+from sparseinst.inference import Predictor, predict_files
+from sparseinst.inference.tiles import Tiling
+from sparseinst.structures import Candidates, Instances
+
+TILE = 32
+
+
+class PerfectBackend:
+    """Reads the objects of a tile off its pixels: red is the object's number, green its class, blue its score."""
+
+    metadata = ModelConfig(
+        classes=("a", "b"),
+        preprocess=PreprocessConfig(short_px=TILE, long_px=TILE),
+        postprocess=PostprocessConfig(score=0),
+    )
+    frame = None
+
+    def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
+        assert (resized_hw == TILE).all(), "tiles are not to be resized"
+        slots = torch.arange(1, 256)
+        masks = (images[:, :1] == slots[:, None, None]).float()  # (B, 255, H, W)
+        inside = masks.flatten(2).any(2)
+        labels, scores = ((images[:, [channel]] * masks).flatten(2).amax(2) for channel in (1, 2))
+        return Candidates(scores / 255, labels.long(), masks, inside.float())
+
+
+def paint(labels: np.ndarray, seed: int) -> np.ndarray:
+    """The picture in which `PerfectBackend` reads these objects."""
+    random = np.random.default_rng(seed)
+    classes, scores = random.integers(0, 2, 256), random.integers(80, 256, 256)
+    return np.stack([labels, np.where(labels, classes[labels], 0), np.where(labels, scores[labels], 0)], 2).astype(
+        np.uint8
+    )
+
+
+@given(label_images(short=TILE + 1, long=100), st.integers(1, TILE // 2), st.integers(1, 5), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_every_object_is_found_once_and_whole(labels: np.ndarray, overlap: int, batch: int, seed: int) -> None:
+    picture = paint(labels, seed)
+    found = Predictor(PerfectBackend(), tile=TILE, overlap=overlap, batch=batch)(picture)
+    numbers = np.unique(labels)[1:]
+    expected = {rle.encode((labels == number)[None])[0]: number for number in numbers}
+    assert sorted(found.counts) == sorted(expected)
+    for i, counts in enumerate(found.counts):
+        y, x = np.argwhere(labels == expected[counts])[0]
+        assert found.labels[i] == picture[y, x, 1] and found.scores[i] == pytest.approx(picture[y, x, 2] / 255)
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(2, 120), st.data())
+@settings(deadline=None)
+def test_windows_cover_the_image_with_enough_overlap(height: int, width: int, tile: int, data: st.DataObject) -> None:
+    overlap = data.draw(st.integers(1, tile // 2))
+    windows = Tiling(tile, overlap).windows((height, width))
+    for axis, side in enumerate((height, width)):
+        spans = sorted({(window[axis].start, window[axis].stop) for window in windows})
+        assert spans[0][0] == 0 and spans[-1][1] == side
+        assert all(stop - start == min(tile, side) for start, stop in spans)
+        assert all(before[1] - after[0] >= overlap for before, after in pairwise(spans))
+        assert len(spans) == 1 or (len(spans) - 1) * (tile - overlap) + overlap < side, "one tile fewer would do"
+    assert len(set(map(str, windows))) == len(windows)
+
+
+def test_the_overlap_is_a_quarter_of_a_tile_unless_given() -> None:
+    assert Tiling.of(512, None) == Tiling(512, 128)
+    assert Tiling.of(512, 64) == Tiling(512, 64)
+    assert Tiling.of(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("tile", "overlap", "named"),
+    [(1, None, "tile"), (0, 0, "tile"), (64, 0, "1..32"), (64, 33, "1..32"), (None, 8, "give tile")],
+)
+def test_tiles_out_of_range(tile: int | None, overlap: int | None, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        Predictor(ColorBackend(), tile=tile, overlap=overlap)
+
+
+def test_an_image_that_fits_a_tile_is_not_cut() -> None:
+    image = np.zeros((60, 64, 3), np.uint8)
+    image[10:50, 8:40, 1] = 255
+    whole, cut = Predictor(ColorBackend())(image), Predictor(ColorBackend(), tile=64)(image)
+    assert len(whole) == 1 and cut.counts == whole.counts and cut.scores.tolist() == whole.scores.tolist()
+
+
+def test_tiles_of_several_images_share_batches_by_frame() -> None:
+    backend = ColorBackend(short_px=64, long_px=128)
+    images = [np.zeros((64, side, 3), np.uint8) for side in (64, 150, 64)]
+    for number, image in enumerate(images):
+        image[16:48, -40:-8, number] = 255
+    found = Predictor(backend, tile=64, overlap=16, batch=3)(images)
+    assert sorted(backend.calls) == [(2, 3, 64, 64), (3, 3, 64, 64)]
+    assert [instances.labels.tolist() for instances in found] == [[0], [1], [2]]
+    assert [instances.size_hw for instances in found] == [(64, 64), (64, 150), (64, 64)]
+    assert np.abs(found[1].boxes[0] - (110, 16, 142, 48)).max() <= 4
+
+
+def test_tiles_are_prepared_as_their_turn_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = ColorBackend()
+    predictor = Predictor(backend, tile=64, overlap=16, batch=2)
+    ahead: list[int] = []
+    prepare = predictor.prepare
+    done = lambda: sum(shape[0] for shape in backend.calls)  # noqa: E731
+    monkeypatch.setattr(predictor, "prepare", lambda image: (ahead.append(len(ahead) + 1 - done()), prepare(image))[1])
+    predictor(np.zeros((400, 400, 3), np.uint8))
+    assert len(ahead) == 64 and max(ahead) <= predictor.lookahead == 8
+
+
+def test_images_are_asked_for_as_their_turn_comes() -> None:
+    predictor = Predictor(ColorBackend(), tile=64, overlap=16)
+    asked: list[int] = []
+
+    def pictures() -> Iterator[np.ndarray]:
+        for number in range(5):
+            asked.append(number)
+            yield np.zeros((100, 100, 3), np.uint8)
+
+    stream = predictor.stream(map(predictor.cut, pictures()))
+    next(stream)
+    assert asked == [0, 1]
+    assert len(list(stream)) == 4
+
+
+def test_activation_maps_need_whole_images(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((100, 100), np.uint8))
+    with pytest.raises(InputError, match=r"activation maps.*tile 64"):
+        Predictor(ColorBackend(), tile=64).explain(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"activation maps.*tile 64"):
+        predict_files(tmp_path / "a.png", model=ColorBackend(), out=tmp_path / "out", iam=True, tile=64)
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_are_predicted_in_tiles(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number, side in enumerate((64, 200)):
+        image = np.zeros((side, side, 3), np.uint8)
+        image[-50:-20, -50:-20, 2 - number] = 255  # BGR
+        cv2.imwrite(str(tmp_path / f"in/{number}.png"), image)
+    (tmp_path / "in/broken.png").write_bytes(b"no image")
+    seen = []
+    report = predict_files(tmp_path / "in", model=ColorBackend(), tile=64, overlap=32, batch=2, on_image=seen.append)
+    assert [result.path.name for result in seen] == ["0.png", "1.png", "broken.png"]
+    assert [result.instances.labels.tolist() for result in seen[:2]] == [[0], [1]]
+    assert np.abs(seen[1].instances.boxes[0] - (150, 150, 180, 180)).max() <= 2
+    assert [failure.path.name for failure in report.failures] == ["broken.png"]
+
+
+def ious(first: Instances, second: tuple[bytes, ...]) -> np.ndarray:
+    """(found, masks) IoU of each with each."""
+    a, b = (
+        rle.decode(counts, first.size_hw).reshape(len(counts), -1).astype(np.float32)
+        for counts in (first.counts, second)
+    )
+    shared = a @ b.T
+    return shared / (a.sum(1)[:, None] + b.sum(1) - shared)
+
+
+def doubles(found: Instances) -> int:
+    """Pairs of masks that overlap by half."""
+    return int((np.triu(ious(found, found.counts), 1) >= 0.5).sum())
+
+
+def test_a_crowded_micrograph_shows_more_of_its_nuclei_in_tiles(shared: Path) -> None:
+    root = shared / "data/dsb2018"
+    dataset = CocoDataset.load(root / "val", root / "val.json")
+    index = dataset.image_ids.tolist().index(11)  # 157 nuclei in 520 x 696 pixels
+    whole = Predictor("nuclei")
+    tiled = Predictor(whole.backend, tile=384, overlap=48)
+    image, truth = dataset.image(index, whole.preprocess.intensity), dataset.counts(index)
+    met, met_in_tiles = ((ious(found, truth) >= 0.5).any(0).sum() for found in (whole(image), tiled(image)))
+    assert met_in_tiles >= met + 15
+    tiles = [whole(image[window]) for window in tiled.tiling.windows(image.shape[:2])]
+    assert doubles(tiled(image)) <= sum(map(doubles, tiles)), "of the network's own doubles no more are left"
