@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops import FeaturePyramidNetwork, masks_to_boxes
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
@@ -83,13 +84,12 @@ def build_peer(name: str, preset: Preset, init: Path, *, channels: int, rois: in
         box_batch_size_per_image=rois,
         image_mean=[value / 255 for value in preprocess.mean],
         image_std=[value / 255 for value in preprocess.std],
-        _skip_resize=True,  # our own resize and frame
+        _skip_resize=True,  # our own resize and frame (see `_found` for prediction)
         size_divisible=preprocess.frame_hw[0],
     )
     # torchvision takes the strides of the pyramid from the first images ever seen, wrongly where these do not fill the
     # frame, and keeps them: so the first one fills it.
-    with torch.inference_mode():
-        peer.eval()([torch.zeros(3, *preprocess.frame_hw)])
+    _found(peer.eval(), torch.zeros(3, *preprocess.frame_hw))
     return peer.to(memory_format=torch.channels_last)
 
 
@@ -111,19 +111,27 @@ def _target(sample: Sample) -> Target:
     return {"boxes": boxes, "labels": sample.targets.labels + 1, "masks": masks.to(torch.uint8)}
 
 
-@torch.inference_mode()
 def detect(peer: MaskRCNN, prepared: Prepared) -> Instances:
     """Network and post-processing on one image, to encoded masks of its original size."""
-    size = prepared.frame.original_hw
-    images, _ = peer.transform([prepared.image.float() / 255])
-    features = peer.backbone(images.tensors.contiguous(memory_format=torch.channels_last))
-    proposals, _ = peer.rpn(images, features)
-    found, _ = peer.roi_heads(features, proposals, images.image_sizes)
-    result = peer.transform.postprocess(found, images.image_sizes, [size])[0]
+    frame = prepared.frame
+    found = _found(peer, prepared.image.float() / 255)
+    result = peer.transform.postprocess([found], [frame.resized_hw], [frame.original_hw])[0]
     counts = rle.encode((result["masks"][:, 0] > 0.5).numpy())
     labels = (result["labels"] - 1).numpy()
-    instances = Instances(result["scores"].numpy(), labels, counts, np.arange(len(labels)), size)
+    instances = Instances(result["scores"].numpy(), labels, counts, np.arange(len(labels)), frame.original_hw)
     return instances[instances.areas > 0]
+
+
+@torch.inference_mode()
+def _found(peer: MaskRCNN, image: Tensor) -> Target:
+    """Boxes, scores, labels and 28 x 28 masks in a (3, h, w) image of 0..1, as it is: torchvision would resize it."""
+    transform = peer.transform
+    pixels = transform.batch_images([transform.normalize(image)], size_divisible=transform.size_divisible)
+    images = ImageList(pixels.contiguous(memory_format=torch.channels_last), [tuple(image.shape[1:])])
+    features = peer.backbone(images.tensors)
+    proposals, _ = peer.rpn(images, features)
+    found: list[Target] = peer.roi_heads(features, proposals, images.image_sizes)[0]
+    return found[0]
 
 
 def evaluate_peer(peer: MaskRCNN, split: Split, preset: Preset) -> Evaluation:

@@ -88,7 +88,7 @@ class AuxiliaryConfig(Settings):
     slots: int = Field(100, gt=0, description="slots of that set")
     denoising: float = Field(0.0, ge=0, description="weight of slots that start from noised masks of the targets")
     distillation: float = Field(0.0, ge=0, description="weight of what a teacher network teaches")
-    teacher: str | None = Field(None, description="network to distil from: a preset, a file of weights or hf:owner/name")
+    teacher: str | None = Field(None, description="network to distil from: a preset, a file or hf:owner/name")
 
     @model_validator(mode="after")
     def _has_teacher(self) -> Self:

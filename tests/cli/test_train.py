@@ -51,6 +51,7 @@ def test_options_reach_the_function(train, tiny_data, preset, tmp_path, monkeypa
 
     monkeypatch.setattr("sparseinst.training.train", capture)
     result = train(
+        "--recipe", "small-data",
         "--epochs", 3, "--batch", 4, "--size", 96, "--lr", 0.01, "--workers", 1, "--precision", "bf16", "--seed", 7,
         "--max-minutes", 2, "--set", "optim.ema=0.9", "--set", "decoder.slots=8", "--resume",
     )  # fmt: skip
@@ -58,6 +59,7 @@ def test_options_reach_the_function(train, tiny_data, preset, tmp_path, monkeypa
     assert console is not None
     assert given == {
         "data": tiny_data, "model": str(preset), "out": tmp_path / "run", "init": "random", "device": "cpu",
+        "recipe": "small-data",
         "epochs": 3.0, "iterations": None, "batch": 4, "size": 96, "lr": 0.01, "workers": 1, "precision": "bf16",
         "seed": 7, "max_minutes": 2.0, "settings": {"optim.ema": "0.9", "decoder.slots": "8"}, "resume": True,
     }  # fmt: skip

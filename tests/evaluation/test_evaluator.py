@@ -63,9 +63,7 @@ def test_perfect_masks_reach_ap_one_and_are_saved(squares: Path, batch: int, wor
 
 @pytest.mark.parametrize(("batch", "workers"), [(1, 0), (4, 2)])
 def test_tiles_find_each_object_once(squares: Path, batch: int, workers: int) -> None:
-    found = evaluate(
-        Knowing(), squares, squares / "truth.json", batch=batch, workers=workers, tile=40, overlap=20
-    )
+    found = evaluate(Knowing(), squares, squares / "truth.json", batch=batch, workers=workers, tile=40, overlap=20)
     assert found.ap50 == 1.0 and found.detections == 5
 
 

@@ -19,8 +19,8 @@ def test_pixels_shared_with_a_window(masks: np.ndarray, top: int, left: int, win
     image[:, top : top + height, left : left + width] = masks
     place = (slice(top, top + height), slice(left, left + width))
     covered = coverage(pieces_of(decode_runs(rle.encode(masks)), place), window, masks=len(masks))
-    part = image[:, *window]
-    assert (covered.toarray() == part.transpose(0, 2, 1).reshape(len(masks), part[0].size if len(part) else 0)).all()
+    part = image[:, *window].transpose(0, 2, 1)  # columns first
+    assert (covered.toarray() == part.reshape(len(masks), part.shape[1] * part.shape[2])).all()
 
 
 @given(dense_masks(), st.integers(0, 5), st.integers(0, 5), st.integers(0, 5), st.data())

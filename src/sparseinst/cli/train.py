@@ -77,8 +77,8 @@ def train(
         keep_freed_memory()
     try:
         result = run(
-            data, model, out, recipe=recipe, init=init, iterations=iterations, epochs=epochs, batch=batch, size=size, lr=lr,
-            workers=workers, precision=precision, seed=seed, settings=parse_assignments(settings or []),
+            data, model, out, recipe=recipe, init=init, iterations=iterations, epochs=epochs, batch=batch, size=size,
+            lr=lr, workers=workers, precision=precision, seed=seed, settings=parse_assignments(settings or []),
             device=chosen, resume=resume, max_minutes=max_minutes, console=console(),
         )  # fmt: skip
     except KeyboardInterrupt:

@@ -23,7 +23,7 @@ from sparseinst.errors import InputError
 from sparseinst.files import atomic_folder
 
 _JPEG_QUALITY = 95
-"""JPEG is written six times as fast as PNG at its fastest, in a third of the space, and read as photographs are."""
+"""JPEG is written six times as fast as PNG at its fastest, and read as photographs are."""
 _CHUNK = 16
 """Scenes that a process is given at once."""
 _SPLITS = ("train", "val")

@@ -63,4 +63,4 @@ def _boundary(mask: NDArray[np.bool_], width_px: int) -> NDArray[np.bool_]:
     side = 2 * width_px + 1
     padded = np.pad(mask.astype(np.uint8), 1)
     inner = cv2.erode(padded, np.ones((side, side), np.uint8))[1:-1, 1:-1]
-    return np.logical_and(mask, inner == 0)
+    return np.asarray(mask & (inner == 0), np.bool_)

@@ -52,14 +52,14 @@ class Thresholds:
 
     Args:
         scores: 0.00, 0.01 .. 0.99.
-        precision: the part of the detections that are right, 0..1; 1 where there is none.
+        precision: the part of the detections that are right, 0..1; None where there is none.
         recall: the part of the instances that are found, 0..1; 0 where there is none.
         f1: their harmonic mean.
         best: the threshold of the highest F1, the lowest of equals.
     """
 
     scores: tuple[float, ...]
-    precision: tuple[float, ...]
+    precision: tuple[float | None, ...]
     recall: tuple[float, ...]
     f1: tuple[float, ...]
     best: float
@@ -104,12 +104,11 @@ def thresholds(matches: Matches) -> Thresholds:
     """Precision, recall and F1 of a matching by class at score thresholds 0.00 .. 0.99."""
     shown, right = (_from_threshold(scores) for scores in (matches.scores, matches.scores[matches.right]))
     instances = len(matches.found_at)
-    precision = np.where(shown > 0, right / np.maximum(shown, 1), 1.0)
     recall = right / max(instances, 1)
     f1 = 2 * right / np.maximum(shown + instances, 1)
     return Thresholds(
         scores=tuple(_THRESHOLDS.tolist()),
-        precision=tuple(precision.tolist()),
+        precision=tuple(int(hits) / int(count) if count else None for hits, count in zip(right, shown, strict=True)),
         recall=tuple(recall.tolist()),
         f1=tuple(f1.tolist()),
         best=float(_THRESHOLDS[f1.argmax()]),

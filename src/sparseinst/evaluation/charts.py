@@ -80,7 +80,7 @@ def heat_map(title: str, confusion: Confusion) -> str:
     counts = np.array(confusion.counts)
     names = list(confusion.classes)
     few = len(names) <= _FEW_CLASSES
-    cell, font = (52, 13) if few else (15, 10)
+    cell, font = (52, 13) if few else (12, 9)
     margin = 24 + round(0.62 * font * min(20, max(len(name) for name in [*names, "background"])))
     side = margin + cell * len(counts)
     parts = []

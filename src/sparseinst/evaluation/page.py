@@ -74,7 +74,7 @@ def _figures(report: Report) -> str:
     note = (
         "COCO's mask AP and AR, means over IoU 0.50 to 0.95; APs, APm and APl count instances below 32², up to 96² and "
         "above 96² pixels. Boundary IoU is the lower of mask IoU and the IoU of the boundaries, 2 % of the image's "
-        "diagonal wide. Rows below are of the images that hold so many annotated instances, and of groups where given."
+        "diagonal wide. The lower rows are of the images that hold so many annotated instances, and of groups where given."
     )
     if evaluation.covering is not None:
         note += f" Images hold up to {evaluation.most_instances} instances of a class, more than count."
@@ -141,9 +141,10 @@ def _confusion(report: Report) -> str:
 
 def _scores(report: Report) -> str:
     curve, calibration = report.thresholds, report.calibration
+    precision = [(x, y) for x, y in zip(curve.scores, curve.precision, strict=True) if y is not None]
     lines = (
         Line("F1", curve.scores, curve.f1),
-        Line("precision", curve.scores, curve.precision),
+        Line("precision", [x for x, _ in precision], [y for _, y in precision]),
         Line("recall", curve.scores, curve.recall),
     )
     marks = (

@@ -53,9 +53,10 @@ def anchor_slots(model: SparseInst, frame_hw: tuple[int, int]) -> None:
     tents = _tents(model)
     if settings.convs < 2 or tents < 4 or not settings.coordinates:
         raise InputError(
-            "start 'anchored' needs decoder.coordinates, decoder.convs of at least 2, decoder.channels of at least 24 and of 16 for each "
-            f"group, and decoder.kernel_channels of at least 9; got {settings.convs}, {settings.channels} for "
-            f"{settings.groups} and {settings.kernel_channels}: change them, or choose start 'published'"
+            "start 'anchored' needs decoder.coordinates, decoder.convs of at least 2, decoder.channels of at least 24 "
+            "and of 16 for each group, and decoder.kernel_channels of at least 9; got "
+            f"{settings.coordinates}, {settings.convs}, {settings.channels} for {settings.groups} and "
+            f"{settings.kernel_channels}: change them, or choose start 'published'"
         )
     stride = model.config.backbone.strides[0]
     grid = torch.zeros(1, model.config.encoder.channels, frame_hw[0] // stride, frame_hw[1] // stride)
