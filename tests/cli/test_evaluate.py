@@ -26,6 +26,17 @@ def test_figures_are_printed_and_saved(cli, val, checkpoint, tmp_path) -> None:
     assert str(saved) in result.stdout and str(figures) in result.stdout
 
 
+def test_a_report_is_written_and_named(cli, val, checkpoint, tmp_path) -> None:
+    result = cli("evaluate", "--model", checkpoint, *val, "--report", tmp_path / "report", "--workers", 0)
+    assert result.exit_code == 0, result.stderr
+    assert f"report: {tmp_path / 'report/index.html'}" in result.stdout
+    assert f"<h1>{checkpoint} on val.json</h1>" in (tmp_path / "report/index.html").read_text()
+    assert json.loads((tmp_path / "report/report.json").read_text())["about"]["backend"].startswith("Torch, cpu")
+    (tmp_path / "report/mine").touch()
+    again = cli("evaluate", "--model", checkpoint, *val, "--report", tmp_path / "report")
+    assert again.exit_code == 2 and again.stderr.startswith("error: report ")
+
+
 def test_crowded_images_get_a_second_figure(cli, tiny_data, checkpoint, tmp_path) -> None:
     content = json.loads((tiny_data / "val.json").read_text())
     for annotation in content["annotations"]:

@@ -13,6 +13,7 @@ from sparseinst import rle
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.evaluation import evaluate
+from sparseinst.files import file_hash
 from sparseinst.structures import Candidates
 from tiny import tiny_config
 
@@ -73,3 +74,31 @@ def test_categories_the_model_does_not_know_are_listed(squares: Path) -> None:
     (squares / "truth.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="crate"):
         evaluate(Knowing(), squares, squares / "truth.json")
+
+
+def test_a_report_takes_one_pass_of_the_network(squares: Path) -> None:
+    class Counting(Knowing):
+        images = 0
+
+        def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
+            self.images += len(images)
+            return super().__call__(images, resized_hw)
+
+    network, truth = Counting(), squares / "truth.json"
+    found = evaluate(network, squares, truth, report=squares / "out/report", model_name="squares")
+    assert network.images == 5
+    numbers = json.loads((squares / "out/report/report.json").read_text())
+    assert numbers["evaluation"] == json.loads(json.dumps(found.to_json()))
+    assert (numbers["about"]["model"], numbers["about"]["backend"]) == ("squares", "Counting")
+    assert "64 px on the short side" in numbers["about"]["frame"]
+    assert numbers["about"]["annotations_sha256"] == file_hash(truth)
+    assert "<h1>squares on truth.json</h1>" in (squares / "out/report/index.html").read_text()
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_network_runs(squares: Path) -> None:
+    class Refusing(Knowing):
+        def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
+            raise AssertionError("ran")
+
+    with pytest.raises(InputError, match=r"report .*: expected a new or empty folder"):
+        evaluate(Refusing(), squares, squares / "truth.json", report=squares)

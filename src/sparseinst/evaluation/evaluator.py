@@ -79,7 +79,7 @@ def evaluate(
     scored = score_results(annotations, results, max_dets=max_dets, groups=groups)
     if report is not None:
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
-        write_report(Path(report), scored, dataset, about(predictor, dataset, model=name), groups=groups)
+        write_report(Path(report), scored, dataset, about(predictor, dataset, model=name, half=half), groups=groups)
     return scored.evaluation
 
 

@@ -74,7 +74,7 @@ def _figures(report: Report) -> str:
     note = (
         "COCO's mask AP and AR, means over IoU 0.50 to 0.95; APs, APm and APl count instances below 32², up to 96² and "
         "above 96² pixels. Boundary IoU is the lower of mask IoU and the IoU of the boundaries, 2 % of the image's "
-        "diagonal wide. The lower rows are of the images that hold so many annotated instances, and of groups where given."
+        "diagonal wide. The lower rows are of images that hold so many annotated instances, and of the groups given."
     )
     if evaluation.covering is not None:
         note += f" Images hold up to {evaluation.most_instances} instances of a class, more than count."

@@ -105,13 +105,14 @@ class Report:
         return {"report": "sparseinst evaluate", **nulled(content)}
 
 
-def about(predictor: Predictor, dataset: CocoDataset, *, model: str) -> About:
-    """What a report says of a model (named `model`) on a data set."""
+def about(predictor: Predictor, dataset: CocoDataset, *, model: str, half: bool = False) -> About:
+    """What a report says of a model (named `model`, `half` if told to compute in 16 bits) on a data set."""
     backend, preprocess = predictor.backend, predictor.preprocess
     exported = getattr(backend, "exported", None)
     details = [type(backend).__name__.removesuffix("Backend")]
     details += [str(backend.device)] if hasattr(backend, "device") else []
     details += [exported.precision] if exported is not None else []
+    details += ["16 bits"] if half else []
     frame = preprocess.frame_hw
     padded = "multiples of 32" if frame is None else f"{frame[0]} x {frame[1]} (height x width)"
     resized = f"{preprocess.short_px} px on the short side, at most {preprocess.long_px} on the long"

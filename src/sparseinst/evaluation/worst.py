@@ -81,27 +81,23 @@ def draw_outcome(
     """
     shown = (matches.image_of == image) & (matches.scores >= score)
     missed = (matches.truth_image_of == image) & (matches.found_at < score)
-    masks = [detections[i] for i in matches.records[shown]]
-    masks += [truth["annotations"][i] for i in matches.truth_records[missed]]
-    colours = np.where(matches.right[shown], FOUND_COLOUR, FALSE_COLOUR)
-    colours = np.concatenate([colours, np.full(np.count_nonzero(missed), MISSED_COLOUR)])
-    labels = np.concatenate([matches.labels[shown], matches.truth_labels[missed]])
-    scores = matches.scores[shown]
+    masks = [detections[i] for i in matches.records[shown].tolist()]
+    masks += [truth["annotations"][i] for i in matches.truth_records[missed].tolist()]
+    unscored = np.ones(np.count_nonzero(missed))  # their labels find room first: they are what one looks for
     instances = Instances(
-        # what is missed has no score; its label is placed first, for it is what one looks for
-        scores=np.concatenate([scores, np.ones(np.count_nonzero(missed))]).astype(np.float32),
-        labels=labels,
+        scores=np.concatenate([matches.scores[shown], unscored]).astype(np.float32),
+        labels=np.concatenate([matches.labels[shown], matches.truth_labels[missed]]),
         counts=tuple(item["segmentation"]["counts"].encode("ascii") for item in masks),
-        slots=np.arange(len(labels)),
+        slots=np.arange(len(masks)),
         size_hw=(pixels.shape[0], pixels.shape[1]),
     )
-    texts = [f"{classes[label]} {score:.2f}" for label, score in zip(labels, scores, strict=False)]
-    texts += [classes[label] for label in matches.truth_labels[missed]]
-    if len(classes) == 1:
-        texts = [""] * len(texts)
-    drawable = instances.areas > 0
-    instances, colours = instances[drawable], colours[drawable]
-    texts = [text for text, kept in zip(texts, drawable, strict=True) if kept]
+    colours = np.full(len(masks), MISSED_COLOUR)
+    colours[: len(masks) - len(unscored)] = np.where(matches.right[shown], FOUND_COLOUR, FALSE_COLOUR)
+    names = [classes[label] if len(classes) > 1 else "" for label in instances.labels]
+    texts = [
+        f"{name} {item['score']:.2f}" if name and "score" in item else name
+        for name, item in zip(names, masks, strict=True)
+    ]
     return draw_as(pixels, instances, texts, colours, scale=legible_scale(instances.size_hw))
 
 

@@ -15,6 +15,9 @@ Window = tuple[slice, slice]
 
 _Longs = NDArray[np.int64]
 
+_AT_ONCE = 4096
+"""Masks encoded at once: what that takes is bounded, however many there are."""
+
 
 class Pieces(NamedTuple):
     """Foreground of several masks, cut at the ends of columns: each (pieces,), in the whole image's pixels."""
@@ -65,8 +68,14 @@ def encode_unions(pieces: Pieces, size_hw: tuple[int, int], *, masks: int) -> tu
     last = np.concatenate([first[1:], [len(starts)]])[: len(first)] - 1
     edges = np.stack([starts[first], reach[last]], axis=1).ravel()
     owners = np.repeat(pieces.owners[order][first], 2)
-    edges = edges - owners * (pixels + 1)
-    return tuple(compress(torch.from_numpy(edges), torch.from_numpy(owners), masks=masks, pixels=pixels))
+    edges -= owners * (pixels + 1)
+    codes: list[bytes] = []
+    for begin in range(0, masks, _AT_ONCE):
+        count = min(_AT_ONCE, masks - begin)
+        part = slice(*np.searchsorted(owners, [begin, begin + count]))
+        some = torch.from_numpy(edges[part]), torch.from_numpy(owners[part] - begin)
+        codes += compress(*some, masks=count, pixels=pixels)
+    return tuple(codes)
 
 
 def join(parts: list[Pieces]) -> Pieces:
