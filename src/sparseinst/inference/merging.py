@@ -9,8 +9,9 @@ that agrees with it is its double and adds nothing. A cut one is joined with all
 agree with them, from tile to tile: the mask is their union. What then lies mostly (`INSIDE`) in an object of another
 tile is a poor view of it and goes. Views of one tile are never compared: that they differ is for the network to say.
 
-Measured on micrographs (benchmarks/tiles.py), against the alternatives: uniting all views that agree dilates masks and
-chains neighbours together; keeping from each tile what has its centre there loses what only the other tile saw well.
+Measured on the 16 micrographs of benchmarks/tiles.py in tiles of 384 pixels that share 48, as mask AP: one pass over
+each image 0.317, this rule 0.501. The union of all views linked by agreement: 0.339, for masks grow and neighbours
+chain. From each tile what has its centre nearest to it: 0.480, for doubles remain and cut objects stay cut.
 """
 
 from collections import defaultdict
