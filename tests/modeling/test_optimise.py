@@ -112,7 +112,11 @@ def test_the_published_shape_at_odd_sizes(frozen: bool, encoder_norm: str) -> No
 def test_any_backbone(name: str, norm: str) -> None:
     base = tiny_config().model_dump()
     backbone = {"name": name, "norm": norm, "strides": (8, 16, 32)}
-    check(as_trained(build_model(ModelConfig.model_validate(base | {"backbone": backbone}))), 96, 160)
+    model = as_trained(build_model(ModelConfig.model_validate(base | {"backbone": backbone})))
+    with torch.no_grad():  # random norms of many branches multiply, beyond the logits that the optimised form holds
+        for lateral, feature in zip(model.encoder.laterals, model.backbone(noise(1, 3, 96, 160)), strict=True):
+            next(lateral.parameters()).div_(feature.std())
+    check(model, 96, 160)
 
 
 def test_deformable_convolutions_take_their_norms_and_stay() -> None:
