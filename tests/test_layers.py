@@ -9,12 +9,12 @@ import pytest
 import sparseinst
 
 LAYERS = (
-    {"errors", "config", "files", "recipe", "structures", "rle", "runs"},
+    {"errors", "config", "files", "recipe", "structures", "rle", "runs", "page"},
     {"ops"},
     {"modeling", "data", "visualisation", "activation"},
     {"zoo", "activation_sheet"},
     {"inference"},
-    {"evaluation"},
+    {"evaluation", "video"},
     {"training", "export"},
     {"serving", "scale"},
     {"cli"},

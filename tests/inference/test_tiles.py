@@ -134,7 +134,7 @@ def test_images_are_asked_for_as_their_turn_comes() -> None:
             asked.append(number)
             yield np.zeros((100, 100, 3), np.uint8)
 
-    stream = predictor.stream(map(predictor.cut, pictures()))
+    stream = predictor.results(map(predictor.cut, pictures()))
     next(stream)
     assert asked == [0, 1]
     assert len(list(stream)) == 4

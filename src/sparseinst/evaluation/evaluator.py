@@ -70,7 +70,7 @@ def evaluate(
     predictor = Predictor(model, device=device, half=half, batch=batch, score=0.0, tile=tile, overlap=overlap)
     dataset = CocoDataset.load(images, annotations).remap(predictor.classes)
     results: list[dict[str, Any]] = []
-    for index, instances in enumerate(predictor.stream(_cuts(dataset, predictor, workers))):
+    for index, instances in enumerate(predictor.results(_cuts(dataset, predictor, workers))):
         results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
     results = [item for item in results if item["category_id"] != -1]  # a class that the file does not know
     if save is not None:

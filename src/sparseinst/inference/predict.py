@@ -178,9 +178,9 @@ class _Run:
         """For each of them the instances of the classes asked for, with their maps if these are to be drawn."""
         found: Iterator[tuple[Instances, ActivationMaps | None]]
         if self.outputs.iam:
-            found = self.predictor.stream_with_maps(part for cut in self._cuts() for part in cut.parts)
+            found = self.predictor.results_with_maps(part for cut in self._cuts() for part in cut.parts)
         else:
-            found = ((instances, None) for instances in self.predictor.stream(self._cuts()))
+            found = ((instances, None) for instances in self.predictor.results(self._cuts()))
         for instances, maps in found:
             keep = slice(None) if self.labels is None else np.isin(instances.labels, self.labels)
             yield instances[keep], None if maps is None else maps[keep]

@@ -109,8 +109,8 @@ class Predictor:
             InputError: an image cannot be read or is no image.
         """
         if not isinstance(images, list | tuple):
-            return next(self.stream([self.cut(images)]))  # type: ignore[arg-type]
-        return list(self.stream(map(self.cut, images)))
+            return next(self.results([self.cut(images)]))  # type: ignore[arg-type]
+        return list(self.results(map(self.cut, images)))
 
     @overload
     def explain(self, images: AnyImage) -> Explained: ...  # type: ignore[overload-overlap]
@@ -135,7 +135,7 @@ class Predictor:
         self.check_whole()
         if not isinstance(images, list | tuple):
             return self.segment_with_maps([self.prepare(images)])[0]  # type: ignore[arg-type]
-        return list(self.stream_with_maps(map(self.prepare, images)))
+        return list(self.results_with_maps(map(self.prepare, images)))
 
     def check_whole(self) -> None:
         """Raises InputError where images are cut into tiles: activation maps are those of one pass over an image."""
@@ -155,11 +155,11 @@ class Predictor:
         """The image as the network takes it: whole, or in the tiles of `tiling`, each prepared when its turn comes."""
         return cut(self.read(image), self.tiling, self.prepare)
 
-    def stream(self, cuts: Iterable[Cut]) -> Iterator[Instances]:
+    def results(self, cuts: Iterable[Cut]) -> Iterator[Instances]:
         """Instances of each image, in their order: images are asked for as their turn comes, a few batches ahead."""
         return segment_cuts(cuts, lambda parts: self._over(parts, self._begin_segment))
 
-    def stream_with_maps(self, prepared: Iterable[Prepared]) -> Iterator[Explained]:
+    def results_with_maps(self, prepared: Iterable[Prepared]) -> Iterator[Explained]:
         """The same for whole images, with the activation maps of the instances (see `segment_with_maps`)."""
         return self._over(prepared, self._begin_segment_with_maps)
 
