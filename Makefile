@@ -46,4 +46,5 @@ $(VENV)/base.stamp: pyproject.toml | $(VENV)/bin/python
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing into $(VENV) with all that development needs (once)"
 	$(PIP) --editable '.[dev]'
+	$(PIP) --no-deps 'trackers>=2.6'
 	@touch $@ $(VENV)/base.stamp
