@@ -30,6 +30,10 @@ class AugmentConfig(Settings):
         0.0, ge=0, le=1, description="probability that instances of another training image are pasted in"
     )
     copy_paste_share: float = Field(0.5, gt=0, le=1, description="largest share of that image's instances pasted")
+    tile: int | None = Field(
+        None, gt=0, description="side in pixels of a random window cut from larger images first (prediction in tiles)"
+    )
+    tile_share: float = Field(1.0, gt=0, le=1, description="share of the larger images that is cut so")
     frame_hw: tuple[int, int] | None = Field(
         None, description="fixed training frame (height, width), multiples of 32; without it, the batch's largest"
     )

@@ -106,6 +106,17 @@ def test_multi_scale_takes_every_short_side_and_keeps_the_limit() -> None:
     assert sizes == {(16, 32), (24, 48), (30, 60)}
 
 
+def test_a_tile_is_a_window_of_the_image_as_it_is() -> None:
+    image, layers = picture(45, 70)
+    for seed in range(30):
+        _, places = run(STILL.model_copy(update={"tile": 32}), image, layers, seed)
+        assert torch.equal(places, places[0, 0, 0] + layers[:, :32, :32])
+    wide = STILL.model_copy(update={"tile": 40, "tile_share": 0.5})
+    assert {places.shape[2] for seed in range(30) for _, places in [run(wide, *picture(32, 64), seed)]} == {40, 64}
+    small = picture(32, 30)
+    assert torch.equal(run(STILL.model_copy(update={"tile": 32}), *small)[1], run(STILL, *small)[1])
+
+
 def test_the_published_crop_has_sides_within_its_limits() -> None:
     image, layers = picture(30, 60)
     augment = STILL.model_copy(update={"crop": 1.0, "crop_short_px": (30,), "crop_px": (20, 40), "short_px": (64,)})

@@ -15,7 +15,7 @@ from sparseinst.recipe import AugmentConfig
 
 
 class TrainTransform:
-    """Turns and flips, colour, then a random scale and place.
+    """A tile of large images, turns and flips, colour, then a random scale and place.
 
     Args:
         augment: what is changed and how much.
@@ -49,6 +49,7 @@ class TrainTransform:
         Returns:
             image (3, h, w) uint8 and layers (L, h, w) int32; with large-scale jitter no larger than the frame.
         """
+        image, layers = self._tile(image, layers)
         if self.augment.quarter_turns:
             turns = _integer(0, 3)
             image, layers = torch.rot90(image, turns, (1, 2)), torch.rot90(layers, turns, (1, 2))
@@ -60,6 +61,13 @@ class TrainTransform:
         else:
             image, layers = self._large_scale_jitter(image, layers, self.augment.jitter)
         return image.contiguous(), layers.contiguous()
+
+    def _tile(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
+        """With some probability a window at a random place, where the image is larger than that."""
+        side, (height, width) = self.augment.tile, _size(image)
+        if side is None or max(height, width) <= side or torch.rand(()).item() >= self.augment.tile_share:
+            return image, layers
+        return _crop(image, layers, (min(side, height), min(side, width)))
 
     def _published_crop(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
         """With some probability: short side to one of a few sizes, then a crop of random sides and place."""
