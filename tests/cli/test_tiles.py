@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 
 import pytest
 
@@ -37,3 +38,17 @@ def test_tiles_are_predicted_and_measured(cli, tiny_data, val, checkpoint, tmp_p
     assert cli("evaluate", *val, "--model", checkpoint, "--save", tmp_path / "whole.json").exit_code == 0
     assert measured != json.loads((tmp_path / "whole.json").read_text())
     assert [item["segmentation"] for item in predicted] == [item["segmentation"] for item in measured]
+
+
+def test_a_crowded_image_that_was_shrunk_gets_advice(cli, shared, tmp_path) -> None:
+    folder = shared / "data/dsb2018"
+    content = json.loads((folder / "val.json").read_text())
+    counts = Counter(record["image_id"] for record in content["annotations"])
+    large = [record for record in content["images"] if (record["height"], record["width"]) == (520, 696)]
+    crowded = max(large, key=lambda record: counts[record["id"]])
+    lonely = min(content["images"], key=lambda record: counts[record["id"]])
+    common = ("predict", "--model", "nuclei", "--backend", "torch", "--out", tmp_path)
+    advised = cli(*common, folder / "val" / crowded["file_name"])
+    assert advised.exit_code == 0 and "1 crowded image shrunk" in advised.stdout and "--tile 256" in advised.stdout
+    assert "--tile" not in cli(*common, folder / "val" / lonely["file_name"]).stdout
+    assert "--tile" not in cli(*common, "--tile", 256, folder / "val" / crowded["file_name"]).stdout

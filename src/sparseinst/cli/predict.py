@@ -22,7 +22,11 @@ from sparseinst.cli.common import (
 from sparseinst.cli.opening import BackendName, open_model
 
 if TYPE_CHECKING:
+    from sparseinst.config import PreprocessConfig
     from sparseinst.inference import ImageResult, Report
+
+_CROWD = 50
+"""Objects in one image from which on looking closer is advised."""
 
 
 def predict(
@@ -86,14 +90,42 @@ def predict(
     names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
     lowest = network.metadata.postprocess.score if score is None else score
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
+    crowds = []
+
+    def show(result: "ImageResult") -> None:
+        _print(result, nothing)
+        if tile is None and _crowded(result, network.metadata.preprocess):
+            crowds.append(result)
+
     report = predict_files(
         source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
         iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap,
-        on_image=lambda result: _print(result, nothing),
+        on_image=show,
     )  # fmt: skip
     _close(report)
+    if crowds:
+        say(
+            f"{_count(len(crowds), 'crowded image')} shrunk to fit the network: --tile "
+            f"{_closer(network.metadata.preprocess)} looks closer and finds more, in more time.",
+            style="yellow",
+        )
     if report.failures:
         raise typer.Exit(1)
+
+
+def _crowded(result: "ImageResult", preprocess: "PreprocessConfig") -> bool:
+    """Whether many objects lie in an image that the network sees smaller than it is."""
+    from sparseinst.data.preprocess import frame_of
+
+    if result.instances is None or len(result.instances) < _CROWD:
+        return False
+    frame = frame_of(result.instances.size_hw, preprocess)
+    return frame.resized_hw < frame.original_hw
+
+
+def _closer(preprocess: "PreprocessConfig") -> int:
+    """A tile that the network sees half again as large as it is."""
+    return max(32, preprocess.short_px * 2 // 3)
 
 
 def _print(result: "ImageResult", nothing: str) -> None:
