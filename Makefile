@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RUNTIMES := tests/export tests/inference/test_backends.py tests/cli/test_opening.py tests/cli/test_export.py
 DEMO := src/sparseinst/zoo/demo/nuclei.png
 
-.PHONY: demo test matrix lint format clean
+.PHONY: demo test matrix lint format ort clean
 
 demo: $(VENV)/base.stamp
 	$(BIN)/sparseinst predict $(DEMO) --out demo --save-json --save-masks
@@ -28,6 +28,10 @@ lint: $(VENV)/dev.stamp
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The files that `sparseinst export --format web` needs, fetched with npm once instead of at each export.
+ort: $(VENV)/base.stamp
+	$(BIN)/python src/sparseinst/export/ort_web.py
 
 clean:
 	rm -rf $(VENV) demo dist .pytest_cache .mypy_cache .ruff_cache

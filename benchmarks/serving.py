@@ -35,6 +35,7 @@ MAX_BATCH = 8
 LOAD = 0.8
 OVERLOAD = 2.0
 SETTLE_S = 3
+PAUSE_S = 0.1
 
 
 @contextmanager
@@ -76,17 +77,18 @@ class Load:
         self.statuses: Counter[str] = Counter()
         self.seconds: list[float] = []
 
-    async def ask(self, since: float | None = None) -> None:
-        """One request; its latency counts from `since`, when it was due."""
+    async def ask(self, since: float | None = None) -> bool:
+        """One request, and whether it was answered; its latency counts from `since`, when it was due."""
         since = time.perf_counter() if since is None else since
         try:
             answer = await self._client.post(f"{self._address}/v1/predict", files={"image": next(self._contents)})
         except httpx.HTTPError as error:
             self.statuses[type(error).__name__] += 1
-            return
+            return False
         self.statuses[str(answer.status_code)] += 1
         if answer.status_code == 200:
             self.seconds.append(time.perf_counter() - since)
+        return answer.status_code == 200
 
     async def closed(self, clients: int, seconds: float) -> float:
         """Answers a second that so many clients get, each of whom asks again at once."""
@@ -94,7 +96,8 @@ class Load:
 
         async def client() -> None:
             while time.perf_counter() < end:
-                await self.ask()
+                if not await self.ask():
+                    await asyncio.sleep(PAUSE_S)
 
         start = time.perf_counter()
         await asyncio.gather(*(client() for _ in range(clients)))

@@ -100,7 +100,9 @@ def main() -> None:
             print(size, row, flush=True)
         browser.close()
         server.shutdown()
-        megabytes = {path.name: round(path.stat().st_size / 1e6, 1) for path in done.files if path.suffix != ".js"}
+        megabytes = {
+            path.name: round(path.stat().st_size / 1e6, 1) for path in done.files if path.suffix in (".onnx", ".wasm")
+        }
     figures = {"model": "nuclei", "chromium": version, "threads": 1, "megabytes": megabytes, "pictures": rows}
     print(write_result(options.name, figures))
 

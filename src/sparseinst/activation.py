@@ -53,7 +53,7 @@ class ActivationMaps:
     @property
     def peaks(self) -> NDArray[np.float32]:
         """(n, G) the largest value of each map within the image, in 0..1."""
-        rows, columns = self._cells
+        rows, columns = self.cells
         peaks: NDArray[np.float32] = self.values[:, :, :rows, :columns].max((2, 3))
         return peaks
 
@@ -74,7 +74,7 @@ class ActivationMaps:
         x0, y0, x1, y1 = (0, 0, width, height) if window is None else window
         out_h, out_w = (y1 - y0, x1 - x0) if size_hw is None else size_hw
         per_row, per_column = self._cells_per_px
-        rows, columns = self._cells
+        rows, columns = self.cells
         maps = self.values[index, :, :rows, :columns]
         maps = _interpolated(maps, 1, (y0 + _centres(out_h) * (y1 - y0)) * per_row - 0.5)
         return _interpolated(maps, 2, (x0 + _centres(out_w) * (x1 - x0)) * per_column - 0.5)
@@ -98,13 +98,19 @@ class ActivationMaps:
         return rows, columns
 
     @property
-    def _cells(self) -> tuple[int, int]:
-        """Rows and columns of the grid that reach into the image; the rest is padding."""
+    def extent(self) -> tuple[float, float]:
+        """Rows and columns of the grid that the image takes, up to a part of a cell; the rest is padding."""
         rows, columns = (
-            math.ceil(grid * resized / framed)
+            grid * resized / framed
             for grid, framed, resized in zip(self.values.shape[2:], *self.frame[:2], strict=True)
         )
         return rows, columns
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of the grid that reach into the image."""
+        rows, columns = self.extent
+        return math.ceil(rows), math.ceil(columns)
 
 
 def activation_maps(

@@ -1,9 +1,8 @@
 """Pictures of instances: translucent fills, thin outlines, and labels where there is room for them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ import supervision as sv
 from numpy.typing import NDArray
 from PIL import ImageFont
 
-from sparseinst import rle
+from sparseinst.runs import decode_runs
 from sparseinst.structures import Instances
 
 Image = NDArray[np.uint8]
@@ -91,12 +90,14 @@ def draw_as(
         )
     height, width = image.shape[:2]
     # supervision and OpenCV draw in BGR
-    enlarged = cv2.resize(image[..., ::-1], (width * scale, height * scale), interpolation=cv2.INTER_CUBIC)
-    scene = np.asarray(enlarged, np.uint8)
+    scene = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
+    if scale > 1:
+        size_wh = (width * scale, height * scale)
+        scene = np.asarray(cv2.resize(scene, size_wh, interpolation=cv2.INTER_CUBIC), np.uint8)
     if len(instances):
         scene = _draw_masks(scene, instances, colors, scale)
         scene = _draw_labels(scene, instances, texts, colors, scale)
-    return np.ascontiguousarray(scene[..., ::-1])
+    return np.asarray(cv2.cvtColor(scene, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _contrasting(boxes: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -113,40 +114,48 @@ def _contrasting(boxes: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def _draw_masks(scene: Image, instances: Instances, colors: NDArray[np.int64], scale: int) -> Image:
     """Fills blended once, so that overlaps are no darker, then outlines; small instances lie on top of large ones."""
-    palette = sv.ColorPalette.from_hex(list(_PALETTE))
-    fill = sv.MaskAnnotator(color=palette, opacity=1.0)
     thickness = max(min(scale, 2), round(min(scene.shape[:2]) / 640))
-    outline = sv.PolygonAnnotator(color=palette, thickness=thickness)
-    filled = scene.copy()
-    cutouts = []
-    for index in np.argsort(-instances.areas, kind="stable"):
-        # one instance at a time and within its box: n dense masks of a large image would not fit in memory
-        cutout = _cut_out(instances, int(index), scale)
-        fill.annotate(filled[cutout.window], cutout.detection, colors[[index]])
-        cutouts.append((cutout, colors[[index]]))
+    owners = np.zeros(scene.shape[:2], np.uint8)  # 1 + the palette index of the topmost instance
+    outlines = []
+    for index, (window, mask) in _cut_out(instances, np.argsort(-instances.areas, kind="stable"), scale):
+        color = int(colors[index]) % len(_PALETTE)
+        np.copyto(owners[window], color + 1, where=mask)
+        contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+        outlines.append((window, [contour for contour in contours if len(contour) >= 3], color + 1))
+    table = _bgr_table()
+    filled = cv2.applyColorMap(owners, table)
+    cv2.copyTo(scene, (owners == 0).view(np.uint8), filled)
     scene = np.asarray(cv2.addWeighted(filled, _FILL_OPACITY, scene, 1 - _FILL_OPACITY, 0), np.uint8)
-    for cutout, color in cutouts:
-        outline.annotate(scene[cutout.window], cutout.detection, color)
+    for window, contours, entry in outlines:
+        cv2.polylines(scene[window], contours, isClosed=True, color=table[entry, 0].tolist(), thickness=thickness)
     return scene
 
 
-class _Cutout(NamedTuple):
-    window: tuple[slice, slice]
-    detection: Any
+@cache
+def _bgr_table() -> Image:
+    """(256, 1, 3) colours in BGR; entry i + 1 is that of the palette's i."""
+    table = np.zeros((256, 1, 3), np.uint8)
+    table[1 : len(_PALETTE) + 1, 0] = [sv.Color.from_hex(color).as_bgr() for color in _PALETTE]
+    return table
 
 
-def _cut_out(instances: Instances, index: int, scale: int) -> _Cutout:
-    """One instance's mask within its box, smoothly enlarged."""
-    mask, (x0, y0) = rle.cutout(instances.counts[index], instances.size_hw)
-    if scale > 1:
-        # a border of background keeps the interpolated edge where the mask ends
-        padded = np.pad(mask, 1).astype(np.float32)
-        size_wh = (padded.shape[1] * scale, padded.shape[0] * scale)
-        mask = cv2.resize(padded, size_wh, interpolation=cv2.INTER_LINEAR)[scale:-scale, scale:-scale] > 0.5
-    height, width = mask.shape
-    detection = sv.Detections(xyxy=np.array([[0, 0, width, height]], np.float32), mask=mask[None])
-    left, top = x0 * scale, y0 * scale
-    return _Cutout((slice(top, top + height), slice(left, left + width)), detection)
+def _cut_out(
+    instances: Instances, order: NDArray[np.int64], scale: int
+) -> Iterator[tuple[int, tuple[tuple[slice, slice], NDArray[np.bool_]]]]:
+    """Each instance's number, the window of its box in the picture, and its mask there, smoothly enlarged.
+
+    One at a time and within its box: n dense masks of a large image would not fit in memory.
+    """
+    runs, boxes = decode_runs([instances.counts[index] for index in order]), instances.boxes.astype(int)
+    for place, index in enumerate(order.tolist()):
+        x0, y0, x1, y1 = boxes[index].tolist()
+        mask = runs.dense(place, instances.size_hw[0], (slice(y0, y1), slice(x0, x1)))
+        if scale > 1:
+            # a border of background keeps the interpolated edge where the mask ends
+            padded = np.pad(mask, 1).astype(np.float32)
+            size_wh = (padded.shape[1] * scale, padded.shape[0] * scale)
+            mask = cv2.resize(padded, size_wh, interpolation=cv2.INTER_LINEAR)[scale:-scale, scale:-scale] > 0.5
+        yield index, ((slice(y0 * scale, y1 * scale), slice(x0 * scale, x1 * scale)), mask)
 
 
 def _draw_labels(
@@ -175,7 +184,20 @@ def _draw_labels(
             chosen[index] = texts[index]
     if not chosen:
         return scene
-    annotator = sv.RichLabelAnnotator(
+    annotator = _label_annotator(font_px, padding)
+    for box, (index, text) in zip(placed, chosen.items(), strict=True):
+        # around its place alone, as supervision copies the picture that it writes on, twice
+        left, top = np.maximum(0, box[:2] - padding).astype(int)
+        right, bottom = np.ceil(box[2:] + padding).astype(int)
+        part = scene[top:bottom, left:right]
+        label = sv.Detections(xyxy=(box - [left, top, left, top])[None])
+        part[:] = annotator.annotate(part.copy(), label, labels=[text], custom_color_lookup=colors[[index]])
+    return scene
+
+
+@cache
+def _label_annotator(font_px: int, padding: int) -> sv.RichLabelAnnotator:
+    return sv.RichLabelAnnotator(
         color=sv.ColorPalette.from_hex(list(_PALETTE)),
         text_color=sv.Color.BLACK,
         font_path=_font_path(),
@@ -184,12 +206,9 @@ def _draw_labels(
         text_position=sv.Position.CENTER,
         border_radius=2,
     )
-    labelled: Image = annotator.annotate(
-        scene, sv.Detections(xyxy=placed), labels=list(chosen.values()), custom_color_lookup=colors[list(chosen)]
-    )
-    return labelled
 
 
+@cache
 def label_font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The font of every text in a picture."""
     path = _font_path()
@@ -217,3 +236,9 @@ def _free_spot(
         if apart.all():
             return spot
     return None
+
+
+def color_of(index: int) -> tuple[int, int, int]:
+    """RGB of the palette's entry, which `draw_as` takes for the same index; beyond its end it begins anew."""
+    blue, green, red = _bgr_table()[1 + index % len(_PALETTE), 0].tolist()
+    return red, green, blue

@@ -66,3 +66,14 @@ def test_an_exported_file_brings_its_weights(cli, program, checkpoint, tiny_data
 def test_help_names_every_format(cli) -> None:
     text = cli("export", "--help").stdout
     assert all(name in text for name in FORMATS)
+
+
+def test_a_site_says_how_to_look_at_it(cli, checkpoint, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("sparseinst.export.ort_web.provide", lambda folder: folder.mkdir())
+    site = tmp_path / "site"
+    result = cli("export", checkpoint, "--format", "web", "--out", site)
+    assert result.exit_code == 0, result.stderr
+    assert f"python -m http.server --directory {site}" in result.stdout and (site / "index.html").is_file()
+    assert "model.onnx" in {path.name for path in site.iterdir()}
+    again = cli("export", checkpoint, "--format", "web", "--out", site)
+    assert again.exit_code == 2 and "remove it or name another" in again.stderr

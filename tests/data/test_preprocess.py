@@ -254,3 +254,22 @@ def test_an_upright_image_is_made_smaller_to_fit_a_lying_frame() -> None:
     upright, lying = np.zeros((150, 100, 3), np.uint8), np.zeros((100, 150, 3), np.uint8)
     assert prepare(upright, config).frame == Frame((64, 96), (64, 43), (150, 100))
     assert prepare(lying, config).frame == Frame((64, 96), (64, 96), (100, 150))
+
+
+def test_the_content_of_a_file_is_read_as_the_file(tmp_path: Path) -> None:
+    for image in (GREY, COLOR, DEEP):
+        Image.fromarray(image).save(tmp_path / "a.png")
+        content = (tmp_path / "a.png").read_bytes()
+        assert (read_image(content, RANGE) == read_image(tmp_path / "a.png", RANGE)).all()
+    cv2.imwrite(str(tmp_path / "deep.png"), DEEP_COLOR)
+    expected = read_image(tmp_path / "deep.png", RANGE)
+    assert (read_image((tmp_path / "deep.png").read_bytes(), RANGE) == expected).all()
+    with pytest.raises(InputError, match="could not decode"):
+        read_image(content[:60], RANGE)
+
+
+def test_only_the_formats_asked_for_are_read(tmp_path: Path) -> None:
+    Image.fromarray(COLOR).save(tmp_path / "a.gif")
+    read_image(tmp_path / "a.gif", PERCENTILE, formats=("GIF", "PNG"))
+    with pytest.raises(InputError, match=r"a\.gif"):
+        read_image(tmp_path / "a.gif", PERCENTILE, formats=("PNG",))

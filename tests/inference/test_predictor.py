@@ -156,3 +156,18 @@ def test_unknown_names_are_input_errors(tiny: SparseInst) -> None:
     with pytest.raises(InputError, match="use device cpu"):
         resolve_device("cuda:99")
     assert Predictor(ColorBackend()).classes == CLASSES
+
+
+def test_a_score_may_be_given_for_some_images_alone() -> None:
+    predictor = Predictor(ColorBackend(), score=0.2)
+    faint = canvas(64, 96, (0, 16, 8, 48, 40), value=128)
+
+    def found(score: float | None) -> int:
+        return len(next(predictor.results([predictor.cut(faint)], score=score)))
+
+    assert (found(None), found(0.4), found(0.6)) == (1, 1, 0)
+
+
+def test_it_knows_whether_it_can_explain(tiny: SparseInst) -> None:
+    assert Predictor(TorchBackend(tiny)).explains
+    assert not Predictor(ColorBackend()).explains

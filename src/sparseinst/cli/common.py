@@ -78,6 +78,16 @@ def one_line(error: InputError) -> str:
     return "; ".join(line.strip() for line in message.splitlines() if line.strip())
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    Example:
+        >>> count(1, "image"), count(2, "image")
+        ('1 image', '2 images')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def pick_device(name: str) -> str:
     """The device of this name; "auto" is cuda where there is one, else cpu.
 

@@ -23,17 +23,21 @@ def export(
         str,
         typer.Option(
             "--format",
-            metavar="onnx|openvino|torch|tensorrt",
-            help="torch is a .pt2 of torch.export; tensorrt an ONNX file and the script that builds its engine.",
+            metavar="onnx|openvino|torch|tensorrt|web",
+            help="torch is a .pt2 of torch.export; tensorrt an ONNX file and the script that builds its engine; web a "
+            "static site that runs the network in the visitor's browser.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="File to write: .onnx, .xml, .pt2; for tensorrt .onnx.")],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="File to write: .onnx, .xml, .pt2; for tensorrt .onnx; for web a folder."),
+    ],
     weights: Weights = None,
     size: Annotated[
         str | None,
         typer.Option(metavar="HxW", help="The only padded frame that the file takes; without it, the model's, or any."),
     ] = None,
-    half: Annotated[bool, typer.Option("--half", help="16-bit weights (onnx, openvino, tensorrt).")] = False,
+    half: Annotated[bool, typer.Option("--half", help="16-bit weights (onnx, openvino, tensorrt, web).")] = False,
     int8: Annotated[
         bool, typer.Option("--int8", help="8-bit convolutions before the decoder (openvino); needs --calibration.")
     ] = False,
@@ -42,7 +46,8 @@ def export(
         typer.Option(metavar="DIR", help="Images such as the file will see: for --int8, and to check the file on."),
     ] = None,
     activation: Annotated[
-        bool, typer.Option("--activation", help="A further output: the logits of the activation maps.")
+        bool,
+        typer.Option("--activation", help="A further output: the logits of the activation maps (web always has it)."),
     ] = False,
     float_input: Annotated[
         bool, typer.Option("--float-input", help="Take images as float32 instead of uint8, 0..255 either way.")
@@ -50,14 +55,16 @@ def export(
 ) -> None:
     """Write a network for another runtime, checked against the original on real images.
 
-    What is written holds settings and classes, too: --model FILE of predict and evaluate takes it.
+    What is written holds settings and classes, too: --model FILE of predict and evaluate takes it. A web site is
+    shown by any web server, such as python -m http.server.
     """
     from sparseinst.export import export_model
 
     if half and int8:
         raise InputError("--half and --int8: expected one precision, got both: leave one out")
     precision: Precision = "int8" if int8 else "fp16" if half else "fp32"
-    output_file("--out", out)
+    if export_format != "web":  # which is a folder
+        output_file("--out", out)
     with console(stderr=True).status(f"exporting {model} ..."):
         done = export_model(
             model, out, export_format=export_format, weights=weights,
@@ -69,6 +76,11 @@ def export(
     print_table(("", done.exported.precision), agreement.table())
     frame = done.exported.config.preprocess.frame_hw
     say(f"frame: {'any, in multiples of 32' if frame is None else f'{frame[0]}x{frame[1]}'}; batch: any")
+    if export_format == "web":
+        megabytes = sum(path.stat().st_size for path in done.files) / 1e6
+        say(f"{out}: {len(done.files)} files, {megabytes:.1f} MB")
+        say(f"look at it: python -m http.server --directory {out}, then http://localhost:8000", style="bold")
+        return
     for path in done.files:
         say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     if export_format == "tensorrt":

@@ -10,6 +10,7 @@ from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
     from sparseinst.inference import Backend
+    from sparseinst.modeling import SparseInst
 
 BackendName = Annotated[
     str | None,
@@ -31,6 +32,7 @@ def open_model(
     half: bool,
     backend: str | None = None,
     activation: bool = False,
+    threads: int | None = None,
 ) -> "Backend":
     """What runs the model of this name: the fastest exact runtime installed, or that of an exported file.
 
@@ -42,24 +44,41 @@ def open_model(
         half: compute in 16 bits.
         backend: what to run it by; None chooses.
         activation: the activation maps are wanted, which PyTorch gives without another conversion.
+        threads: of a runtime that has threads of its own (those of PyTorch are the process's); None is all cores.
 
     Raises:
         InputError: no such model, device or backend, or an exported file and weights.
     """
     from sparseinst.inference import is_exported, open_backend
+    from sparseinst.inference.backends import OWN_THREADS, backend_name
     from sparseinst.zoo import load_model
+
+    def opened(network: "str | Path | SparseInst", on: str | None) -> "Backend":
+        own = (backend or backend_name(network)) in OWN_THREADS
+        return open_backend(network, name=backend, device=on, half=half, threads=threads if own else None)
 
     if is_exported(model):
         if weights is not None or random_weights:
             raise InputError(f"{model} brings its own weights: leave weights and random weights out")
-        return open_backend(model, name=backend, device=None if device == "auto" else device, half=half)
+        return opened(model, None if device == "auto" else device)
     chosen = pick_device(device)
     if backend is None and chosen == "cpu" and not (half or random_weights or activation):
         fast = _converted(model, weights)
         if fast is not None:
-            return open_backend(fast, device=chosen)
+            return opened(fast, chosen)
     network = load_model(model, weights=weights, random_weights=random_weights, device=chosen)
-    return open_backend(network, name=backend, device=chosen, half=half)
+    return opened(network, chosen)
+
+
+def say_what_ships() -> None:
+    """Tells what the weights that come with the package know, and how to get others."""
+    from sparseinst.zoo.models import PUBLISHED_WEIGHTS
+
+    say(
+        "These weights know nuclei in micrographs and nothing else; for the 80 classes of COCO download published "
+        f"weights from {PUBLISHED_WEIGHTS} and give --model FILE.pth.",
+        style="yellow",
+    )
 
 
 def _converted(model: str, weights: Path | None) -> Path | None:

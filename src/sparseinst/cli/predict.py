@@ -14,12 +14,27 @@ from sparseinst.cli.common import (
     RandomWeights,
     Tile,
     Weights,
+    count,
     pick_device,
     print_table,
     say,
     say_error,
 )
-from sparseinst.cli.opening import BackendName, open_model
+from sparseinst.cli.opening import BackendName, open_model, say_what_ships
+from sparseinst.cli.predict_video import (
+    Algorithm,
+    Draw,
+    Fps,
+    Save,
+    SaveMot,
+    Show,
+    Skip,
+    Track,
+    Trails,
+    VideoOptions,
+    Zones,
+    predict_on_video,
+)
 
 if TYPE_CHECKING:
     from sparseinst.config import PreprocessConfig
@@ -33,7 +48,9 @@ def predict(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="An image, a folder, a quoted glob, or a list file (.txt, one path a line)."
+            metavar="SOURCE",
+            help="An image, a folder, a quoted glob, a list file (.txt, one path a line); or a video file, a camera "
+            "(0), the URL of a stream, a pattern (frames/%04d.png).",
         ),
     ],
     model: Annotated[
@@ -54,10 +71,19 @@ def predict(
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what is written.")] = Path("predictions"),
     save_json: Annotated[
-        bool, typer.Option("--save-json", help="Write predictions.json: a COCO file whose annotations have scores.")
+        bool,
+        typer.Option(
+            "--save-json",
+            help="Write predictions.json: a COCO file whose annotations have scores; of a video STEM.jsonl, a line a "
+            "frame.",
+        ),
     ] = False,
     save_masks: Annotated[
-        bool, typer.Option("--save-masks", help="Write label images: 16-bit PNG, 0 background, i for instance i.")
+        bool,
+        typer.Option(
+            "--save-masks",
+            help="Write label images: 16-bit PNG, 0 background, i for instance i; of a video for track i.",
+        ),
     ] = False,
     iam: Annotated[
         bool, typer.Option("--iam", help="Draw the best instances of each image beside their activation maps.")
@@ -67,14 +93,23 @@ def predict(
     half: Half = False,
     tile: Tile = None,
     overlap: Overlap = None,
+    save: Save = None,
+    draw: Draw = True,
+    show: Show = False,
+    skip: Skip = False,
+    fps: Fps = 25.0,
+    track: Track = False,
+    tracker: Algorithm = None,
+    trails: Trails = True,
+    zone: Zones = None,
+    save_mot: SaveMot = False,
 ) -> None:
-    """Find instances in images: a picture of each with its masks, and a table.
+    """Find instances in images or a video: a picture of each image and a table, or the video with masks drawn.
 
-    A broken file is reported and skipped; the exit code is then 1.
+    A broken file is reported and skipped; the exit code is then 1. Ctrl-C ends a video's files as they should.
     """
-    from sparseinst.inference import predict_files
+    from sparseinst.inference import is_video, predict_files
     from sparseinst.zoo import DEFAULT_MODEL
-    from sparseinst.zoo.models import PUBLISHED_WEIGHTS
 
     chosen = pick_device(device)
     network = open_model(
@@ -82,17 +117,20 @@ def predict(
         half=half, backend=backend, activation=iam,
     )  # fmt: skip
     if model is None and weights is None:
-        say(
-            "These weights know nuclei in micrographs and nothing else; for the 80 classes of COCO download published "
-            f"weights from {PUBLISHED_WEIGHTS} and give --model FILE.pth.",
-            style="yellow",
-        )
+        say_what_ships()
     names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
+    video = VideoOptions(save, draw, show, skip, fps, track, tracker, trails, zone or (), save_mot)
+    if video.ask_for_video or is_video(source):
+        predict_on_video(
+            source, video, network=network, score=score, classes=names, out=out, save_json=save_json,
+            save_masks=save_masks, iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap,
+        )  # fmt: skip
+        return
     lowest = network.metadata.postprocess.score if score is None else score
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
     crowds = []
 
-    def show(result: "ImageResult") -> None:
+    def tell(result: "ImageResult") -> None:
         _print(result, nothing)
         if tile is None and _crowded(result, network.metadata.preprocess):
             crowds.append(result)
@@ -100,12 +138,12 @@ def predict(
     report = predict_files(
         source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
         iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap,
-        on_image=show,
+        on_image=tell,
     )  # fmt: skip
     _close(report)
     if crowds:
         say(
-            f"{_count(len(crowds), 'crowded image')} shrunk to fit the network: --tile "
+            f"{count(len(crowds), 'crowded image')} shrunk to fit the network: --tile "
             f"{_closer(network.metadata.preprocess)} looks closer and finds more, in more time.",
             style="yellow",
         )
@@ -134,11 +172,11 @@ def _print(result: "ImageResult", nothing: str) -> None:
     if result.instances is None:
         say_error(f"{head} skipped: {result.error}")
         return
-    count = len(result.instances)
-    if not count:
+    number = len(result.instances)
+    if not number:
         say(f"{head} {result.path}: {nothing}")
         return
-    say(f"{head} {result.path}: {_count(count, 'instance')}")
+    say(f"{head} {result.path}: {count(number, 'instance')}")
     print_table(*result.table())
 
 
@@ -147,16 +185,12 @@ def _close(report: "Report") -> None:
     skipped = len(report.failures)
     found = ", ".join(f"{name} {count}" for name, count in report.per_class.items())
     parts = [
-        _count(report.images, "image"),
-        _count(report.instances, "instance") + (f" ({found})" if found else ""),
+        count(report.images, "image"),
+        count(report.instances, "instance") + (f" ({found})" if found else ""),
         f"{report.seconds / (report.images + skipped):.2f} s per image",
     ]
     if skipped:
-        parts.insert(1, f"{_count(skipped, 'broken file')} skipped")
+        parts.insert(1, f"{count(skipped, 'broken file')} skipped")
     say(", ".join(parts) + f"; look at {report.out}", style="bold")
     if report.results is not None:
         say(f"COCO file: {report.results}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -4,6 +4,7 @@ The intensity policy brings 16-bit, 32-bit and floating values to 8 bits (all ch
 so that colours keep their ratios); 8-bit images are never touched.
 """
 
+import io
 import math
 import struct
 import zlib
@@ -40,12 +41,15 @@ class Prepared(NamedTuple):
     """Padded, resized and original size."""
 
 
-def read_image(path: str | Path, intensity: IntensityConfig) -> NDArray[np.uint8]:
+def read_image(
+    source: str | Path | bytes, intensity: IntensityConfig, *, formats: tuple[str, ...] | None = None
+) -> NDArray[np.uint8]:
     """Reads an image file of any kind that Pillow knows; of several pages or frames the first.
 
     Args:
-        path: the file. Alpha is dropped, EXIF orientation applied, a palette resolved.
+        source: the file, or its content. Alpha is dropped, EXIF orientation applied, a palette resolved.
         intensity: what to do with values of more than 8 bits.
+        formats: the only ones to take, by Pillow's names; None takes all.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -53,22 +57,23 @@ def read_image(path: str | Path, intensity: IntensityConfig) -> NDArray[np.uint8
     Raises:
         InputError: the file is absent, is no image, is damaged, or is too large to be honest.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: expected an image file, found none: check the path")
+    name = "image" if isinstance(source, bytes) else str(source)
+    file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
+    if isinstance(file, Path) and not file.is_file():
+        raise InputError(f"{name}: expected an image file, found none: check the path")
     try:
-        with Image.open(path) as image:
+        with Image.open(file, formats=formats) as image:
             if _is_deep_color(image):
-                return to_rgb8(_read_deep(path, image), intensity)
+                return to_rgb8(_read_deep(file, image), intensity)
             return to_rgb8(image, intensity)
     except Image.DecompressionBombError as error:
         raise InputError(
-            f"{path}: expected at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels ({error}): cut it into tiles first"
+            f"{name}: expected at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels ({error}): cut it into tiles first"
         ) from error
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{name}: {error}") from error
     except UNREADABLE as error:
-        raise InputError(f"{path}: expected a whole image file, could not decode it ({error}): replace it") from error
+        raise InputError(f"{name}: expected a whole image file, could not decode it ({error}): replace it") from error
 
 
 def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig) -> NDArray[np.uint8]:
@@ -220,10 +225,11 @@ def _is_deep_color(image: Image.Image) -> bool:
     )
 
 
-def _read_deep(path: Path, image: Image.Image) -> NDArray[np.generic]:
+def _read_deep(file: Path | io.BytesIO, image: Image.Image) -> NDArray[np.generic]:
     """(H, W, 3) RGB at full depth through OpenCV, which reads BGR."""
     # Reading the bytes here rather than in imread keeps non-ASCII paths working everywhere.
-    array = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    content = file.getvalue() if isinstance(file, io.BytesIO) else file.read_bytes()
+    array = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
         raise OSError("OpenCV cannot decode this 16-bit colour image")
     if array.ndim == 3:

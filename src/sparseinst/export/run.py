@@ -1,8 +1,8 @@
 """From a network to a checked file."""
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from sparseinst import __version__
 from sparseinst.config import ModelConfig, PreprocessConfig
 from sparseinst.errors import InputError, misfit
-from sparseinst.export import tensorrt_build
+from sparseinst.export import tensorrt_build, web
 from sparseinst.export.agreement import Agreement, check, compare
 from sparseinst.export.half import to_half
 from sparseinst.export.operators import check_operators
 from sparseinst.export.quantise import quantise
-from sparseinst.files import atomic, file_hash
+from sparseinst.files import atomic, atomic_folder, file_hash
 from sparseinst.inference import EagerBackend, list_sources, open_backend
 from sparseinst.inference.exported import Exported, Precision, Provenance
 from sparseinst.inference.exported_backend import save_program
@@ -47,12 +47,16 @@ class Export:
 
 @dataclass(frozen=True)
 class _Format:
-    """A kind of file: its suffix, precisions, the endings of files beside it, and who writes them all."""
+    """A kind of file: its suffix, precisions, the endings of files beside it, and who writes them all.
+
+    With `holds` it is a folder instead, where the exported file has this name and brings its activation maps.
+    """
 
     suffix: str
     precisions: tuple[Precision, ...]
     write: Callable[[SparseInst, Exported, Sequence[Path], Sequence[Path]], None]
     beside: tuple[str, ...] = ()
+    holds: str | None = None
 
 
 def export_model(
@@ -71,7 +75,8 @@ def export_model(
 
     Args:
         model: a network, or the name or checkpoint of one.
-        out: the file to write; its suffix is that of the format (.onnx, .xml, .pt2; for tensorrt .onnx).
+        out: the file to write; its suffix is that of the format (.onnx, .xml, .pt2; for tensorrt .onnx). For web a
+            folder that is not there yet, of which any web server makes a site.
         export_format: one of `FORMATS`.
         weights: for a preset, its weights.
         size_hw: the only frame (height, width) that the file shall take; None takes any whose sides are multiples of
@@ -79,7 +84,7 @@ def export_model(
         precision: "fp32"; "fp16" (ONNX, OpenVINO, TensorRT); "int8" (OpenVINO: 8-bit convolutions before the decoder).
         calibration: images such as the file will see (folder, glob, list file): int8 needs them, and every export is
             checked on some of them, too.
-        activation: a further output, the logits of the activation maps.
+        activation: a further output, the logits of the activation maps (web always has it).
         float_input: take images as float32 instead of uint8 (TensorRT always does).
 
     Raises:
@@ -95,19 +100,16 @@ def export_model(
         config=network.config if size_hw is None else with_frame(network.config, size_hw),
         images="float32" if float_input or export_format == "tensorrt" else "uint8",
         precision=precision,
-        activation=activation,
+        activation=activation or kind.holds is not None,
         provenance=_provenance(model, weights),
     )
-    files = (path, *(path.with_suffix(ending) for ending in kind.beside))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:  # the exported file itself, entered first, is renamed last
-        written = [stack.enter_context(atomic(file)) for file in files]
+    with _place(kind, path) as written:
         kind.write(network, exported, written, images)
-        agreement = compare(
-            EagerBackend(network, activation=activation), open_backend(written[0], device="cpu"), images
-        )
+        original = EagerBackend(network, activation=exported.activation)
+        agreement = compare(original, open_backend(written[0], device="cpu"), images)
         check(agreement, precision, path)
-    return Export(files, exported, agreement)
+    return Export(_files(kind, path), exported, agreement)
 
 
 def with_frame(config: ModelConfig, size_hw: tuple[int, int]) -> ModelConfig:
@@ -127,6 +129,24 @@ def with_frame(config: ModelConfig, size_hw: tuple[int, int]) -> ModelConfig:
     except ValidationError as error:
         raise InputError(f"size {size_hw[0]}x{size_hw[1]}: {misfit(error)}") from error
     return config.model_copy(update={"preprocess": changed})
+
+
+@contextmanager
+def _place(kind: _Format, path: Path) -> Iterator[Sequence[Path]]:
+    """Temporary names of the files to write, the exported one first; what they stand for appears once all is well."""
+    if kind.holds is not None:
+        with atomic_folder(path) as folder:
+            yield [folder / kind.holds]
+        return
+    with ExitStack() as stack:  # the exported file itself, entered first, is renamed last
+        yield [stack.enter_context(atomic(file)) for file in _files(kind, path)]
+
+
+def _files(kind: _Format, path: Path) -> tuple[Path, ...]:
+    if kind.holds is not None:
+        first = path / kind.holds
+        return (first, *sorted(file for file in path.rglob("*") if file.is_file() and file != first))
+    return (path, *(path.with_suffix(ending) for ending in kind.beside))
 
 
 def _write_onnx(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
@@ -153,6 +173,11 @@ def _write_openvino(network: SparseInst, exported: Exported, files: Sequence[Pat
     ov.save_model(model, files[0], compress_to_fp16=exported.precision == "fp16")
 
 
+def _write_web(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
+    web.write_site(files[0].parent, exported)
+    _write_onnx(network, exported, files, images)
+
+
 def _write_torch(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
     save_program(files[0], trace(network, exported, in_multiples=True), exported)
 
@@ -167,6 +192,7 @@ FORMATS: dict[str, _Format] = {
     "openvino": _Format(".xml", ("fp32", "fp16", "int8"), _write_openvino, (".bin",)),
     "torch": _Format(".pt2", ("fp32",), _write_torch),
     "tensorrt": _Format(".onnx", ("fp32", "fp16"), _write_tensorrt, (".json", ".build.py")),
+    "web": _Format("", ("fp32", "fp16"), _write_web, holds=web.NETWORK_FILE),
 }
 """Name of a format -> what it can do and who writes it."""
 
@@ -181,7 +207,7 @@ def _format(name: str, path: Path, precision: Precision) -> tuple[_Format, Path]
             f"{precision}: format {name} offers {', '.join(kind.precisions)}: take one of them, or "
             f"{' or '.join(able)} for {precision}"
         )
-    if path.suffix != kind.suffix:
+    if kind.holds is None and path.suffix != kind.suffix:
         raise InputError(f"{path}: expected a file that ends in {kind.suffix} for format {name}: rename it")
     return kind, path
 

@@ -7,6 +7,8 @@ from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.results import Failure, ImageResult, Report, Table
 from sparseinst.inference.sources import IMAGE_SUFFIXES, list_sources
 from sparseinst.inference.torch_backend import EagerBackend, TorchBackend
+from sparseinst.inference.video_frame import VideoFrame, VideoSource
+from sparseinst.inference.video_source import VIDEO_SUFFIXES, is_video, open_video
 from sparseinst.inference.writers import (
     label_image,
     output_stems,
@@ -18,7 +20,8 @@ from sparseinst.inference.writers import (
 )
 
 __all__ = [
-    "BACKENDS", "IMAGE_SUFFIXES", "SUFFIXES", "Backend", "EagerBackend", "Failure", "ImageResult", "Predictor",
-    "Report", "Table", "TorchBackend", "is_exported", "label_image", "list_sources", "open_backend", "output_stems",
-    "predict_files", "resolve_device", "to_coco", "to_detections", "write_image", "write_json", "write_labels",
+    "BACKENDS", "IMAGE_SUFFIXES", "SUFFIXES", "VIDEO_SUFFIXES", "Backend", "EagerBackend", "Failure", "ImageResult",
+    "Predictor", "Report", "Table", "TorchBackend", "VideoFrame", "VideoSource", "is_exported", "is_video",
+    "label_image", "list_sources", "open_backend", "open_video", "output_stems", "predict_files",
+    "resolve_device", "to_coco", "to_detections", "write_image", "write_json", "write_labels",
 ]  # fmt: skip

@@ -86,7 +86,7 @@ def predict_files(
     if iam:
         predictor.check_whole()
     outputs = _Outputs(_folder(out), save_json, save_masks, iam)
-    run = _Run(paths, predictor, _labels_of(classes, predictor.classes), outputs)
+    run = _Run(paths, predictor, labels_of(classes, predictor.classes), outputs)
     start = time.perf_counter()
     for result in run:
         if on_image is not None:
@@ -218,7 +218,12 @@ class _Run:
         return _Written(overlay, labels, iam)
 
 
-def _labels_of(names: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.int64] | None:
+def labels_of(names: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.int64] | None:
+    """(k,) labels of class names; None of None.
+
+    Raises:
+        InputError: a name that is not known, or none at all.
+    """
     if names is None:
         return None
     unknown = [name for name in names if name not in known]

@@ -1,7 +1,7 @@
 """Images of any kind in, instances at their original sizes out."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -17,9 +17,12 @@ from sparseinst.config import PreprocessConfig
 from sparseinst.data.preprocess import Prepared, read_image, to_rgb8
 from sparseinst.errors import InputError
 from sparseinst.inference.backends import Backend, open_backend
+from sparseinst.inference.exported import Exported
 from sparseinst.inference.pipeline import feed_for
+from sparseinst.inference.streaming import Found, stream
 from sparseinst.inference.tiles import Cut, Tiling, cut, segment_cuts
 from sparseinst.inference.torch_backend import EagerBackend
+from sparseinst.inference.video_source import RATE, Source
 from sparseinst.modeling import SparseInst, begin_select
 from sparseinst.structures import Frame, Instances
 
@@ -112,6 +115,23 @@ class Predictor:
             return next(self.results([self.cut(images)]))  # type: ignore[arg-type]
         return list(self.results(map(self.cut, images)))
 
+    def stream(self, source: Source, *, skip: bool = False, fps: float = RATE) -> Iterator[Found]:
+        """The frames of a video, in order, each with its instances; frames to come are decoded meanwhile.
+
+        Args:
+            source: a video file, a camera (0), the URL of a stream, images in a row, or arrays (see `open_video`).
+            skip: what comes while the network is busy is dropped, but for the newest frame; a file is then gone
+                through at its own pace.
+            fps: frames a second of images in a row.
+
+        Raises:
+            InputError: the video cannot be read.
+
+        Example:
+            `for frame, instances in Predictor("nuclei").stream("cells.mp4"):`, with `frame.image`, `frame.seconds`.
+        """
+        return stream(self, source, skip=skip, fps=fps)
+
     @overload
     def explain(self, images: AnyImage) -> Explained: ...  # type: ignore[overload-overlap]
     @overload
@@ -137,6 +157,12 @@ class Predictor:
             return self.segment_with_maps([self.prepare(images)])[0]  # type: ignore[arg-type]
         return list(self.results_with_maps(map(self.prepare, images)))
 
+    @property
+    def explains(self) -> bool:
+        """Whether what runs the network gives activation maps, too."""
+        exported: Exported | None = getattr(self.backend, "exported", None)
+        return isinstance(self.backend, EagerBackend) or (exported is not None and exported.activation)
+
     def check_whole(self) -> None:
         """Raises InputError where images are cut into tiles: activation maps are those of one pass over an image."""
         if self.tiling is not None:
@@ -155,13 +181,19 @@ class Predictor:
         """The image as the network takes it: whole, or in the tiles of `tiling`, each prepared when its turn comes."""
         return cut(self.read(image), self.tiling, self.prepare)
 
-    def results(self, cuts: Iterable[Cut]) -> Iterator[Instances]:
-        """Instances of each image, in their order: images are asked for as their turn comes, a few batches ahead."""
-        return segment_cuts(cuts, lambda parts: self._over(parts, self._begin_segment))
+    def results(self, cuts: Iterable[Cut], *, score: float | None = None) -> Iterator[Instances]:
+        """Instances of each image, in their order: images are asked for as their turn comes, a few batches ahead.
 
-    def results_with_maps(self, prepared: Iterable[Prepared]) -> Iterator[Explained]:
+        Args:
+            cuts: the images.
+            score: lowest score to keep of these; None is that of the predictor.
+        """
+        begin = partial(self._begin_segment, score=score)
+        return segment_cuts(cuts, lambda parts: self._over(parts, begin))
+
+    def results_with_maps(self, prepared: Iterable[Prepared], *, score: float | None = None) -> Iterator[Explained]:
         """The same for whole images, with the activation maps of the instances (see `segment_with_maps`)."""
-        return self._over(prepared, self._begin_segment_with_maps)
+        return self._over(prepared, partial(self._begin_segment_with_maps, score=score))
 
     def segment(self, prepared: Sequence[Prepared]) -> list[Instances]:
         """Instances of prepared images, in their order; those whose mask is empty at the original size are left out."""
@@ -175,14 +207,18 @@ class Predictor:
         """
         return self._begin_segment_with_maps(prepared)()
 
-    def _begin_segment(self, prepared: Sequence[Prepared]) -> Callable[[], list[Instances]]:
+    def _begin_segment(
+        self, prepared: Sequence[Prepared], score: float | None = None
+    ) -> Callable[[], list[Instances]]:
         """Starts `segment`; what it returns waits for its result."""
-        found = self._begin(self.backend, prepared)
+        found = self._begin(self.backend, prepared, score)
         return lambda: [instances for instances, _ in found()]
 
-    def _begin_segment_with_maps(self, prepared: Sequence[Prepared]) -> Callable[[], list[Explained]]:
+    def _begin_segment_with_maps(
+        self, prepared: Sequence[Prepared], score: float | None = None
+    ) -> Callable[[], list[Explained]]:
         """Starts `segment_with_maps`; what it returns waits for its result."""
-        found = self._begin(self._explaining, prepared)
+        found = self._begin(self._explaining, prepared, score)
         return lambda: [
             (instances, self._maps(instances, logits, item.frame))
             for item, (instances, logits) in zip(prepared, found(), strict=True)
@@ -215,7 +251,7 @@ class Predictor:
         yield from finish()
 
     def _begin(
-        self, backend: Backend, prepared: Sequence[Prepared]
+        self, backend: Backend, prepared: Sequence[Prepared], score: float | None
     ) -> Callable[[], list[tuple[Instances, Tensor | None]]]:
         """Starts all batches; what it returns waits for each image's instances, with its activation logits if any."""
         post = backend.metadata.postprocess
@@ -228,7 +264,7 @@ class Predictor:
                 [item.frame for item in chosen],
                 gate=post.gate,
                 mask_threshold=post.mask_threshold,
-                min_score=self.score,
+                min_score=self.score if score is None else score,
             )
             started.append((indices, selecting, candidates.activation))
 

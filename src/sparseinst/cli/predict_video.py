@@ -1,0 +1,229 @@
+"""`sparseinst predict` on a video."""
+
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
+from urllib.parse import urlsplit
+
+import typer
+
+from sparseinst.cli.common import console, count, output_file, say
+from sparseinst.errors import InputError
+
+if TYPE_CHECKING:
+    from sparseinst.inference import Backend
+    from sparseinst.inference.video_frame import VideoSource
+    from sparseinst.video import VideoReport, VideoResult
+
+_PANEL = "Video"
+_RECENT = 50
+"""Frames whose times say how fast it goes."""
+
+Save = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", rich_help_panel=_PANEL,
+        help="Video to write (.mp4, .m4v, .mov, .mkv); without it, STEM_overlay.mp4 in --out. Makes a folder a video.",
+    ),
+]  # fmt: skip
+Draw = Annotated[
+    bool, typer.Option("--draw/--no-draw", rich_help_panel=_PANEL, help="Write the video with what was found drawn.")
+]
+Show = Annotated[
+    bool, typer.Option("--show", rich_help_panel=_PANEL, help="Show it in a window meanwhile; q or Esc ends the run.")
+]
+Skip = Annotated[
+    bool,
+    typer.Option(
+        "--skip", rich_help_panel=_PANEL,
+        help="Drop what comes while the network is busy, but for the newest; a file then runs at its own pace.",
+    ),
+]  # fmt: skip
+Track = Annotated[
+    bool, typer.Option("--track", rich_help_panel=_PANEL, help="Follow objects: each keeps its number and colour.")
+]
+Algorithm = Annotated[
+    str | None,
+    typer.Option("--tracker", metavar="NAME", rich_help_panel=_PANEL, help="How to follow them; without it, mask."),
+]
+Trails = Annotated[
+    bool, typer.Option("--trails/--no-trails", rich_help_panel=_PANEL, help="Draw where a followed object has been.")
+]
+Zones = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--zone", metavar="ZONE", rich_help_panel=_PANEL,
+        help="Count followed objects over line:x0,y0,x1,y1 or in polygon:x0,y0,x1,y1,...; may be given again.",
+    ),
+]  # fmt: skip
+SaveMot = Annotated[
+    bool, typer.Option("--save-mot", rich_help_panel=_PANEL, help="Write STEM_mot.txt: tracks as in MOTChallenge.")
+]
+Fps = Annotated[
+    float, typer.Option("--fps", min=0.001, max=1000, rich_help_panel=_PANEL, help="Of images in a row.")
+]  # fmt: skip
+
+
+class VideoOptions(NamedTuple):
+    """What a command was told about video."""
+
+    save: Path | None
+    draw: bool
+    show: bool
+    skip: bool
+    fps: float
+    track: bool
+    tracker: str | None
+    trails: bool
+    zones: Sequence[str]
+    save_mot: bool
+
+    @property
+    def ask_for_video(self) -> bool:
+        """Whether they make even a folder of images a video."""
+        return bool(self.save or self.show or self.skip or self.tracks or self.save_mot)
+
+    @property
+    def tracks(self) -> bool:
+        """Whether objects are to be followed."""
+        return bool(self.track or self.tracker or self.zones or self.save_mot)
+
+    @property
+    def algorithm(self) -> str | None:
+        """By what, if so."""
+        from sparseinst.video.run import TRACKER
+
+        return (self.tracker or TRACKER) if self.tracks else None
+
+
+def predict_on_video(
+    source: str,
+    options: VideoOptions,
+    *,
+    network: "Backend",
+    out: Path,
+    save_json: bool,
+    save_masks: bool,
+    iam: bool,
+    **settings: Any,
+) -> None:
+    """Goes through the video, shows how it is going, and tells what was found; `settings` are of `predict_video`."""
+    from sparseinst.video import predict_video
+
+    if iam:
+        raise InputError("iam: expected images, got a video: take single frames for their activation maps")
+    stem = f"{out / stem_of(source)}"
+    files = {
+        "save": options.save or Path(f"{stem}_overlay.mp4") if options.draw or options.save else None,
+        "save_json": Path(f"{stem}.jsonl") if save_json else None,
+        "save_mot": Path(f"{stem}_mot.txt") if options.save_mot else None,
+        "save_masks": Path(f"{stem}_tracks") if save_masks else None,
+    }
+    for name in ("save", "save_json", "save_mot"):
+        output_file(f"--{name.replace('_', '-')}", files[name])
+    with _interruptible() as stop, _Progress() as progress:
+        report = predict_video(
+            source, model=network, show=options.show, skip=options.skip, track=options.algorithm,
+            trails=options.trails, zones=options.zones, fps=options.fps, on_frame=progress.step, stop=stop,
+            **files, **settings,
+        )  # fmt: skip
+    _close(report)
+    if stop.interrupted:
+        raise KeyboardInterrupt
+
+
+def stem_of(source: str) -> str:
+    """What files about a video are called.
+
+    Example:
+        >>> stem_of("a/clip.mp4"), stem_of("0"), stem_of("rtsp://me@host:554/door"), stem_of("scans/frame_%04d.png")
+        ('clip', 'camera0', 'door', 'scans')
+    """
+    if source.isdecimal():
+        return f"camera{source}"
+    path = Path(urlsplit(source).path if "://" in source else source)
+    if any(character in path.name for character in "%*?["):
+        path = path.parent
+    return path.resolve().stem or (urlsplit(source).hostname if "://" in source else None) or "video"
+
+
+class _Stop(Event):
+    """Set when the run is to end; `interrupted` if by Ctrl-C."""
+
+    interrupted = False
+
+
+@contextmanager
+def _interruptible() -> Iterator[_Stop]:
+    """Ctrl-C sets the event, so that files are brought to their end; a second one is as ever."""
+    stop = _Stop()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.interrupted:
+            raise KeyboardInterrupt
+        stop.interrupted = True
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Progress:
+    """A bar over the seconds of the video, where they are known, with frames a second of late; nothing into a file."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        shown = console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(), console=shown, transient=True, disable=not shown.is_terminal,
+        )  # fmt: skip
+        self._task = self._bars.add_task("video", total=None, state="")
+        self._times: deque[float] = deque(maxlen=_RECENT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def step(self, result: "VideoResult", video: "VideoSource") -> None:
+        """Shows that a frame is done."""
+        self._bars.start()
+        self._times.append(time.perf_counter())
+        state = [f"frame {result.frame.index + 1}"]
+        if len(self._times) > 1:
+            state.append(f"{(len(self._times) - 1) / max(self._times[-1] - self._times[0], 1e-9):.1f} frames/s")
+        if result.dropped:
+            state.append(f"{result.dropped} dropped")
+        self._bars.update(self._task, total=video.duration, completed=result.frame.seconds, state=", ".join(state))
+
+
+def _close(report: "VideoReport") -> None:
+    """Tells what was done in all, and where to look."""
+    found = ", ".join(f"{name} {number}" for name, number in report.per_class.items())
+    parts = [
+        count(report.frames, "frame") + (f" ({report.dropped} dropped)" if report.dropped else ""),
+        count(report.instances, "instance") + (f" ({found})" if found else ""),
+        f"{report.fps:.1f} frames/s (the network alone {report.network_fps:.1f})",
+    ]
+    if report.tracks is not None:
+        parts.insert(2, count(report.tracks, "track"))
+    if report.broken:
+        parts.insert(1, f"{count(report.broken, 'broken packet')}")
+    for zone in report.zones:
+        say(", ".join(f"{key} {value}" for key, value in zone.items()))
+    files = ", ".join(map(str, report.files.values()))
+    say(", ".join(parts) + (f"; look at {files}" if files else ""), style="bold")

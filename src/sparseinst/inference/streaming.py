@@ -1,0 +1,82 @@
+"""Video through the network: frames are decoded and prepared in threads while it works on those before."""
+
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from sparseinst.inference.stages import Stages
+from sparseinst.inference.tiles import Cut
+from sparseinst.inference.video_frame import VideoFrame, VideoSource
+from sparseinst.inference.video_source import Source, open_video
+from sparseinst.structures import Instances
+
+if TYPE_CHECKING:
+    from sparseinst.inference.predictor import Predictor
+
+Found = tuple[VideoFrame, Instances]
+"""A frame and what was found in it."""
+
+
+def stream(predictor: "Predictor", source: Source, *, skip: bool, fps: float) -> Iterator[Found]:
+    """The job of `Predictor.stream`."""
+    with closing(open_video(source, fps=fps, intensity=predictor.preprocess.intensity)) as video:
+        network = Network(predictor)
+        with Stages[Found](paced(video, skip=skip), network.prepared, network.found, newest=skip) as results:
+            yield from results
+
+
+def paced(video: VideoSource, *, skip: bool) -> Iterator[VideoFrame]:
+    """The frames of a video; where they may be skipped, those of a file come at its own pace, as from a camera."""
+    begun = time.perf_counter()
+    for frame in video:
+        if skip and not video.live:
+            time.sleep(max(0.0, begun + frame.seconds - time.perf_counter()))
+        yield frame
+
+
+class Network:
+    """The two stages of `stages.Stages` that find instances in the frames of a video.
+
+    Args:
+        predictor: finds them.
+
+    Attributes:
+        seconds: time spent in `found`, not counting that spent waiting for frames or for what comes after.
+    """
+
+    def __init__(self, predictor: "Predictor") -> None:
+        self._predictor = predictor
+        self._waiting: deque[VideoFrame] = deque()
+        self._since: float | None = None
+        self.seconds = 0.0
+
+    def prepared(self, frames: Iterator[VideoFrame]) -> Generator[tuple[VideoFrame, Cut]]:
+        """First stage: each frame as the network takes it."""
+        for frame in frames:
+            yield frame, self._predictor.cut(frame.image)
+
+    def found(self, prepared: Iterator[tuple[VideoFrame, Cut]]) -> Generator[Found]:
+        """Second stage: what is found in each."""
+        for instances in self._predictor.results(self._cuts(prepared)):
+            self._stop()
+            yield self._waiting.popleft(), instances
+            self._start()
+
+    def _cuts(self, prepared: Iterator[tuple[VideoFrame, Cut]]) -> Iterator[Cut]:
+        for frame, cut in prepared:
+            self._start()
+            self._waiting.append(frame)
+            yield cut
+            self._stop()
+        self._start()
+
+    def _start(self) -> None:
+        if self._since is None:
+            self._since = time.perf_counter()
+
+    def _stop(self) -> None:
+        if self._since is not None:
+            self.seconds += time.perf_counter() - self._since
+            self._since = None

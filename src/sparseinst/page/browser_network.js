@@ -1,0 +1,104 @@
+/** The network in the browser: one picture in, what was found out. Runs in a worker (see `browser_worker.js`). */
+import * as ort from "./ort/ort.js";
+import { activationCells } from "./browser_maps.js";
+import { columnsOf, encodeMask } from "./browser_masks.js";
+import { readPixels } from "./browser_pixels.js";
+import { prepare } from "./browser_prepare.js";
+import { EngineError } from "./errors.js";
+
+const MOST_THREADS = 4;
+
+// Threads share memory, which browsers allow only to pages that are served with the isolation headers.
+ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
+
+export class Network {
+  #session;
+  #model;
+
+  /** @param model - the content of model.json. */
+  static async open(model) {
+    const network = new Network();
+    network.#model = model;
+    const response = await fetch(new URL(model.network.file, import.meta.url));
+    if (!response.ok) throw new Error(`${model.network.file}: status ${response.status}`);
+    const content = new Uint8Array(await response.arrayBuffer());
+    network.#session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
+    return network;
+  }
+
+  /**
+   * Finds the objects of one picture.
+   * @param {Blob} blob - an encoded picture.
+   * @param {{score: number, activation: boolean}} options - lowest score to keep; whether to give activation maps.
+   * @returns one element of "images" of the service's answer, with "milliseconds".
+   */
+  async segment(blob, { score, activation }) {
+    const times = [performance.now()];
+    const { rgba, size } = await readPixels(blob, this.#model.limits.pixels);
+    const { pixels, sizes } = prepare(rgba, size, this.#model.network.preprocess);
+    times.push(performance.now());
+    const outputs = await this.#run(pixels, sizes, activation);
+    times.push(performance.now());
+    const instances = this.#select(outputs, sizes, score);
+    const result = { width: size[1], height: size[0], instances };
+    if (activation) result.activation = this.#maps(outputs, instances, sizes);
+    for (const output of Object.values(outputs)) output.dispose();
+    times.push(performance.now());
+    const [start, prepared, ran, end] = times;
+    result.milliseconds = {
+      prepare: prepared - start,
+      network: ran - prepared,
+      masks: end - ran,
+      total: end - start,
+    };
+    return result;
+  }
+
+  #run(pixels, { frame, resized }, activation) {
+    const { images } = this.#model.network;
+    const values = images === "uint8" ? pixels : Float32Array.from(pixels);
+    const inputs = {
+      images: new ort.Tensor(images, values, [1, 3, ...frame]),
+      resized_hw: new ort.Tensor("int64", BigInt64Array.from(resized, BigInt), [1, 2]),
+    };
+    const wanted = ["scores", "labels", "masks", "gate"];
+    return this.#session.run(inputs, activation ? [...wanted, "activation"] : wanted);
+  }
+
+  /** As `modeling/postprocess.py` and `Predictor` do it: in the order of the slots, without empty masks. */
+  #select({ scores, labels, masks, gate }, sizes, score) {
+    const { classes, network } = this.#model;
+    const [height, width] = masks.dims.slice(2);
+    const columns = columnsOf(width, sizes);
+    const [least, leastGate] = [Math.fround(score), Math.fround(network.gate)];
+    const found = [];
+    for (let slot = 0; slot < scores.data.length; slot++) {
+      if (!(gate.data[slot] > leastGate && scores.data[slot] >= least)) continue;
+      const mask = masks.data.subarray(slot * height * width, (slot + 1) * height * width);
+      const encoded = encodeMask(mask, [height, width], columns, sizes, network.mask_threshold);
+      if (!encoded) continue;
+      const label = Number(labels.data[slot]);
+      found.push({
+        id: found.length + 1,
+        label,
+        class: classes[label],
+        score: scores.data[slot],
+        bbox: encoded.bbox,
+        area: encoded.area,
+        slot,
+        segmentation: { size: sizes.original, counts: encoded.counts },
+      });
+    }
+    return found;
+  }
+
+  #maps({ activation, scores }, instances, sizes) {
+    const chosen = instances.map(({ slot }) => slot);
+    const network = {
+      groups: this.#model.groups,
+      slots: scores.dims[1],
+      activation: this.#model.network.activation,
+    };
+    return activationCells(activation.data, activation.dims.slice(2), chosen, network, sizes);
+  }
+}

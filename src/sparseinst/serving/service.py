@@ -1,0 +1,250 @@
+"""The network at work: from the bytes of images to answers, whoever asks."""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from uvicorn.config import STARTUP_FAILURE
+
+from sparseinst.activation import ActivationMaps
+from sparseinst.errors import InputError
+from sparseinst.inference import Backend, Predictor
+from sparseinst.inference.about import about
+from sparseinst.inference.tiles import Cut
+from sparseinst.serving import activation_png
+from sparseinst.serving.batching import Batcher, Done, Places
+from sparseinst.serving.decoding import decode
+from sparseinst.serving.errors import ApiError
+from sparseinst.serving.metrics import Metrics
+from sparseinst.serving.results import MaskKind, png_url, to_json
+from sparseinst.serving.settings import ServeSettings
+from sparseinst.structures import Instances
+
+_LOGGER = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+_PATIENCE = 0.4
+"""Share of the time for a request that it may have to wait for others, as far as can be told when it comes."""
+
+
+class OpenNetwork(Protocol):
+    """Opens what runs the network; it can be sent to another process."""
+
+    def __call__(self, *, activation: bool = False) -> Backend:
+        """The network; with `activation` one that gives activation maps, if that can be had."""
+
+
+class Options(NamedTuple):
+    """What a client wants to know."""
+
+    score: float | None = None
+    masks: MaskKind = "rle"
+    activation: bool = False
+    preview: bool = False
+
+
+class _Key(NamedTuple):
+    """What images in one batch have in common."""
+
+    frame_hw: tuple[int, int] | None
+    """None for an image in tiles."""
+    score: float | None
+    activation: bool
+
+
+class _Prepared(NamedTuple):
+    cut: Cut
+    preview: str | None
+    seconds: float
+
+
+_Found = tuple[Instances, ActivationMaps | None]
+_Done = Done[_Found]
+
+
+class Service:
+    """A network that answers requests.
+
+    Args:
+        settings: how.
+        open_network: opens the network. For activation maps it is asked once more where what it opened at first has
+            none, when they are wanted for the first time: from then on the network is held twice.
+
+    Attributes:
+        state: "loading" until the network has been opened and has run once, "ready", then "draining".
+        places: how many images may be here at once.
+        metrics: what is counted.
+    """
+
+    def __init__(self, settings: ServeSettings, open_network: OpenNetwork) -> None:
+        self.settings, self.metrics = settings, Metrics()
+        self.state: Literal["loading", "ready", "draining"] = "loading"
+        self._open_network = open_network
+        self._predictor: Predictor | None = None
+        self._explaining: Predictor | None = None
+        self._opening = asyncio.Lock()
+        self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="images")
+        self._batcher = Batcher[_Key, Cut, _Found](
+            self._segment,
+            max_batch=settings.max_batch,
+            max_wait_s=settings.max_wait_ms / 1000,
+            on_batch=self.metrics.batch.observe,
+        )
+        self.places = Places(
+            settings.queue,
+            patience_s=settings.timeout_s * _PATIENCE,
+            seconds_per_item=lambda: self._batcher.seconds_per_item,
+            on_change=self.metrics.places.set,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Answers within its block; the network is opened beside, and at the end what runs is finished."""
+        loading = asyncio.create_task(self._load())
+        try:
+            async with self._batcher.running():
+                yield
+                self.state = "draining"
+        finally:
+            self.state = "draining"
+            loading.cancel()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self.metrics.forget_process()
+
+    @property
+    def predictor(self) -> Predictor:
+        """The network.
+
+        Raises:
+            ApiError: 503, it is not there yet.
+        """
+        if self._predictor is None:
+            message = "expected the network, which is still being opened: try again in a moment"
+            raise ApiError(503, "loading", message, retry_after_s=2)
+        return self._predictor
+
+    def about(self) -> dict[str, Any]:
+        """The answer to `GET /v1/model`."""
+        settings, predictor = self.settings, self.predictor
+        otherwise = "sparseinst serve --model FILE"
+        told = about(settings.name, predictor.backend.metadata, shipped=settings.shipped, otherwise=otherwise)
+        limits = {"body_mb": settings.max_body_mb, "pixels": settings.max_pixels, "images": settings.max_images}
+        return {**told, "score": predictor.score, "limits": limits, "api_key": settings.api_key is not None}
+
+    async def predict(self, contents: Sequence[bytes], options: Options) -> dict[str, Any]:
+        """The answer to one request; a caller that is cancelled frees what it holds.
+
+        Args:
+            contents: image files.
+            options: what is wanted.
+
+        Raises:
+            ApiError: an image is no good, or takes too long (504).
+        """
+        begun = time.perf_counter()
+        tasks = [asyncio.create_task(self._answer(content, options)) for content in contents]
+        try:
+            async with asyncio.timeout(self.settings.timeout_s):
+                done = await asyncio.gather(*tasks)
+        except TimeoutError as error:
+            message = f"expected an answer within {self.settings.timeout_s:g} s, got none: send less at once, or later"
+            raise ApiError(504, "timeout", message, retry_after_s=2) from error
+        finally:
+            for task in tasks:
+                task.cancel()
+        # of several images, those of the slowest
+        times = {name: max(times[name] for _, times in done) for name in done[0][1]}
+        times["total"] = time.perf_counter() - begun
+        self.metrics.images.inc(len(done))
+        return {
+            "model": self.settings.name,
+            "images": [image for image, _ in done],
+            "milliseconds": {name: round(seconds * 1000, 2) for name, seconds in times.items()},
+        }
+
+    async def dump(self, content: dict[str, Any]) -> str:
+        """JSON, written beside the event loop because answers with pictures are large."""
+        return await self._beside(partial(json.dumps, content, ensure_ascii=False, separators=(",", ":")))
+
+    async def _answer(self, content: bytes, options: Options) -> tuple[dict[str, Any], dict[str, float]]:
+        if options.activation:
+            await self._prepare_to_explain()
+        prepared = await self._beside(partial(self._prepare, content, preview=options.preview))
+        parts = prepared.cut.parts
+        frame_hw = parts[0].frame.frame_hw if isinstance(parts, tuple) else None
+        key = _Key(frame_hw, options.score, options.activation)
+        done = await self._batcher.submit(key, prepared.cut)
+        image = await self._beside(partial(self._told, done, prepared, options))
+        self.metrics.instances.inc(len(image["instances"]))
+        times = {"queue": done.queue_s, "prepare": prepared.seconds, "network": done.network_s}
+        for stage, seconds in times.items():
+            self.metrics.stage_seconds.labels(stage).observe(seconds)
+        return image, times
+
+    def _prepare(self, content: bytes, *, preview: bool) -> _Prepared:
+        begun = time.perf_counter()
+        predictor = self.predictor
+        pixels = decode(content, predictor.preprocess.intensity, max_pixels=self.settings.max_pixels)
+        cut = predictor.cut(pixels)
+        return _Prepared(cut, png_url(pixels) if preview else None, time.perf_counter() - begun)
+
+    def _segment(self, key: _Key, cuts: Sequence[Cut]) -> Sequence[_Found]:
+        """Runs in the network's thread."""
+        if not key.activation:
+            return [(instances, None) for instances in self.predictor.results(cuts, score=key.score)]
+        assert self._explaining is not None
+        return list(self._explaining.results_with_maps((part for cut in cuts for part in cut.parts), score=key.score))
+
+    def _told(self, done: _Done, prepared: _Prepared, options: Options) -> dict[str, Any]:
+        instances, maps = done.result
+        image = to_json(instances, self.predictor.classes, options.masks)
+        if maps is not None:
+            image["activation"] = activation_png.to_json(maps)
+        if prepared.preview is not None:
+            image["preview"] = prepared.preview
+        return image
+
+    async def _load(self) -> None:
+        try:
+            self._predictor = await self._beside(self._open)
+        except Exception:
+            _LOGGER.exception("the network cannot be opened")
+            raise SystemExit(STARTUP_FAILURE) from None
+        self.state = "ready"
+
+    def _open(self, *, activation: bool = False) -> Predictor:
+        settings = self.settings
+        predictor = Predictor(
+            self._open_network(activation=activation), batch=settings.max_batch, score=settings.score,
+            tile=settings.tile, overlap=settings.overlap,
+        )  # fmt: skip
+        if not activation:
+            side = predictor.preprocess.short_px
+            predictor(np.zeros((side, side, 3), np.uint8))  # the first run of a network takes longer
+        return predictor
+
+    async def _prepare_to_explain(self) -> None:
+        predictor = self.predictor
+        try:
+            predictor.check_whole()
+        except InputError as error:
+            raise ApiError(400, "no_activation", str(error)) from error
+        async with self._opening:
+            if self._explaining is None:
+                opened = predictor if predictor.explains else await self._beside(partial(self._open, activation=True))
+                self._explaining = opened
+        if not self._explaining.explains:
+            message = "expected a network with activation maps, got one exported without: leave activation out"
+            raise ApiError(400, "no_activation", message)
+
+    async def _beside(self, work: Callable[[], _T]) -> _T:
+        """Runs work of the host in one of its threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)

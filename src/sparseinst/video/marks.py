@@ -1,0 +1,101 @@
+"""The stages between the network and the files: which object is which, and the picture."""
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseinst.inference.streaming import Found
+from sparseinst.structures import Instances
+from sparseinst.video.results import VideoResult
+from sparseinst.visualisation import draw_as
+
+
+class Marks:
+    """Follows objects, counts them in zones, and draws.
+
+    Args:
+        classes: class names by label.
+        labels: (k,) the classes to keep; None keeps all.
+        track: algorithm that follows objects (see `Tracker`); None follows none.
+        trails: draw where each object has been.
+        zones: where to count objects (see `parse_zone`).
+        draw: make pictures.
+
+    Raises:
+        InputError: no such algorithm, or a zone that is none.
+    """
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        *,
+        labels: NDArray[np.int64] | None,
+        track: str | None,
+        trails: bool,
+        zones: Sequence[str],
+        draw: bool,
+    ) -> None:
+        self._classes, self._labels, self._draw = classes, labels, draw
+        self._tracker: Any = None
+        self._trails: Any = None
+        self._counter: Any = None
+        self._ids: set[int] = set()
+        if track is not None:
+            from sparseinst.video.tracking import Tracker
+            from sparseinst.video.trails import Trails
+            from sparseinst.video.zones import parse_zone
+
+            self._tracker = Tracker(algorithm=track)
+            self._trails = Trails() if trails and draw else None
+            self._zones = [parse_zone(zone) for zone in zones]
+
+    @property
+    def tracks(self) -> int | None:
+        """Objects followed so far."""
+        return None if self._tracker is None else len(self._ids)
+
+    @property
+    def counts(self) -> list[dict[str, Any]]:
+        """Of the zones so far."""
+        return [] if self._counter is None else self._counter.counts()
+
+    def tracked(self, found: Iterator[Found]) -> Generator[VideoResult]:
+        """First stage: what is kept of the instances, and their ids."""
+        for frame, instances in found:
+            kept = instances if self._labels is None else instances[np.isin(instances.labels, self._labels)]
+            ids = None if self._tracker is None else self._tracker.update(kept)
+            if ids is not None:
+                self._ids.update(ids[ids > 0].tolist())
+            yield VideoResult(frame, kept, ids)
+
+    def drawn(self, results: Iterator[VideoResult]) -> Generator[VideoResult]:
+        """Second stage: counts, and the picture."""
+        for result in results:
+            if result.ids is not None:
+                self._count(result.instances, result.ids)
+            yield result._replace(picture=self._picture(result)) if self._draw else result
+
+    def _count(self, instances: Instances, ids: NDArray[np.int64]) -> None:
+        if self._counter is None and self._zones:
+            from sparseinst.video.zones import ZoneCounter
+
+            self._counter = ZoneCounter(self._zones, instances.size_hw, self._classes)
+        for counted in (self._counter, self._trails):
+            if counted is not None:
+                counted.update(instances, ids)
+
+    def _picture(self, result: VideoResult) -> NDArray[np.uint8]:
+        instances, ids = result.instances, result.ids
+        names = [self._classes[label] for label in instances.labels]
+        texts = [f"{name} {score:.2f}" for name, score in zip(names, instances.scores, strict=True)]
+        if ids is None:
+            # a slot tends to keep to its object from frame to frame, so that colours seldom jump
+            return draw_as(result.frame.image, instances, texts, instances.slots)
+        texts = [f"#{track} {text}" if track else text for track, text in zip(ids, texts, strict=True)]
+        picture = draw_as(result.frame.image, instances, texts, ids)
+        for drawn in (self._trails, self._counter):
+            if drawn is not None:
+                picture = drawn.draw(picture)
+        return picture

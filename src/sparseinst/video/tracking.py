@@ -1,0 +1,187 @@
+"""Which instance of a frame is which object of the frames before."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from sparseinst.errors import InputError
+from sparseinst.structures import Instances
+from sparseinst.video.association import Outline, nearness, overlaps
+
+Ids = NDArray[np.int64]
+_Similarity = Callable[[list[Outline], list[Outline]], NDArray[np.float64]]
+
+MASK = "mask"
+LIBRARY = {
+    "bytetrack": "ByteTrackTracker",
+    "ocsort": "OCSORTTracker",
+    "sort": "SORTTracker",
+}
+"""Algorithms of the package `trackers`, by boxes, and their classes."""
+ALGORITHMS = (MASK, *LIBRARY)
+
+_SURE = 0.5
+"""Scores from which on a detection can begin a track; lower ones only continue one (ByteTrack)."""
+_LEAST_IOU = 0.1
+_LEAST_NEARNESS = 0.1
+_SMOOTHING = 0.2
+"""Share of the newest step in an object's velocity."""
+_CONFIRMED = 2
+"""Detections that make a track; one is enough in the first frame."""
+
+
+class Tracker:
+    """Gives instances the ids of the objects that they are.
+
+    Args:
+        algorithm: "mask" (overlap of the masks moved on by their velocity, first of sure detections, then of all, then
+            nearness for what moved further than it is large), or "bytetrack", "ocsort", "sort" (by boxes; needs the
+            package `trackers`).
+        max_lost: frames for which an object that is not seen is waited for.
+
+    Raises:
+        InputError: no such algorithm, max_lost below 0, or the package `trackers` is not installed.
+    """
+
+    def __init__(self, *, algorithm: str = MASK, max_lost: int = 30) -> None:
+        if algorithm not in ALGORITHMS:
+            raise InputError(f"tracking: expected one of {', '.join(ALGORITHMS)}, got {algorithm!r}: choose one")
+        if max_lost < 0:
+            raise InputError(f"max_lost must be at least 0, got {max_lost}: give a number of frames")
+        self._algorithm, self._max_lost = algorithm, max_lost
+        self.reset()
+
+    def update(self, instances: Instances) -> Ids:
+        """(n,) ids of the instances of the next frame, from 1 in the order of appearance; 0 for none (yet)."""
+        return self._tracker.update(instances)
+
+    def reset(self) -> None:
+        """Forgets all objects: the next frame is the first."""
+        self._tracker: _Algorithm = (
+            _ByMask(self._max_lost) if self._algorithm == MASK else _ByLibrary(LIBRARY[self._algorithm], self._max_lost)
+        )
+
+
+class _Algorithm(Protocol):
+    def update(self, instances: Instances) -> Ids:
+        """See `Tracker.update`."""
+
+
+class _Track:
+    """One object: its last outline, where it is going, and how often it was seen."""
+
+    def __init__(self, outline: Outline) -> None:
+        self.outline, self.velocity = outline, np.zeros(2)
+        self.seen, self.lost, self.id = 1, 0, 0
+
+    @property
+    def expected(self) -> Outline:
+        """The outline moved to where it should be in the next frame."""
+        return self.outline._replace(corner=self.outline.corner + self.velocity * (self.lost + 1))
+
+    def add(self, outline: Outline) -> None:
+        """It was found again."""
+        step = (outline.centre - self.outline.centre) / (self.lost + 1)
+        # an object's first step is its velocity: there is nothing to smooth it with
+        share = 1.0 if self.seen == 1 else _SMOOTHING
+        self.velocity = share * step + (1 - share) * self.velocity
+        self.outline, self.seen, self.lost = outline, self.seen + 1, 0
+
+
+class _ByMask:
+    """Overlap of masks (see `Tracker`)."""
+
+    def __init__(self, max_lost: int) -> None:
+        self._max_lost = max_lost
+        self._tracks: list[_Track] = []
+        self._first, self._next_id = True, 1
+
+    def update(self, instances: Instances) -> Ids:
+        outlines = Outline.of(instances)
+        sure = instances.scores >= _SURE
+        owners: dict[int, _Track] = {}
+        self._match(owners, outlines, np.flatnonzero(sure), overlaps, _LEAST_IOU)
+        self._match(owners, outlines, np.flatnonzero(~sure), overlaps, _LEAST_IOU)
+        self._match(owners, outlines, np.arange(len(outlines)), nearness, _LEAST_NEARNESS)
+        for index, track in owners.items():
+            track.add(outlines[index])
+        self._forget({id(track) for track in owners.values()})
+        for index in np.flatnonzero(sure).tolist():
+            if index not in owners:
+                owners[index] = track = _Track(outlines[index])
+                self._tracks.append(track)
+        ids = np.zeros(len(outlines), np.int64)
+        for index in sorted(owners):
+            ids[index] = self._id_of(owners[index])
+        self._first = False
+        return ids
+
+    def _match(
+        self,
+        owners: dict[int, _Track],
+        outlines: list[Outline],
+        indices: NDArray[np.int64],
+        similarity: _Similarity,
+        least: float,
+    ) -> None:
+        """Gives detections that are free still to tracks that are, the best pairs in all."""
+        taken = {id(track) for track in owners.values()}
+        tracks = [track for track in self._tracks if id(track) not in taken]
+        free = [int(index) for index in indices if int(index) not in owners]
+        alike = similarity([track.expected for track in tracks], [outlines[index] for index in free])
+        alike = np.where(alike < least, 0, alike)
+        for row, column in zip(*linear_sum_assignment(alike, maximize=True), strict=True):
+            if alike[row, column] > 0:
+                owners[free[column]] = tracks[row]
+
+    def _forget(self, seen: set[int]) -> None:
+        """Those not seen wait, if they were sure once; those that waited too long are gone."""
+        kept = []
+        for track in self._tracks:
+            if id(track) not in seen:
+                track.lost += 1
+                if not track.id or track.lost > self._max_lost:
+                    continue
+            kept.append(track)
+        self._tracks = kept
+
+    def _id_of(self, track: _Track) -> int:
+        if not track.id and (self._first or track.seen >= _CONFIRMED):
+            track.id, self._next_id = self._next_id, self._next_id + 1
+        return track.id
+
+
+class _ByLibrary:
+    """An algorithm of the package `trackers`."""
+
+    def __init__(self, name: str, max_lost: int) -> None:
+        try:
+            package: Any = import_module("trackers")
+        except ImportError as error:
+            raise InputError(
+                f"tracking by {name} needs the package trackers ({error}): pip install 'sparseinst[track]', or take "
+                f"{MASK!r}, which needs nothing more"
+            ) from error
+        self._tracker = getattr(package, name)(lost_track_buffer=max_lost)
+        self._numbers: dict[int, int] = {}
+
+    def update(self, instances: Instances) -> Ids:
+        import supervision as sv
+
+        detections = sv.Detections(
+            xyxy=instances.boxes.astype(np.float32).reshape(-1, 4),
+            confidence=instances.scores,
+            class_id=instances.labels,
+            data={"index": np.arange(len(instances))},  # the package changes order and number
+        )
+        found = self._tracker.update(detections)
+        ids = np.zeros(len(instances), np.int64)
+        if found.tracker_id is not None:
+            for index, number in zip(found.data.get("index", ()), found.tracker_id, strict=True):
+                if number >= 0:  # -1 is not confirmed
+                    ids[index] = self._numbers.setdefault(int(number), len(self._numbers) + 1)
+        return ids

@@ -1,0 +1,49 @@
+"""Where objects came from, drawn as lines that fade."""
+
+from collections import deque
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseinst.structures import Instances
+from sparseinst.visualisation import color_of
+
+_Image = NDArray[np.uint8]
+
+
+class Trails:
+    """The last places of each object.
+
+    Args:
+        length: frames that a trail goes back.
+    """
+
+    def __init__(self, length: int = 30) -> None:
+        self._length, self._frame = length, 0
+        self._places: dict[int, deque[tuple[int, NDArray[np.float64]]]] = {}
+
+    def update(self, instances: Instances, ids: NDArray[np.int64]) -> None:
+        """Adds the box centres of a frame; ids (n,), 0 is none."""
+        self._frame += 1
+        boxes = instances.boxes
+        for track, centre in zip(ids.tolist(), (boxes[:, :2] + boxes[:, 2:]) / 2, strict=True):
+            if track:
+                self._places.setdefault(track, deque()).append((self._frame, centre))
+        for track, places in list(self._places.items()):
+            while places and places[0][0] <= self._frame - self._length:
+                places.popleft()
+            if not places:
+                del self._places[track]
+
+    def draw(self, picture: _Image) -> _Image:
+        """(H, W, 3) uint8 RGB with the trails, older parts thinner; the picture itself is left as it is."""
+        scene = picture.copy()
+        thick = max(2, round(min(scene.shape[:2]) / 320))
+        for track, places in self._places.items():
+            points = [tuple(np.rint(centre).astype(int).tolist()) for _, centre in places]
+            ages = [self._frame - frame for frame, _ in places]
+            for start, end, age in zip(points, points[1:], ages, strict=False):
+                width = max(1, round(thick * (1 - age / self._length)))
+                cv2.line(scene, start, end, color_of(track), width, cv2.LINE_AA)
+        return scene

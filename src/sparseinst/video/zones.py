@@ -1,0 +1,136 @@
+"""Counts of objects that cross a line or are in a polygon (by supervision)."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import cv2
+import numpy as np
+import supervision as sv
+from numpy.typing import NDArray
+
+from sparseinst.errors import InputError
+from sparseinst.structures import Instances
+
+_Image = NDArray[np.uint8]
+_COLOR = (255, 255, 255)
+_SHAPES = {"line": (2, 2), "polygon": (3, None)}
+"""Fewest and most points of each kind."""
+
+
+class Zone(NamedTuple):
+    """A line or polygon."""
+
+    name: str
+    kind: Literal["line", "polygon"]
+    points: tuple[tuple[int, int], ...]
+    """x, y in pixels of the image."""
+
+
+def parse_zone(text: str) -> Zone:
+    """A zone from "line:x0,y0,x1,y1", "polygon:x0,y0,x1,y1,x2,y2,...", or either after "NAME=".
+
+    Raises:
+        InputError: the text has another form.
+
+    Example:
+        >>> parse_zone("gate=line:0,100,640,100")
+        Zone(name='gate', kind='line', points=((0, 100), (640, 100)))
+    """
+    head, _, rest = text.rpartition("=")
+    kind, _, numbers = rest.partition(":")
+    try:
+        values = [round(float(number)) for number in numbers.split(",")]
+        least, most = _SHAPES[kind]
+    except (ValueError, OverflowError, KeyError):
+        values, least, most = [], 2, None
+    points = tuple(zip(values[::2], values[1::2], strict=False))
+    if len(values) % 2 or len(set(points)) < least or (most is not None and len(points) > most):
+        raise InputError(
+            f"zone {text!r}: expected line:x0,y0,x1,y1 or polygon:x0,y0,x1,y1,x2,y2,... in pixels, the points "
+            "different: correct it"
+        )
+    return Zone(head or rest, kind, points)  # type: ignore[arg-type]
+
+
+class ZoneCounter:
+    """Counts in several zones.
+
+    A line counts an object once its centre has gone from one side to the other: in is from the right to the left of
+    someone who looks from its first to its second point. A polygon has the objects whose centre is inside.
+
+    Args:
+        zones: where to count.
+        size_hw: height and width of the images.
+        classes: class names by label.
+    """
+
+    def __init__(self, zones: Sequence[Zone], size_hw: tuple[int, int], classes: Sequence[str]) -> None:
+        self._zones, self._classes = tuple(zones), tuple(classes)
+        self._triggers: list[Any] = [_trigger(zone) for zone in zones]
+        self._entered: list[dict[int, int]] = [{} for _ in zones]  # label of each id that was inside
+        self._inside = [0 for _ in zones]
+
+    def update(self, instances: Instances, ids: NDArray[np.int64]) -> None:
+        """Adds a frame; ids (n,), 0 is none and does not count."""
+        known = ids > 0
+        detections = sv.Detections(
+            xyxy=instances.boxes[known].astype(np.float32).reshape(-1, 4),
+            class_id=instances.labels[known],
+            tracker_id=ids[known],
+        )
+        for number, (zone, trigger) in enumerate(zip(self._zones, self._triggers, strict=True)):
+            result = trigger.trigger(detections)
+            if zone.kind == "polygon":
+                self._inside[number] = int(result.sum())
+                inside = zip(ids[known][result].tolist(), instances.labels[known][result].tolist(), strict=True)
+                self._entered[number].update(inside)
+
+    def counts(self) -> list[dict[str, Any]]:
+        """Of each zone name and kind, and by class: of a line `in` and `out`, of a polygon `total`, besides `now`."""
+        return [self._count(number) for number in range(len(self._zones))]
+
+    def _count(self, number: int) -> dict[str, Any]:
+        zone, trigger = self._zones[number], self._triggers[number]
+        head: dict[str, Any] = {"zone": zone.name, "kind": zone.kind}
+        if zone.kind == "line":
+            return head | {
+                "in": self._named(trigger.in_count_per_class),
+                "out": self._named(trigger.out_count_per_class),
+            }
+        labels = list(self._entered[number].values())
+        return head | {
+            "now": self._inside[number],
+            "total": self._named({label: labels.count(label) for label in set(labels)}),
+        }
+
+    def _named(self, by_label: dict[int, int]) -> dict[str, int]:
+        return {self._classes[label]: int(count) for label, count in sorted(by_label.items()) if count}
+
+    def draw(self, picture: _Image) -> _Image:
+        """(H, W, 3) uint8 RGB with the zones and their counts; the picture itself is left as it is."""
+        scene = picture.copy()
+        thick = max(2, round(min(scene.shape[:2]) / 320))
+        size = min(scene.shape[:2]) / 900 + 0.2
+        for number, zone in enumerate(self._zones):
+            count = self._count(number)
+            points = np.array(zone.points, np.int32)
+            cv2.polylines(scene, [points], zone.kind == "polygon", _COLOR, thick, cv2.LINE_AA)
+            text = (
+                f"in {sum(count['in'].values())}  out {sum(count['out'].values())}"
+                if zone.kind == "line"
+                else f"{count['now']} now, {sum(count['total'].values())} in all"
+            )
+            (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thick // 2 + 1)
+            x, y = points.mean(0).astype(int).tolist()
+            left = int(np.clip(x - width // 2, 4, max(4, scene.shape[1] - width - 4)))
+            base = int(np.clip(y - 2 * thick, height + 4, scene.shape[0] - 4))
+            for color, line in (((0, 0, 0), thick + 2), (_COLOR, thick // 2 + 1)):  # a dark rim, legible on anything
+                cv2.putText(scene, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, size, color, line, cv2.LINE_AA)
+        return scene
+
+
+def _trigger(zone: Zone) -> Any:
+    if zone.kind == "line":
+        start, end = (sv.Point(*point) for point in zone.points)
+        return sv.LineZone(start, end, triggering_anchors=(sv.Position.CENTER,))
+    return sv.PolygonZone(np.array(zone.points, np.int64), triggering_anchors=(sv.Position.CENTER,))

@@ -1,0 +1,65 @@
+"""`Predictor.stream`: the instances of every frame of a video."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clips import pictures, write_clip
+from inference.standins import ColorBackend
+from sparseinst import InputError, Predictor
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_arrays_get_the_instances_they_get_alone(batch: int) -> None:
+    predictor, images = Predictor(ColorBackend(), batch=batch), pictures(14)
+    found = list(predictor.stream(images))
+    assert [frame.index for frame, _ in found] == list(range(14))
+    for image, (frame, instances) in zip(images, found, strict=True):
+        assert (frame.image == image).all()
+        assert instances.counts == predictor(image).counts and len(instances) == 1
+
+
+def test_frames_of_another_size_and_tiles() -> None:
+    images = [*pictures(3), *pictures(2, size_hw=(90, 200)), *pictures(1)]
+    predictor = Predictor(ColorBackend(), tile=64, overlap=16)
+    sizes = [(frame.size_hw, instances.size_hw) for frame, instances in predictor.stream(images)]
+    assert sizes == [(image.shape[:2], image.shape[:2]) for image in images]
+
+
+def test_a_file(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed (extra video)")
+    path = write_clip(tmp_path / "clip.mp4", pictures(6), rate=5)
+    found = [(frame.seconds, instances.boxes[0, 0]) for frame, instances in Predictor(ColorBackend()).stream(path)]
+    assert [seconds for seconds, _ in found] == [0, 0.2, 0.4, 0.6, 0.8, 1]
+    assert np.diff([left for _, left in found]).min() > 0, "the block moves to the right"
+
+
+def test_whoever_has_seen_enough_leaves_nothing_behind() -> None:
+    before = threading.active_count()
+    for frame, _ in Predictor(ColorBackend()).stream(pictures(3)[0] for _ in iter(int, 1)):
+        if frame.index == 3:
+            break
+    time.sleep(0.05)
+    assert threading.active_count() == before
+
+
+def test_skipping_keeps_up_with_time() -> None:
+    class Slow(ColorBackend):
+        def __call__(self, *inputs):
+            time.sleep(0.05)
+            return super().__call__(*inputs)
+
+    start = time.perf_counter()
+    indices = [frame.index for frame, _ in Predictor(Slow()).stream(pictures(40), skip=True, fps=80)]
+    assert time.perf_counter() - start < 1.5  # all 40 frames would take 2 s
+    assert indices == sorted(set(indices)) and 3 <= len(indices) < 30 and indices[-1] == 39
+
+
+def test_a_frame_that_is_none_is_an_error_where_it_comes() -> None:
+    found = Predictor(ColorBackend()).stream([*pictures(4), np.zeros((4, 4, 7))])
+    assert next(found)[0].index == 0
+    with pytest.raises(InputError, match="expected an image"):
+        list(found)
