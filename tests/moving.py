@@ -70,7 +70,7 @@ def _shaken(masks: NDArray[np.bool_], random: np.random.Generator) -> Instances:
 
 
 def idf1(moments: Sequence[Moment], ids: Sequence[NDArray[np.int64]]) -> float:
-    """Identity F1 (Ristani et al. 2016) of the best pairing of true and given ids; a match has an IoU of 0.5 or more."""
+    """Identity F1 (Ristani et al. 2016) of the best pairing of true and given ids; a match has an IoU >= 0.5."""
     pairs: Counter[tuple[int, int]] = Counter()
     true = given = 0
     for moment, numbers in zip(moments, ids, strict=True):

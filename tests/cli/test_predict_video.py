@@ -110,3 +110,16 @@ def test_wrong_input_is_said_in_one_line(
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert said in result.stderr
     assert not list(Path().glob("**/*overlay*")) and length_of(clip) == 8
+
+
+def test_tracks_zones_and_their_files(cli: Callable, clip: Path, checkpoint: Path) -> None:
+    common = ("predict", clip, "--model", checkpoint, "--score", 0)
+    result = cli(*common, "--zone", "gate=line:32,0,32,48", "--save-mot", "--save-masks")
+    assert result.exit_code == 0, result.stderr
+    names = {path.name for path in Path("predictions").iterdir()}
+    assert names == {"clip_overlay.mp4", "clip_mot.txt", "clip_tracks"}
+    first, last = result.stdout.splitlines()
+    assert first == "gate: in 0, out 0" and ", 0 tracks, " in last
+    assert cli(*common, "--track", "--save-json").exit_code == 0
+    assert "track_id" in Path("predictions/clip.jsonl").read_text()
+    assert cli(*common, "--tracker", "hope").exit_code == 2

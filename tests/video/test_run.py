@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from faster_coco_eval.core import mask as coco_mask
@@ -178,3 +179,48 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert longer < short + 5 * image.nbytes, "160 frames more, and not five of them are held"
+
+
+def test_tracked_objects_keep_their_ids_in_every_file(tmp_path: Path) -> None:
+    images = pictures(10, size_hw=(48, 96))
+    seen: list[VideoResult] = []
+    report = predict_video(
+        images, model=ColorBackend(), track="mask", save=tmp_path / "o.mp4", save_json=tmp_path / "o.jsonl",
+        save_mot=tmp_path / "o.txt", save_masks=tmp_path / "tracks", zones=["gate=line:40,0,40,48"],
+        on_frame=lambda result, _: seen.append(result),
+    )  # fmt: skip
+    assert report.tracks == 1 and set(report.files) == {"video", "json", "mot", "masks"}
+    (zone,) = report.zones
+    assert zone["zone"] == "gate" and sum([*zone["in"].values(), *zone["out"].values()]) == 1
+    assert [result.ids.tolist() for result in seen] == [[1]] * 10
+    assert [line["instances"][0]["track_id"] for line in lines_of(tmp_path / "o.jsonl")] == [1] * 10
+    rows = [line.split(",")[:2] for line in (tmp_path / "o.txt").read_text().splitlines()]
+    assert rows == [[str(number), "1"] for number in range(1, 11)]
+    label = cv2.imread(str(tmp_path / "tracks" / "mask004.tif"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(label == 1, seen[4].instances.masks[0])
+
+
+def test_what_needs_ids_gets_them(tmp_path: Path) -> None:
+    assert predict_video(pictures(3), model=ColorBackend()).tracks is None
+    assert predict_video(pictures(3), model=ColorBackend(), save_mot=tmp_path / "o.txt").tracks == 1
+    assert predict_video(pictures(3), model=ColorBackend(), zones=["line:0,0,9,9"]).tracks == 1
+
+
+@pytest.mark.parametrize("options", [{"track": "hope"}, {"zones": ["circle:1,2,3"]}])
+def test_a_tracker_or_zone_that_is_none(options: dict) -> None:
+    with pytest.raises(InputError, match=r"hope|circle"):
+        predict_video(pictures(2), model=ColorBackend(), **options)
+
+
+def test_trails_lead_to_where_objects_are_and_can_be_left_out(tmp_path: Path) -> None:
+    def last(trails: bool) -> NDArray[np.int64]:
+        seen: list[VideoResult] = []
+        predict_video(
+            pictures(10), model=ColorBackend(), track="mask", save=tmp_path / "o.mp4", trails=trails,
+            on_frame=lambda result, _: seen.append(result),
+        )  # fmt: skip
+        return seen[-1].picture.astype(int)
+
+    rows, columns = np.abs(last(True) - last(False)).any(2).nonzero()
+    assert rows.min() > 15 and rows.max() < 25, "along the middle of the block"
+    assert columns.min() < 12 and columns.max() > 36, "from where it was first to where it is"

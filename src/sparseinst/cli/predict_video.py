@@ -119,7 +119,7 @@ def predict_on_video(
     if iam:
         raise InputError("iam: expected images, got a video: take single frames for their activation maps")
     stem = f"{out / stem_of(source)}"
-    files = {
+    files: dict[str, Any] = {
         "save": options.save or Path(f"{stem}_overlay.mp4") if options.draw or options.save else None,
         "save_json": Path(f"{stem}.jsonl") if save_json else None,
         "save_mot": Path(f"{stem}_mot.txt") if options.save_mot else None,
@@ -213,7 +213,7 @@ class _Progress:
 
 def _close(report: "VideoReport") -> None:
     """Tells what was done in all, and where to look."""
-    found = ", ".join(f"{name} {number}" for name, number in report.per_class.items())
+    found = _by_class(report.per_class)
     parts = [
         count(report.frames, "frame") + (f" ({report.dropped} dropped)" if report.dropped else ""),
         count(report.instances, "instance") + (f" ({found})" if found else ""),
@@ -224,6 +224,26 @@ def _close(report: "VideoReport") -> None:
     if report.broken:
         parts.insert(1, f"{count(report.broken, 'broken packet')}")
     for zone in report.zones:
-        say(", ".join(f"{key} {value}" for key, value in zone.items()))
+        say(_counted(zone))
     files = ", ".join(map(str, report.files.values()))
     say(", ".join(parts) + (f"; look at {files}" if files else ""), style="bold")
+
+
+def _counted(zone: dict[str, Any]) -> str:
+    """What one zone has counted.
+
+    Example:
+        >>> _counted({"zone": "gate", "kind": "line", "in": {"cell": 2, "debris": 1}, "out": {}})
+        'gate: in 3 (cell 2, debris 1), out 0'
+    """
+    counts = []
+    for key in ("in", "out", "now", "total"):
+        if isinstance(number := zone.get(key), dict):
+            counts.append(f"{key} {sum(number.values())}" + (f" ({_by_class(number)})" if number else ""))
+        elif number is not None:
+            counts.append(f"{key} {number}")
+    return f"{zone['zone']}: {', '.join(counts)}"
+
+
+def _by_class(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in numbers.items())

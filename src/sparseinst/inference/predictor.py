@@ -207,9 +207,7 @@ class Predictor:
         """
         return self._begin_segment_with_maps(prepared)()
 
-    def _begin_segment(
-        self, prepared: Sequence[Prepared], score: float | None = None
-    ) -> Callable[[], list[Instances]]:
+    def _begin_segment(self, prepared: Sequence[Prepared], score: float | None = None) -> Callable[[], list[Instances]]:
         """Starts `segment`; what it returns waits for its result."""
         found = self._begin(self.backend, prepared, score)
         return lambda: [instances for instances, _ in found()]

@@ -94,8 +94,6 @@ class Marks:
             # a slot tends to keep to its object from frame to frame, so that colours seldom jump
             return draw_as(result.frame.image, instances, texts, instances.slots)
         texts = [f"#{track} {text}" if track else text for track, text in zip(ids, texts, strict=True)]
-        picture = draw_as(result.frame.image, instances, texts, ids)
-        for drawn in (self._trails, self._counter):
-            if drawn is not None:
-                picture = drawn.draw(picture)
-        return picture
+        below = result.frame.image if self._trails is None else self._trails.draw(result.frame.image)
+        picture = draw_as(below, instances, texts, ids)
+        return picture if self._counter is None else np.asarray(self._counter.draw(picture), np.uint8)

@@ -30,6 +30,8 @@ _LEAST_IOU = 0.1
 _LEAST_NEARNESS = 0.1
 _SMOOTHING = 0.2
 """Share of the newest step in an object's velocity."""
+_FAR = 3
+"""Diameters up to which an object that is lost moves on."""
 _CONFIRMED = 2
 """Detections that make a track; one is enough in the first frame."""
 
@@ -80,14 +82,15 @@ class _Track:
 
     @property
     def expected(self) -> Outline:
-        """The outline moved to where it should be in the next frame."""
-        return self.outline._replace(corner=self.outline.corner + self.velocity * (self.lost + 1))
+        """The outline moved to where it should be in the next frame; never far, as velocities shake."""
+        step = self.velocity * (self.lost + 1)
+        step *= min(1, _FAR * self.outline.diameter / max(float(np.linalg.norm(step)), 1e-9))
+        return self.outline._replace(corner=self.outline.corner + step)
 
     def add(self, outline: Outline) -> None:
         """It was found again."""
         step = (outline.centre - self.outline.centre) / (self.lost + 1)
-        # an object's first step is its velocity: there is nothing to smooth it with
-        share = 1.0 if self.seen == 1 else _SMOOTHING
+        share = max(_SMOOTHING, 1 / (self.seen + 1))  # a mean at first: one step says little
         self.velocity = share * step + (1 - share) * self.velocity
         self.outline, self.seen, self.lost = outline, self.seen + 1, 0
 
@@ -106,7 +109,7 @@ class _ByMask:
         owners: dict[int, _Track] = {}
         self._match(owners, outlines, np.flatnonzero(sure), overlaps, _LEAST_IOU)
         self._match(owners, outlines, np.flatnonzero(~sure), overlaps, _LEAST_IOU)
-        self._match(owners, outlines, np.arange(len(outlines)), nearness, _LEAST_NEARNESS)
+        self._match(owners, outlines, np.arange(len(outlines)), nearness, _LEAST_NEARNESS, lost=0)
         for index, track in owners.items():
             track.add(outlines[index])
         self._forget({id(track) for track in owners.values()})
@@ -127,10 +130,11 @@ class _ByMask:
         indices: NDArray[np.int64],
         similarity: _Similarity,
         least: float,
+        lost: int | None = None,
     ) -> None:
-        """Gives detections that are free still to tracks that are, the best pairs in all."""
+        """Gives detections that are free still to tracks that are (and lost for so long at most), the best pairs in all."""
         taken = {id(track) for track in owners.values()}
-        tracks = [track for track in self._tracks if id(track) not in taken]
+        tracks = [track for track in self._tracks if id(track) not in taken and (lost is None or track.lost <= lost)]
         free = [int(index) for index in indices if int(index) not in owners]
         alike = similarity([track.expected for track in tracks], [outlines[index] for index in free])
         alike = np.where(alike < least, 0, alike)

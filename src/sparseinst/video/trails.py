@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.structures import Instances
+from sparseinst.video.association import Outline
 from sparseinst.visualisation import color_of
 
 _Image = NDArray[np.uint8]
@@ -24,12 +25,11 @@ class Trails:
         self._places: dict[int, deque[tuple[int, NDArray[np.float64]]]] = {}
 
     def update(self, instances: Instances, ids: NDArray[np.int64]) -> None:
-        """Adds the box centres of a frame; ids (n,), 0 is none."""
+        """Adds the centres of the masks of a frame; ids (n,), 0 is none."""
         self._frame += 1
-        boxes = instances.boxes
-        for track, centre in zip(ids.tolist(), (boxes[:, :2] + boxes[:, 2:]) / 2, strict=True):
-            if track:
-                self._places.setdefault(track, deque()).append((self._frame, centre))
+        known = ids > 0
+        for track, outline in zip(ids[known].tolist(), Outline.of(instances[known]), strict=True):
+            self._places.setdefault(track, deque()).append((self._frame, outline.centre))
         for track, places in list(self._places.items()):
             while places and places[0][0] <= self._frame - self._length:
                 places.popleft()

