@@ -24,7 +24,7 @@ LIBRARY = {
 """Algorithms of the package `trackers`, by boxes, and their classes."""
 ALGORITHMS = (MASK, *LIBRARY)
 
-_SURE = 0.5
+_SURE = 0.4
 """Scores from which on a detection can begin a track; lower ones only continue one (ByteTrack)."""
 _LEAST_IOU = 0.1
 _LEAST_NEARNESS = 0.1
