@@ -59,6 +59,11 @@ def test_a_faint_detection_continues_a_track_and_begins_none() -> None:
     assert track([instances(one, [0.3])] * 3) == [[0]] * 3
 
 
+def test_an_object_found_twice_is_one_track() -> None:
+    masks = np.array([disc(50, 50, 10), disc(51, 50, 10), disc(150, 80, 10)])
+    assert track([instances(masks, [0.8, 0.9, 0.7])] * 3) == [[0, 1, 2]] * 3
+
+
 def test_a_new_object_is_confirmed_by_its_second_frame() -> None:
     one, two = [disc(50, 50, 10)], [disc(50, 50, 10), disc(150, 80, 10)]
     found = [instances(np.array(masks), [0.9] * len(masks)) for masks in (one, two, one, two, two)]

@@ -24,8 +24,12 @@ LIBRARY = {
 """Algorithms of the package `trackers`, by boxes, and their classes."""
 ALGORITHMS = (MASK, *LIBRARY)
 
-_SURE = 0.4
-"""Scores from which on a detection can begin a track; lower ones only continue one (ByteTrack)."""
+_SURE = 0.5
+"""Scores from which on detections choose their tracks first (ByteTrack) ..."""
+_BEGIN = 0.4
+"""... and from which on they can begin one; lower ones only continue them."""
+_TWICE = 0.5
+"""Overlap from which on two detections of one frame are the same object."""
 _LEAST_IOU = 0.1
 _LEAST_NEARNESS = 0.1
 _SMOOTHING = 0.2
@@ -113,10 +117,9 @@ class _ByMask:
         for index, track in owners.items():
             track.add(outlines[index])
         self._forget({id(track) for track in owners.values()})
-        for index in np.flatnonzero(sure).tolist():
-            if index not in owners:
-                owners[index] = track = _Track(outlines[index])
-                self._tracks.append(track)
+        for index in self._beginning(owners, outlines, instances.scores):
+            owners[index] = track = _Track(outlines[index])
+            self._tracks.append(track)
         ids = np.zeros(len(outlines), np.int64)
         for index in sorted(owners):
             ids[index] = self._id_of(owners[index])
@@ -141,6 +144,18 @@ class _ByMask:
         for row, column in zip(*linear_sum_assignment(alike, maximize=True), strict=True):
             if alike[row, column] > 0:
                 owners[free[column]] = tracks[row]
+
+    @staticmethod
+    def _beginning(owners: dict[int, _Track], outlines: list[Outline], scores: NDArray[np.float32]) -> list[int]:
+        """Free detections that are new objects, best first: not one that has a track, found twice."""
+        tracked, new = [outlines[index] for index in owners], []
+        for index in np.argsort(-scores, kind="stable").tolist():
+            if scores[index] < _BEGIN:
+                break
+            if index not in owners and (overlaps(tracked, [outlines[index]]) < _TWICE).all():
+                new.append(index)
+                tracked.append(outlines[index])
+        return new
 
     def _forget(self, seen: set[int]) -> None:
         """Those not seen wait, if they were sure once; those that waited too long are gone."""
