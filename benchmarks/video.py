@@ -63,7 +63,8 @@ class StandIn:
         sure[:, : self._instances] = 0.9
         masks = torch.zeros_like(found.masks)
         masks[:, : self._instances] = self._masks[height, width]
-        labels = torch.arange(slots, device=sure.device).remainder(5).expand(count, slots)
+        kinds = min(5, len(self.metadata.classes))
+        labels = torch.arange(slots, device=sure.device).remainder(kinds).expand(count, slots)
         return Candidates(sure, labels, masks, sure)
 
 

@@ -33,7 +33,17 @@ def test_label_images_hold_track_ids(tmp_path: Path) -> None:
     assert images[0].dtype == np.uint16 and images[0].shape == SIZE_HW
     assert np.array_equal(images[0], 300 * disc(50, 50, 10) + 7 * disc(150, 80, 10))
     assert set(np.unique(images[1])) == {0, 300}
-    assert (folder / "res_track.txt").read_text() == "7 0 2 0\n300 0 2 0\n"
+    # a track has pixels in all of its frames: after a gap it is the child of what it was
+    assert np.array_equal(images[2], 300 * disc(50, 50, 10) + 65535 * disc(150, 80, 10))
+    assert (folder / "res_track.txt").read_text() == "7 0 0 0\n300 0 2 0\n65535 2 2 7\n"
+
+
+def test_what_is_hidden_has_no_pixel_and_no_frame(tmp_path: Path) -> None:
+    one_over_other = instances(np.array([disc(50, 50, 10), disc(50, 50, 4)]), [0.9, 0.8])
+    with write_ctc(tmp_path / "tracks") as file:
+        file.add(0, one_over_other, np.array([1, 2]))
+        file.add(1, one_over_other[[1]], np.array([2]))
+    assert (tmp_path / "tracks" / "res_track.txt").read_text() == "1 0 0 0\n2 1 1 0\n"
 
 
 def test_too_many_tracks_leave_no_folder(tmp_path: Path) -> None:

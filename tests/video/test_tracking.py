@@ -53,6 +53,12 @@ def test_the_library_s_algorithms(algorithm: str) -> None:
     assert idf1(moments, ids) >= 0.6
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS[1:])
+def test_the_library_begins_tracks_at_the_same_score(algorithm: str) -> None:
+    pytest.importorskip("trackers", reason="trackers is not installed")
+    assert track([instances(np.array([disc(50, 50, 10)]), [0.45])] * 6, algorithm)[-1] == [1]
+
+
 def test_a_faint_detection_continues_a_track_and_begins_none() -> None:
     one = np.array([disc(50, 50, 10)])
     assert track([instances(one, [0.9]), instances(one, [0.3])]) == [[1], [1]]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from moving import SIZE_HW, disc, instances
+from sparseinst import Instances
 from sparseinst.errors import InputError
 from sparseinst.video.trails import Trails
 from sparseinst.video.zones import Zone, ZoneCounter, parse_zone
@@ -20,6 +21,7 @@ def walk(zones: list[str], xs: list[float], *, label: int = 0) -> ZoneCounter:
 def test_zones_are_parsed() -> None:
     assert parse_zone("gate=line:1,2,3,4") == Zone("gate", "line", ((1, 2), (3, 4)))
     assert parse_zone("polygon:0,0,9,0,9,9").name == "polygon:0,0,9,0,9,9"
+    assert parse_zone("gate=line:1,2,3,4").title == "gate: " and parse_zone("line:1,2,3,4").title == ""
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,21 @@ def test_a_line_counts_each_crossing_once() -> None:
     assert there == {"zone": "gate", "kind": "line", "in": {}, "out": {"cell": 1}}
     assert walk(["gate=line:120,0,120,160"], path).counts()[0] == there | {"in": {"cell": 1}, "out": {}}
     assert back["in"] == {"debris": 1} == back["out"]
+
+
+def test_what_is_hidden_while_it_crosses_counts() -> None:
+    counter = ZoneCounter([parse_zone("line:120,0,120,160")], SIZE_HW, CLASSES)
+    counter.update(instances(np.array([disc(90, 80, 8)]), [0.9]), np.array([1]))
+    for _ in range(5):
+        counter.update(Instances.empty(SIZE_HW), np.zeros(0, np.int64))
+    counter.update(instances(np.array([disc(150, 80, 8)]), [0.9]), np.array([1]))
+    assert counter.counts()[0]["in"] == {"cell": 1}
+
+
+@pytest.mark.parametrize("zone", ["line:0,0,241,0", "polygon:0,0,-1,0,9,9", "polygon:0,0,200000,0,200000,200000"])
+def test_zones_lie_in_the_picture(zone: str) -> None:
+    with pytest.raises(InputError, match="240 x 160"):
+        ZoneCounter([parse_zone(zone)], SIZE_HW, CLASSES)
 
 
 def test_a_polygon_counts_objects_inside() -> None:

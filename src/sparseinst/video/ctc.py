@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,9 @@ _LARGEST = 2**16 - 1
 def write_ctc(folder: Path) -> Iterator["CtcWriter"]:
     """A folder with an image mask000.tif a frame, whose 16-bit values are track ids, and res_track.txt.
 
-    That file has a line "id first last 0" a track: its frames, from 0, and no parent. A track that was lost for a while
-    has no pixel in the frames between. The folder has its name once all went well.
+    That file has a line "id first last parent" a track: its frames, from 0, all of which have pixels, and parent 0.
+    An object that was out of sight for a while continues, as the form asks, under a new number (from 65535 down) whose
+    parent is the one it had before. The folder has its name once all went well.
 
     Raises:
         InputError: the folder is there already.
@@ -32,12 +34,22 @@ def write_ctc(folder: Path) -> Iterator["CtcWriter"]:
         writer.finish()
 
 
+class _Span(NamedTuple):
+    """Frames in a row in which a number has pixels."""
+
+    first: int
+    last: int
+    parent: int
+
+
 class CtcWriter:
     """Writes the label image of each frame; made by `write_ctc`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._spans: dict[int, tuple[int, int]] = {}
+        self._spans: dict[int, _Span] = {}
+        self._numbers: dict[int, int] = {}  # of each id, where it is not the id itself
+        self._free, self._highest = _LARGEST, 0
 
     def add(self, frame_index: int, instances: Instances, ids: NDArray[np.int64]) -> None:
         """Writes the tracked instances of a frame.
@@ -48,17 +60,32 @@ class CtcWriter:
             ids: (n,), 0 is none and left out.
 
         Raises:
-            InputError: an id that 16 bits do not hold.
+            InputError: more ids and interruptions than 16 bits hold.
         """
-        if ids.max(initial=0) > _LARGEST:
-            raise InputError(f"label images: expected up to {_LARGEST} tracks, got more: write MOT or JSON instead")
         known = ids > 0
-        values = np.concatenate([[0], ids[known]]).astype(np.uint16)
-        write_image(self._folder / f"mask{frame_index:03d}.tif", values[label_image(instances[known])])
-        for track in ids[known].tolist():
-            self._spans[track] = self._spans.get(track, (frame_index, 0))[0], frame_index
+        shown = label_image(instances[known])
+        values = np.zeros(np.count_nonzero(known) + 1, np.uint16)
+        for place in np.unique(shown[shown > 0]).tolist():  # what others hide has no pixel
+            values[place] = self._number(int(ids[known][place - 1]), frame_index)
+        write_image(self._folder / f"mask{frame_index:03d}.tif", values[shown])
+
+    def _number(self, track: int, frame_index: int) -> int:
+        """The number of a track in a frame."""
+        number = self._numbers.get(track, track)
+        span = self._spans.get(number, _Span(frame_index, frame_index, 0))
+        if span.last < frame_index - 1:
+            span = _Span(frame_index, frame_index, number)
+            number = self._numbers[track] = self._free
+            self._free -= 1
+        self._highest = max(self._highest, track)
+        if self._highest > self._free:
+            raise InputError(
+                f"label images: expected up to {_LARGEST} tracks and interruptions, got more: write MOT or JSON instead"
+            )
+        self._spans[number] = span._replace(last=frame_index)
+        return number
 
     def finish(self) -> None:
         """Writes the tracks."""
-        lines = [f"{track} {first} {last} 0\n" for track, (first, last) in sorted(self._spans.items())]
+        lines = [f"{number} {span.first} {span.last} {span.parent}\n" for number, span in sorted(self._spans.items())]
         (self._folder / TRACKS_NAME).write_text("".join(lines), encoding="utf-8")

@@ -17,11 +17,14 @@ _Similarity = Callable[[list[Outline], list[Outline]], NDArray[np.float64]]
 
 MASK = "mask"
 LIBRARY = {
-    "bytetrack": "ByteTrackTracker",
-    "ocsort": "OCSORTTracker",
-    "sort": "SORTTracker",
+    "bytetrack": ("ByteTrackTracker", ("track_activation_threshold", "high_conf_det_threshold")),
+    "ocsort": ("OCSORTTracker", ("high_conf_det_threshold",)),
+    "sort": ("SORTTracker", ("track_activation_threshold",)),
 }
-"""Algorithms of the package `trackers`, by boxes, and their classes."""
+"""Algorithms of the package `trackers`, by boxes: their classes, and what these call the least score to begin a track.
+
+The package's own, 0.6 and 0.7, are for networks whose scores are higher; with them most objects would get no id.
+"""
 ALGORITHMS = (MASK, *LIBRARY)
 
 _SURE = 0.5
@@ -68,7 +71,7 @@ class Tracker:
     def reset(self) -> None:
         """Forgets all objects: the next frame is the first."""
         self._tracker: _Algorithm = (
-            _ByMask(self._max_lost) if self._algorithm == MASK else _ByLibrary(LIBRARY[self._algorithm], self._max_lost)
+            _ByMask(self._max_lost) if self._algorithm == MASK else _ByLibrary(self._algorithm, self._max_lost)
         )
 
 
@@ -185,7 +188,8 @@ class _ByLibrary:
                 f"tracking by {name} needs the package trackers ({error}): pip install 'sparseinst[track]', or take "
                 f"{MASK!r}, which needs nothing more"
             ) from error
-        self._tracker = getattr(package, name)(lost_track_buffer=max_lost)
+        kind, thresholds = LIBRARY[name]
+        self._tracker = getattr(package, kind)(lost_track_buffer=max_lost, **dict.fromkeys(thresholds, _BEGIN))
         self._numbers: dict[int, int] = {}
 
     def update(self, instances: Instances) -> Ids:

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import numpy as np
 import supervision as sv
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sparseinst.errors import InputError
 from sparseinst.structures import Instances
@@ -15,6 +15,8 @@ _Image = NDArray[np.uint8]
 _COLOR = (255, 255, 255)
 _SHAPES = {"line": (2, 2), "polygon": (3, None)}
 """Fewest and most points of each kind."""
+_HIDDEN = 30
+"""Frames for which an object that is not seen stays on its side of a line: as long as a tracker waits for it."""
 
 
 class Zone(NamedTuple):
@@ -24,6 +26,11 @@ class Zone(NamedTuple):
     kind: Literal["line", "polygon"]
     points: tuple[tuple[int, int], ...]
     """x, y in pixels of the image."""
+
+    @property
+    def title(self) -> str:
+        """What is written before the counts: the name, if one was given."""
+        return "" if self.name.startswith(f"{self.kind}:") else f"{self.name}: "
 
 
 def parse_zone(text: str) -> Zone:
@@ -62,28 +69,40 @@ class ZoneCounter:
         zones: where to count.
         size_hw: height and width of the images.
         classes: class names by label.
+
+    Raises:
+        InputError: a zone reaches out of the images.
     """
 
     def __init__(self, zones: Sequence[Zone], size_hw: tuple[int, int], classes: Sequence[str]) -> None:
+        for zone in zones:
+            _check_inside(zone, size_hw)
         self._zones, self._classes = tuple(zones), tuple(classes)
         self._triggers: list[Any] = [_trigger(zone) for zone in zones]
         self._entered: list[dict[int, int]] = [{} for _ in zones]  # label of each id that was inside
         self._inside = [0 for _ in zones]
+        self._frame = 0
+        self._last: dict[int, tuple[int, NDArray[np.float64], int]] = {}  # frame, box and label of each id
 
     def update(self, instances: Instances, ids: NDArray[np.int64]) -> None:
         """Adds a frame; ids (n,), 0 is none and does not count."""
         known = ids > 0
-        detections = sv.Detections(
-            xyxy=instances.boxes[known].astype(np.float32).reshape(-1, 4),
-            class_id=instances.labels[known],
-            tracker_id=ids[known],
-        )
+        boxes, labels, tracks = instances.boxes[known], instances.labels[known], ids[known]
+        self._frame += 1
+        for track, box, label in zip(tracks.tolist(), boxes, labels.tolist(), strict=True):
+            self._last[track] = (self._frame, box, label)
+        self._last = {track: item for track, item in self._last.items() if item[0] > self._frame - _HIDDEN}
+        seen = _detections(boxes, labels, tracks)
+        # a line forgets what is away for two frames: what is hidden while it crosses is shown where it was last
+        last = self._last.values()
+        waited_for = _detections([box for _, box, _ in last], [label for _, _, label in last], list(self._last))
         for number, (zone, trigger) in enumerate(zip(self._zones, self._triggers, strict=True)):
-            result = trigger.trigger(detections)
-            if zone.kind == "polygon":
-                self._inside[number] = int(result.sum())
-                inside = zip(ids[known][result].tolist(), instances.labels[known][result].tolist(), strict=True)
-                self._entered[number].update(inside)
+            if zone.kind == "line":
+                trigger.trigger(waited_for)
+                continue
+            inside = trigger.trigger(seen)
+            self._inside[number] = int(inside.sum())
+            self._entered[number].update(zip(tracks[inside].tolist(), labels[inside].tolist(), strict=True))
 
     def counts(self) -> list[dict[str, Any]]:
         """Of each zone name and kind, and by class: of a line `in` and `out`, of a polygon `total`, besides `now`."""
@@ -115,18 +134,36 @@ class ZoneCounter:
             count = self._count(number)
             points = np.array(zone.points, np.int32)
             cv2.polylines(scene, [points], zone.kind == "polygon", _COLOR, thick, cv2.LINE_AA)
-            text = (
+            text = zone.title + (
                 f"in {sum(count['in'].values())}  out {sum(count['out'].values())}"
                 if zone.kind == "line"
                 else f"{count['now']} now, {sum(count['total'].values())} in all"
             )
             (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thick // 2 + 1)
-            x, y = points.mean(0).astype(int).tolist()
+            # beside the start of a line, which often runs through the middle of other zones
+            x, y = (points[0] if zone.kind == "line" else points.mean(0).astype(int)).tolist()
             left = int(np.clip(x - width // 2, 4, max(4, scene.shape[1] - width - 4)))
             base = int(np.clip(y - 2 * thick, height + 4, scene.shape[0] - 4))
             for color, line in (((0, 0, 0), thick + 2), (_COLOR, thick // 2 + 1)):  # a dark rim, legible on anything
                 cv2.putText(scene, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, size, color, line, cv2.LINE_AA)
         return scene
+
+
+def _detections(boxes: ArrayLike, labels: ArrayLike, tracks: ArrayLike) -> Any:
+    return sv.Detections(
+        xyxy=np.asarray(boxes, np.float32).reshape(-1, 4),
+        class_id=np.asarray(labels, np.int64),
+        tracker_id=np.asarray(tracks, np.int64),
+    )
+
+
+def _check_inside(zone: Zone, size_hw: tuple[int, int]) -> None:
+    points, (height, width) = np.array(zone.points), size_hw
+    if (points < 0).any() or (points > (width, height)).any():
+        raise InputError(
+            f"zone {zone.name!r}: expected points in images of {width} x {height} pixels, got {points.tolist()}: "
+            f"give x from 0 to {width} and y from 0 to {height}"
+        )
 
 
 def _trigger(zone: Zone) -> Any:
