@@ -2,7 +2,7 @@
 
 import torch
 
-from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig, PreprocessConfig
+from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig, ShortSideConfig
 from sparseinst.structures import Targets
 
 
@@ -11,7 +11,7 @@ def tiny_config(**changes: object) -> ModelConfig:
     decoder = {"slots": 6, "groups": 2, "channels": 16, "convs": 1, "kernel_channels": 8}
     return ModelConfig(
         classes=("disc", "box"),
-        preprocess=PreprocessConfig(short_px=64, long_px=64),
+        preprocess=ShortSideConfig(short_px=64, long_px=64),
         backbone=BackboneConfig(name="test_efficientnet", norm="batch", strides=(4, 8, 16, 32)),
         encoder=EncoderConfig(channels=16),
         decoder=DecoderConfig.model_validate(decoder | changes),

@@ -4,9 +4,10 @@ They travel inside every checkpoint and exported file, so that a file is all tha
 description is also the help that the command line prints.
 """
 
-from typing import Literal, Self
+from types import UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 COCO_CLASSES: tuple[str, ...] = tuple(
     """person|bicycle|car|motorcycle|airplane|bus|train|truck|boat|traffic light|fire hydrant|stop sign|parking meter
@@ -23,6 +24,21 @@ class Settings(BaseModel):
     """Base of all settings: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def kinds_of(annotation: Any) -> tuple[type[Settings], ...]:
+    """The classes of settings that a field may hold: one group, or every kind of a union; none for a plain value.
+
+    >>> [kind.__name__ for kind in kinds_of(IntensityConfig)], kinds_of(int | None)
+    (['IntensityConfig'], ())
+    """
+    if isinstance(annotation, type):
+        return (annotation,) if issubclass(annotation, Settings) else ()
+    if get_origin(annotation) is Annotated:
+        return kinds_of(get_args(annotation)[0])
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
+    kinds = tuple(kinds_of(member) for member in members)
+    return sum(kinds, ()) if all(kinds) else ()
 
 
 class IntensityConfig(Settings):
@@ -43,31 +59,71 @@ class IntensityConfig(Settings):
         return self
 
 
-class PreprocessConfig(Settings):
-    """From an image file to the network's input."""
+class _PreprocessBase(Settings):
+    """What every way from an image file to the network's input has."""
 
-    short_px: int = Field(640, gt=0, description="the short side is resized to this many pixels ...")
-    long_px: int = Field(864, gt=0, description="... unless the long side would exceed this many")
+    kind: Literal["short_side", "native"]
     frame_hw: tuple[int, int] | None = Field(
-        None, description="fixed padded frame (height, width); without it, the next multiples of 32"
+        None,
+        description="fixed padded frame (height, width), which larger images are shrunk to fit into; without it, the "
+        "next multiples of 32",
     )
     mean: tuple[float, float, float] = Field((123.675, 116.28, 103.53), description="RGB mean, in 0..255")
     std: tuple[float, float, float] = Field((58.395, 57.12, 57.375), description="RGB deviation, in 0..255")
     intensity: IntensityConfig = IntensityConfig()
 
     @model_validator(mode="after")
+    def _padded(self) -> Self:
+        if self.frame_hw is not None and any(side <= 0 or side % 32 for side in self.frame_hw):
+            raise ValueError(f"preprocess.frame_hw must be positive multiples of 32, got {self.frame_hw}")
+        return self
+
+
+class ShortSideConfig(_PreprocessBase):
+    """Images are resized to one size, whatever theirs (photographs, and every published network)."""
+
+    kind: Literal["short_side"] = "short_side"
+    short_px: int = Field(640, gt=0, description="the short side is resized to this many pixels ...")
+    long_px: int = Field(864, gt=0, description="... unless the long side would exceed this many")
+
+    @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.long_px < self.short_px:
             raise ValueError(f"preprocess.long_px must be at least short_px, got {self.long_px} < {self.short_px}")
-        if self.frame_hw is not None:
-            if any(side <= 0 or side % 32 for side in self.frame_hw):
-                raise ValueError(f"preprocess.frame_hw must be positive multiples of 32, got {self.frame_hw}")
-            if min(self.frame_hw) < self.short_px or max(self.frame_hw) < self.long_px:
-                raise ValueError(
-                    f"preprocess.frame_hw {self.frame_hw} cannot hold images of {self.short_px} x {self.long_px}: "
-                    "enlarge the frame or lower short_px and long_px"
-                )
+        frame = self.frame_hw
+        if frame is not None and (min(frame) < self.short_px or max(frame) < self.long_px):
+            raise ValueError(
+                f"preprocess.frame_hw {frame} cannot hold images of {self.short_px} x {self.long_px}: "
+                "enlarge the frame or lower short_px and long_px"
+            )
         return self
+
+
+class NativeConfig(_PreprocessBase):
+    """Images keep their size but for one factor, so that an object is as large in every image (micrographs)."""
+
+    kind: Literal["native"] = "native"
+    scale: float = Field(1.0, gt=0, allow_inf_nan=False, description="network pixels for each pixel of the image")
+    diameter_px: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="median diameter 2*sqrt(area/pi) of the objects trained on, in pixels of the original images; "
+        "training measures it",
+    )
+
+
+def _preprocess_tag(value: Any) -> str:
+    # Files written before there were kinds name none: theirs is the short side.
+    kind = value.get("kind", "short_side") if isinstance(value, dict) else getattr(value, "kind", "short_side")
+    return f"kind={kind}"
+
+
+PreprocessConfig = Annotated[
+    Annotated[ShortSideConfig, Tag("kind=short_side")] | Annotated[NativeConfig, Tag("kind=native")],
+    Discriminator(_preprocess_tag, "kind", "kind must be short_side or native"),
+]
+"""From an image file to the network's input; without a `kind`, `ShortSideConfig`."""
 
 
 class BackboneConfig(Settings):
@@ -143,7 +199,7 @@ class ModelConfig(Settings):
     """Everything that prediction needs to know about a network besides its weights."""
 
     classes: tuple[str, ...] = Field(COCO_CLASSES, min_length=1, description="class names, in the order of the logits")
-    preprocess: PreprocessConfig = PreprocessConfig()
+    preprocess: PreprocessConfig = ShortSideConfig()
     backbone: BackboneConfig = BackboneConfig()
     encoder: EncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()

@@ -24,7 +24,8 @@ class AugmentConfig(Settings):
     jitter: tuple[float, float] | None = Field(
         None,
         description="large-scale jitter instead of multi-scale: range of the scale relative to the size at prediction, "
-        "then a random crop or padding to the frame; needs frame_hw",
+        "then a random crop or padding to the frame; needs frame_hw; at native scale relative to preprocess.scale and "
+        "log-uniform",
     )
     copy_paste: float = Field(
         0.0, ge=0, le=1, description="probability that instances of another training image are pasted in"

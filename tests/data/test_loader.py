@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparseinst.config import BackboneConfig, IntensityConfig, ModelConfig, PreprocessConfig
+from sparseinst.config import BackboneConfig, IntensityConfig, ModelConfig, ShortSideConfig
 from sparseinst.data import (
     CocoDataset,
     EpochSampler,
@@ -25,7 +25,7 @@ from sparseinst.recipe import AugmentConfig, OptimConfig, Recipe
 from sparseinst.structures import Batch, Targets
 
 Write = Callable[..., tuple[Path, Path]]
-MODEL = ModelConfig(classes=("disc", "cell"), preprocess=PreprocessConfig(short_px=40, long_px=60))
+MODEL = ModelConfig(classes=("disc", "cell"), preprocess=ShortSideConfig(short_px=40, long_px=60))
 AUGMENT = AugmentConfig(vertical_flip=0.5, quarter_turns=True, color=0.2, jitter=(0.5, 2.0), frame_hw=(64, 64))
 
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from sparseinst.config import IntensityConfig, PreprocessConfig
+from sparseinst.config import IntensityConfig, NativeConfig, ShortSideConfig
 from sparseinst.data import frame_hw, prepare, read_image, resize, resized_hw, stack, to_rgb8
+from sparseinst.data.preprocess import frame_of
 from sparseinst.errors import InputError
 from sparseinst.structures import Frame
 
@@ -230,7 +231,7 @@ def test_resize_is_pillows(hw: tuple[int, int]) -> None:
 
 
 def test_prepare_and_stack() -> None:
-    config = PreprocessConfig(short_px=40, long_px=70)
+    config = ShortSideConfig(short_px=40, long_px=70)
     wide = prepare(COLOR, config)
     assert wide.frame == ((64, 64), (40, 49), (14, 17)) and wide.image.shape == (3, 40, 49)
     square = prepare(np.full((90, 90, 3), 200, np.uint8), config)
@@ -245,15 +246,39 @@ def test_prepare_and_stack() -> None:
 
 
 def test_a_fixed_frame_is_kept() -> None:
-    config = PreprocessConfig(short_px=32, long_px=64, frame_hw=(64, 96))
+    config = ShortSideConfig(short_px=32, long_px=64, frame_hw=(64, 96))
     assert prepare(COLOR, config).frame.frame_hw == (64, 96)
 
 
 def test_an_upright_image_is_made_smaller_to_fit_a_lying_frame() -> None:
-    config = PreprocessConfig(short_px=64, long_px=96, frame_hw=(64, 96))
+    config = ShortSideConfig(short_px=64, long_px=96, frame_hw=(64, 96))
     upright, lying = np.zeros((150, 100, 3), np.uint8), np.zeros((100, 150, 3), np.uint8)
     assert prepare(upright, config).frame == Frame((64, 96), (64, 43), (150, 100))
     assert prepare(lying, config).frame == Frame((64, 96), (64, 96), (100, 150))
+
+
+scales = st.floats(0.01, 8)
+
+
+@given(st.tuples(sides, sides), scales, st.none() | st.tuples(st.integers(1, 40), st.integers(1, 40)))
+def test_native_scale_is_one_factor_in_every_image(
+    original: tuple[int, int], scale: float, cells: tuple[int, int] | None
+) -> None:
+    fixed = None if cells is None else (32 * cells[0], 32 * cells[1])
+    frame = frame_of(original, NativeConfig(scale=scale, frame_hw=fixed))
+    factor = min([scale, *(most / side for most, side in zip(fixed or (), original, strict=False))])
+    for padded, resized, side in zip(frame.frame_hw, frame.resized_hw, original, strict=True):
+        assert abs(resized - factor * side) <= 0.5 + 1e-6 or resized == 1
+        assert padded >= resized and padded % 32 == 0
+    assert frame.frame_hw == (fixed or frame_hw(frame.resized_hw))
+    assert frame.original_hw == original
+
+
+def test_images_at_native_size_keep_their_pixels() -> None:
+    prepared = prepare(COLOR, NativeConfig())
+    assert (prepared.image.permute(1, 2, 0).numpy() == COLOR).all()
+    assert prepared.frame == Frame((32, 32), (14, 17), (14, 17))
+    assert prepare(COLOR, NativeConfig(scale=0.01)).frame.resized_hw == (1, 1)
 
 
 def test_the_content_of_a_file_is_read_as_the_file(tmp_path: Path) -> None:

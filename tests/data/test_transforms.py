@@ -8,23 +8,25 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from sparseinst.config import PreprocessConfig
+from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.data import TrainTransform
 from sparseinst.data.transforms import resize_layers
 from sparseinst.errors import InputError
 from sparseinst.recipe import AugmentConfig
 
-PREPROCESS = PreprocessConfig(short_px=40, long_px=60)
+PREPROCESS = ShortSideConfig(short_px=40, long_px=60)
 STILL = AugmentConfig(flip=0, short_px=(32,), long_px=1000)
 JITTER = {"jitter": (0.3, 3.0), "frame_hw": (64, 96)}
 EVERYTHING = {"vertical_flip": 0.5, "quarter_turns": True, "color": 0.3, "crop": 0.5, "crop_px": (9, 30)}
 SIZES = {"short_px": (16, 24, 40), "crop_short_px": (20, 40), "long_px": 90}
 
 
-def run(augment: AugmentConfig, image: Tensor, layers: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+def run(
+    augment: AugmentConfig, image: Tensor, layers: Tensor, seed: int = 0, preprocess: PreprocessConfig = PREPROCESS
+) -> tuple[Tensor, Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return TrainTransform(augment, PREPROCESS)(image, layers)
+        return TrainTransform(augment, preprocess)(image, layers)
 
 
 def picture(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -150,4 +152,62 @@ def test_color_changes_the_image_alone() -> None:
 
 def test_a_frame_below_the_short_sides_is_refused() -> None:
     with pytest.raises(InputError, match=r"augment\.frame_hw.*640"):
-        TrainTransform(AugmentConfig(frame_hw=(608, 864)), PreprocessConfig())
+        TrainTransform(AugmentConfig(frame_hw=(608, 864)), ShortSideConfig())
+
+
+def test_native_scale_leaves_pixels_as_they_are() -> None:
+    image, layers = picture(90, 130)
+    assert torch.equal(run(AugmentConfig(flip=0), image, layers, preprocess=NativeConfig())[1], layers)
+    cropped = AugmentConfig(flip=0, frame_hw=(64, 96))
+    corners = set()
+    for seed in range(30):
+        changed, places = run(cropped, image, layers, seed, NativeConfig())
+        assert torch.equal(changed[0], (places[0] % 251).to(torch.uint8))
+        assert torch.equal(places, places[0, 0, 0] + layers[:, :64, :96])
+        corners.add(int(places[0, 0, 0]))
+    assert len(corners) > 25
+    small = picture(40, 130)
+    assert run(cropped, *small, preprocess=NativeConfig())[1].shape == (1, 40, 96)
+
+
+@given(st.integers(0, 1000), st.sampled_from([2, 4]), st.integers(33, 60), st.integers(65, 90))
+def test_a_window_resized_is_a_window_of_the_resized_image(seed: int, shrink: int, rows: int, columns: int) -> None:
+    """But for its borders: what lies beyond them is not there to be averaged."""
+    native, augment = NativeConfig(scale=1 / shrink), AugmentConfig(flip=0, frame_hw=(32, 64))
+    height, width = shrink * rows, shrink * columns
+    # A plane: antialiased or not, its resized pixels say where they are, to within their rounding.
+    plane = (torch.arange(height)[:, None] * 120 // height + torch.arange(width) * 120 // width).to(torch.uint8)
+    layers = torch.arange(height * width, dtype=torch.int32).reshape(1, height, width)
+    image, places = run(augment, plane.expand(3, -1, -1), layers, seed, native)
+    assert image.shape[1:] == places.shape[1:] == (32, 64)
+    whole = plane.flatten()[places.long()]  # (1, 32, 64) the image at the pixels that the layers show
+    assert (image.int() - whole.int())[:, 2:-2, 2:-2].abs().max() <= 1 + shrink * 240 // height
+    steps = places[0].diff(dim=1)
+    assert (steps == shrink).all() and (places[0].diff(dim=0) == shrink * width).all()
+
+
+def test_native_jitter_draws_as_many_doublings_as_halvings() -> None:
+    image, layers = picture(64, 64)
+    augment = AugmentConfig(flip=0, jitter=(0.25, 4.0), frame_hw=(512, 512))
+    sides = [run(augment, image, layers, seed, NativeConfig(scale=2))[0].shape[1] for seed in range(300)]
+    assert 32 <= min(sides) <= 35 and 470 <= max(sides) <= 512
+    assert 0.4 < sum(side < 128 for side in sides) / len(sides) < 0.6
+
+
+@given(st.integers(0, 1000), st.integers(1, 90), st.integers(1, 90), st.floats(0.1, 4), st.booleans())
+def test_native_samples_fit_the_frame(seed: int, height: int, width: int, scale: float, jitter: bool) -> None:
+    augment = AugmentConfig(
+        vertical_flip=0.5, quarter_turns=True, color=0.2, frame_hw=(32, 64), jitter=(0.5, 2) if jitter else None
+    )
+    numbers = torch.from_numpy(np.random.default_rng(seed).integers(0, 4, (1, height, width), dtype=np.int32))
+    image = ((numbers > 1) * 255).to(torch.uint8).repeat(3, 1, 1)
+    changed, together = run(augment, image, numbers, seed, NativeConfig(scale=scale))
+    assert changed.shape[1:] == together.shape[1:] and changed.is_contiguous() and together.is_contiguous()
+    assert changed.shape[1] <= 32 and changed.shape[2] <= 64
+    alone = run(augment, image, torch.cat([(numbers == i).int() for i in range(1, 4)]), seed, NativeConfig(scale=scale))
+    assert torch.equal(torch.cat([(together == i).int() for i in range(1, 4)]), alone[1])
+
+
+def test_the_published_crop_is_refused_at_native_scale() -> None:
+    with pytest.raises(InputError, match=r"augment\.crop"):
+        TrainTransform(AugmentConfig(crop=0.5), NativeConfig())

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sparseinst.config import ModelConfig, PostprocessConfig, PreprocessConfig
+from sparseinst.config import ModelConfig, PostprocessConfig, ShortSideConfig
 from sparseinst.structures import Candidates
 
 STRIDE = 4
@@ -17,7 +17,7 @@ class ColorBackend:
     def __init__(self, *, short_px: int = 64, long_px: int = 128, frame: tuple[int, int] | None = None) -> None:
         self.metadata = ModelConfig(
             classes=CLASSES,
-            preprocess=PreprocessConfig(short_px=short_px, long_px=long_px),
+            preprocess=ShortSideConfig(short_px=short_px, long_px=long_px),
             postprocess=PostprocessConfig(score=0.3),
         )
         self.frame = frame

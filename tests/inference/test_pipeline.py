@@ -9,7 +9,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from inference.standins import ColorBackend
-from sparseinst.config import PreprocessConfig
+from sparseinst.config import ShortSideConfig
 from sparseinst.data.preprocess import prepare, resize
 from sparseinst.inference.pipeline import CudaFeed, HostFeed, feed_for
 from sparseinst.modeling import Segmenter, begin_select, build_model, optimise
@@ -28,7 +28,7 @@ def test_a_gpu_resizes_as_a_cpu_but_for_rounding(number: int, shared) -> None:
     files = sorted((shared / "data" / "coco_mini").rglob("*.jpg"))
     image = cv2.imread(str(files[number]))[:, :, ::-1].copy()
     for short, long in ((640, 864), (200, 300)):
-        prepared = prepare(image, PreprocessConfig(short_px=short, long_px=long))
+        prepared = prepare(image, ShortSideConfig(short_px=short, long_px=long))
         difference = np.abs(prepared.image.numpy() - resized_as_on_a_gpu(image, prepared.frame.resized_hw))
         assert difference.max() <= 1 and difference.mean() < 0.25
 

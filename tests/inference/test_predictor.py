@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inference.standins import CLASSES, ColorBackend
-from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig, PreprocessConfig
+from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig, ShortSideConfig
 from sparseinst.errors import InputError
 from sparseinst.inference import Backend, EagerBackend, Predictor, TorchBackend, open_backend, resolve_device
 from sparseinst.modeling import SparseInst, build_model
@@ -25,7 +25,7 @@ def tiny() -> SparseInst:
     torch.manual_seed(0)
     config = ModelConfig(
         classes=("a", "b"),
-        preprocess=PreprocessConfig(short_px=64, long_px=96),
+        preprocess=ShortSideConfig(short_px=64, long_px=96),
         backbone=BackboneConfig(name="test_resnet"),
         encoder=EncoderConfig(channels=16),
         decoder=DecoderConfig(slots=6, channels=16, convs=1, kernel_channels=8),

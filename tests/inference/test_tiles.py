@@ -14,7 +14,7 @@ from torch import Tensor
 from inference.standins import ColorBackend
 from masks import label_images
 from sparseinst import rle
-from sparseinst.config import ModelConfig, PostprocessConfig, PreprocessConfig
+from sparseinst.config import ModelConfig, PostprocessConfig, ShortSideConfig
 from sparseinst.data import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.inference import Predictor, predict_files
@@ -30,7 +30,7 @@ class PerfectBackend:
 
     metadata = ModelConfig(
         classes=("a", "b"),
-        preprocess=PreprocessConfig(short_px=TILE, long_px=TILE),
+        preprocess=ShortSideConfig(short_px=TILE, long_px=TILE),
         postprocess=PostprocessConfig(score=0),
     )
     frame = None

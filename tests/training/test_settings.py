@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
+from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling import build_model
 from sparseinst.recipe import Preset, Published
@@ -10,6 +12,7 @@ from sparseinst.training import apply_settings, parse_assignments, scale_sizes, 
 from sparseinst.training.trainer import _build
 from sparseinst.zoo import load_preset, save_checkpoint
 
+NATIVE = Preset.model_validate({"description": "micrographs", "model": {"preprocess": {"kind": "native"}}})
 BASE = Preset.model_validate({"description": "base", "model": {}, "published": {"ap_val": 33.0}})
 
 
@@ -52,6 +55,10 @@ def test_published_figures_do_not_pass_to_a_changed_network():
         ({"augment.short_px": "[416"}, r"cannot be read: write lists as \[416, 448\]"),
         ({"augment.jitter": "[0.5, 2]"}, "setting augment: augment.jitter needs augment.frame_hw"),
         ({"optim.lr": "0", "optim.ema": "2"}, "optim.lr.*; setting optim.ema"),
+        ({"preprocess.short_px": "0"}, "setting preprocess.short_px: Input should be greater than 0, got 0"),
+        ({"preprocess.scale": "2"}, "preprocess is of kind 'short_side': .*preprocess.short_px"),
+        ({"preprocess.kind": "native"}, "'preprocess.kind' comes with the network: choose another"),
+        ({"model.preprocess.kind": "native"}, "comes with the network"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_message(settings, said):
@@ -59,16 +66,50 @@ def test_a_wrong_setting_is_one_clear_message(settings, said):
         apply_settings(BASE, settings)
 
 
-def test_every_setting_can_be_named():
-    for name in setting_names():
-        apply_settings(BASE, {name: _value(name)})
+def test_every_setting_can_be_named_on_a_network_that_has_it():
+    for name, path in setting_names().items():
+        bases = [base for base in (BASE, NATIVE) if _has(base, path)]
+        assert bases, name
+        for base in bases:
+            assert apply_settings(base, {name: _value(base, path)}).model == base.model
 
 
-def _value(name):
-    place = BASE
-    for part in setting_names()[name]:
+def _value(base, path):
+    place = base
+    for part in path:
         place = getattr(place, part)
     return place
+
+
+def _has(base, path):
+    try:
+        _value(base, path)
+    except AttributeError:
+        return False
+    return True
+
+
+def test_settings_of_the_native_kind():
+    changed = apply_settings(NATIVE, {"preprocess.scale": "0.5", "preprocess.diameter_px": "12.5"})
+    assert (changed.model.preprocess.scale, changed.model.preprocess.diameter_px) == (0.5, 12.5)
+    with pytest.raises(InputError, match=r"preprocess is of kind 'native': .*preprocess.scale"):
+        apply_settings(NATIVE, {"preprocess.short_px": "320"})
+    with pytest.raises(InputError, match=r"setting preprocess.scale: Input should be greater than 0, got -1"):
+        apply_settings(NATIVE, {"preprocess.scale": "-1"})
+
+
+def test_the_kind_is_one_of_those_known_and_absent_in_old_files():
+    assert Preset.model_validate({"description": "", "model": {"preprocess": {}}}).model == BASE.model
+    assert ModelConfig.model_validate_json(NATIVE.model.model_dump_json()) == NATIVE.model
+    with pytest.raises(ValidationError, match="kind must be short_side or native"):
+        ModelConfig.model_validate({"preprocess": {"kind": "zoom"}})
+
+
+def test_size_at_native_scale_is_the_side_of_the_training_crop():
+    scaled = scale_sizes(NATIVE, 250)
+    assert scaled.recipe.augment.frame_hw == (256, 256)
+    assert scaled.model == NATIVE.model
+    assert scale_sizes(scaled, 256) == scaled
 
 
 def test_assignments():

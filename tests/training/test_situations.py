@@ -6,7 +6,7 @@ from rich.console import Console
 from shapes import tiny_preset
 from sparseinst.errors import InputError
 from sparseinst.modeling import anchor_slots, build_model
-from sparseinst.recipe import Recipe
+from sparseinst.recipe import Preset, Recipe
 from sparseinst.training import apply_settings, load_recipe, recipe_names, scale_sizes, train, use_recipe
 from sparseinst.zoo import load_preset, preset_names
 
@@ -22,6 +22,18 @@ def test_a_recipe_fits_every_network(name):
             assert preset.model.preprocess == load_preset(network).model.preprocess
         smaller = scale_sizes(preset, preset.model.preprocess.short_px // 2)
         assert (smaller.recipe.augment.frame_hw is None) == (frame is None)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("frame", [None, [256, 256]])
+def test_a_network_at_native_scale_keeps_its_crop_and_predicts_in_any_frame(name, frame):
+    native = Preset.model_validate(
+        {"description": "", "model": {"preprocess": {"kind": "native"}}, "recipe": {"augment": {"frame_hw": frame}}}
+    )
+    preset = use_recipe(native, load_recipe(name))
+    wanted = load_recipe(name).frame_px
+    assert preset.model.preprocess == native.model.preprocess
+    assert preset.recipe.augment.frame_hw == ((256, 256) if frame else wanted and (wanted, wanted))
 
 
 def test_the_published_recipe_is_that_of_the_settings_defaults():

@@ -144,11 +144,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _description(name: str) -> str:
     """Description of a setting, as a sentence."""
+    from sparseinst.config import kinds_of
     from sparseinst.recipe import Preset
 
-    kind: Any = Preset
-    *groups, leaf = name.split(".")
-    for group in groups:
-        kind = kind.model_fields[group].annotation
-    text: str = kind.model_fields[leaf].description
+    field: Any = None
+    kinds: tuple[Any, ...] = (Preset,)
+    for part in name.split("."):
+        field = next(kind.model_fields[part] for kind in kinds if part in kind.model_fields)
+        kinds = kinds_of(field.annotation)
+    text: str = field.description
     return f"{text[0].upper()}{text[1:]}."

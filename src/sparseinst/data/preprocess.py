@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as transforms
 
-from sparseinst.config import IntensityConfig, PreprocessConfig
+from sparseinst.config import IntensityConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.errors import InputError
 from sparseinst.structures import Frame
 
@@ -108,6 +108,20 @@ def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig
     return np.require(array, np.uint8, ["C", "W"])  # torch wants to own what it can write to
 
 
+def network_hw(original_hw: tuple[int, int], config: PreprocessConfig) -> tuple[int, int]:
+    """Size that an image is resized to for the network: by its short side or by a factor, as `config` says.
+
+    >>> from sparseinst.config import NativeConfig
+    >>> network_hw((480, 640), ShortSideConfig(short_px=640, long_px=864))
+    (640, 853)
+    >>> network_hw((480, 640), NativeConfig(scale=0.5))
+    (240, 320)
+    """
+    if isinstance(config, ShortSideConfig):
+        return resized_hw(original_hw, config.short_px, config.long_px, config.frame_hw)
+    return _rounded((original_hw[0] * config.scale, original_hw[1] * config.scale), config.frame_hw)
+
+
 def resized_hw(
     original_hw: tuple[int, int], short_px: int, long_px: int, within_hw: tuple[int, int] | None = None
 ) -> tuple[int, int]:
@@ -130,10 +144,7 @@ def resized_hw(
     if max(sides) > long_px:
         scale = long_px / max(sides)
         sides = (sides[0] * scale, sides[1] * scale)
-    if within_hw is not None:
-        scale = min(1.0, within_hw[0] / sides[0], within_hw[1] / sides[1])
-        sides = (sides[0] * scale, sides[1] * scale)
-    return max(1, int(sides[0] + 0.5)), max(1, int(sides[1] + 0.5))
+    return _rounded(sides, within_hw)
 
 
 def frame_hw(resized_hw: tuple[int, int], fixed: tuple[int, int] | None = None) -> tuple[int, int]:
@@ -150,7 +161,7 @@ def frame_hw(resized_hw: tuple[int, int], fixed: tuple[int, int] | None = None) 
     if resized_hw[0] > fixed[0] or resized_hw[1] > fixed[1]:
         raise InputError(
             f"expected images of at most {fixed[0]} x {fixed[1]} pixels (frame_hw), got {resized_hw[0]} x "
-            f"{resized_hw[1]} after resizing: enlarge frame_hw or lower short_px and long_px"
+            f"{resized_hw[1]} after resizing: enlarge frame_hw, or lower what they are resized to"
         )
     return fixed
 
@@ -171,12 +182,8 @@ def prepare(image: NDArray[np.uint8], config: PreprocessConfig) -> Prepared:
 
 
 def frame_of(original_hw: tuple[int, int], config: PreprocessConfig) -> Frame:
-    """The sizes that an image of this size is brought to.
-
-    Raises:
-        InputError: it does not fit into the fixed frame.
-    """
-    size = resized_hw(original_hw, config.short_px, config.long_px, config.frame_hw)
+    """The sizes that an image of this size is brought to."""
+    size = network_hw(original_hw, config)
     return Frame(frame_hw(size, config.frame_hw), size, original_hw)
 
 
@@ -202,6 +209,14 @@ def stack(prepared: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
         raise ValueError(f"expected images of one padded frame, got {sorted(frames)}: group them by frame_hw first")
     images = torch.stack([pad(item.image, item.frame.frame_hw) for item in prepared])
     return images, torch.tensor([item.frame.resized_hw for item in prepared], dtype=torch.int64)
+
+
+def _rounded(sides: tuple[float, float], within_hw: tuple[int, int] | None) -> tuple[int, int]:
+    """Whole pixels, shrunk where a frame would be exceeded."""
+    if within_hw is not None:
+        scale = min(1.0, within_hw[0] / sides[0], within_hw[1] / sides[1])
+        sides = (sides[0] * scale, sides[1] * scale)
+    return max(1, int(sides[0] + 0.5)), max(1, int(sides[1] + 0.5))
 
 
 def _next_multiple(side: int) -> int:

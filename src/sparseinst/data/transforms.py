@@ -8,8 +8,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from sparseinst.config import PreprocessConfig
-from sparseinst.data.preprocess import resize, resized_hw
+from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
+from sparseinst.data.preprocess import network_hw, resize, resized_hw
 from sparseinst.errors import InputError
 from sparseinst.recipe import AugmentConfig
 
@@ -17,17 +17,25 @@ from sparseinst.recipe import AugmentConfig
 class TrainTransform:
     """A tile of large images, turns and flips, colour, then a random scale and place.
 
+    At native scale, scale and place come first: only the window that fills the frame is resized and changed.
+
     Args:
         augment: what is changed and how much.
         preprocess: the sizes at prediction, which large-scale jitter is relative to.
 
     Raises:
-        InputError: the training frame is smaller than the sizes trained at.
+        InputError: the training frame is smaller than the sizes trained at, or the published crop is asked for at
+            native scale.
     """
 
     def __init__(self, augment: AugmentConfig, preprocess: PreprocessConfig) -> None:
-        frame = augment.frame_hw
-        if frame is not None and augment.jitter is None and max(augment.short_px) > min(frame):
+        frame, native = augment.frame_hw, isinstance(preprocess, NativeConfig)
+        if native and augment.crop:
+            raise InputError(
+                f"augment.crop: expected 0 for a network at native scale, got {augment.crop}: it resizes by the short "
+                "side; augment.frame_hw is what such a network is trained in"
+            )
+        if not native and frame is not None and augment.jitter is None and max(augment.short_px) > min(frame):
             raise InputError(
                 f"augment.frame_hw: expected sides of at least {max(augment.short_px)}, the largest of "
                 f"augment.short_px, got {frame}: enlarge the frame, drop the larger short sides, or set augment.jitter"
@@ -50,16 +58,19 @@ class TrainTransform:
             image (3, h, w) uint8 and layers (L, h, w) int32; with large-scale jitter no larger than the frame.
         """
         image, layers = self._tile(image, layers)
-        if self.augment.quarter_turns:
-            turns = _integer(0, 3)
+        turns = _integer(0, 3) if self.augment.quarter_turns else 0
+        if isinstance(self.preprocess, NativeConfig):
+            image, layers = self._window(image, layers, self.preprocess.scale, turned=turns % 2 == 1)
+        if turns:
             image, layers = torch.rot90(image, turns, (1, 2)), torch.rot90(layers, turns, (1, 2))
         # As tv_tensors, so that torchvision leaves the layers' colours alone.
         image, layers = self._flip_and_color(tv_tensors.Image(image), tv_tensors.Mask(layers))
         image, layers = image.as_subclass(Tensor), layers.as_subclass(Tensor)
-        if self.augment.jitter is None:
-            image, layers = self._multi_scale(*self._published_crop(image, layers))
-        else:
-            image, layers = self._large_scale_jitter(image, layers, self.augment.jitter)
+        if isinstance(self.preprocess, ShortSideConfig):
+            if self.augment.jitter is None:
+                image, layers = self._multi_scale(*self._published_crop(image, layers))
+            else:
+                image, layers = self._large_scale_jitter(image, layers, self.preprocess, self.augment.jitter)
         return image.contiguous(), layers.contiguous()
 
     def _tile(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,6 +79,23 @@ class TrainTransform:
         if side is None or max(height, width) <= side or torch.rand(()).item() >= self.augment.tile_share:
             return image, layers
         return _crop(image, layers, (min(side, height), min(side, width)))
+
+    def _window(self, image: Tensor, layers: Tensor, scale: float, *, turned: bool) -> tuple[Tensor, Tensor]:
+        """At a random scale, what fits into the frame, from a random place.
+
+        The window is cut from the image as it is, in whole pixels, so that large images cost no more than small ones.
+        """
+        if self.augment.jitter is not None:
+            low, high = self.augment.jitter
+            scale *= low * (high / low) ** torch.rand(()).item()
+        whole = network_hw(_size(image), NativeConfig(scale=scale))
+        if self.augment.frame_hw is None:
+            return _resize(image, layers, whole)
+        frame = self.augment.frame_hw[::-1] if turned else self.augment.frame_hw
+        (rows, height), (columns, width) = (
+            _window_side(*sides, scale) for sides in zip(_size(image), whole, frame, strict=True)
+        )
+        return _resize(*_crop(image, layers, (rows, columns)), (height, width))
 
     def _published_crop(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
         """With some probability: short side to one of a few sizes, then a crop of random sides and place."""
@@ -83,8 +111,10 @@ class TrainTransform:
         short = self.augment.short_px[_integer(0, len(self.augment.short_px) - 1)]
         return _resize(image, layers, resized_hw(_size(image), short, self.augment.long_px))
 
-    def _large_scale_jitter(self, image: Tensor, layers: Tensor, limits: tuple[float, float]) -> tuple[Tensor, Tensor]:
-        size = resized_hw(_size(image), self.preprocess.short_px, self.preprocess.long_px)
+    def _large_scale_jitter(
+        self, image: Tensor, layers: Tensor, preprocess: ShortSideConfig, limits: tuple[float, float]
+    ) -> tuple[Tensor, Tensor]:
+        size = resized_hw(_size(image), preprocess.short_px, preprocess.long_px)
         scale = limits[0] + (limits[1] - limits[0]) * torch.rand(()).item()
         image, layers = _resize(image, layers, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
         height, width = _size(image)
@@ -103,6 +133,12 @@ def resize_layers(layers: Tensor, hw: tuple[int, int]) -> Tensor:
     rows = torch.div((2 * torch.arange(hw[0]) + 1) * height, 2 * hw[0], rounding_mode="floor")
     columns = torch.div((2 * torch.arange(hw[1]) + 1) * width, 2 * hw[1], rounding_mode="floor")
     return layers[:, rows][:, :, columns]
+
+
+def _window_side(side: int, whole: int, most: int, scale: float) -> tuple[int, int]:
+    """How many pixels of an image's side to cut out, and the network pixels they become: at most `most`."""
+    part = max(1, int(most / scale + 0.5))
+    return (part, most) if part < side else (side, min(most, whole))
 
 
 def _size(values: Tensor) -> tuple[int, int]:

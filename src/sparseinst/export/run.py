@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from sparseinst import __version__
-from sparseinst.config import ModelConfig, PreprocessConfig
+from sparseinst.config import ModelConfig, ShortSideConfig
 from sparseinst.errors import InputError, misfit
 from sparseinst.export import tensorrt_build, web
 from sparseinst.export.agreement import Agreement, check, compare
@@ -119,13 +119,12 @@ def with_frame(config: ModelConfig, size_hw: tuple[int, int]) -> ModelConfig:
         InputError: a side is no multiple of 32.
     """
     preprocess = config.preprocess
-    changes = {
-        "short_px": min(preprocess.short_px, *size_hw),
-        "long_px": min(preprocess.long_px, max(size_hw)),
-        "frame_hw": size_hw,
-    }
+    changes: dict[str, object] = {"frame_hw": size_hw}
+    if isinstance(preprocess, ShortSideConfig):
+        changes["short_px"] = min(preprocess.short_px, *size_hw)
+        changes["long_px"] = min(preprocess.long_px, max(size_hw))
     try:
-        changed = PreprocessConfig.model_validate({**preprocess.model_dump(), **changes})
+        changed = type(preprocess).model_validate({**preprocess.model_dump(), **changes})
     except ValidationError as error:
         raise InputError(f"size {size_hw[0]}x{size_hw[1]}: {misfit(error)}") from error
     return config.model_copy(update={"preprocess": changed})

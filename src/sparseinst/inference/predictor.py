@@ -287,4 +287,4 @@ class Predictor:
 def _with_frame(preprocess: PreprocessConfig, frame: tuple[int, int] | None) -> PreprocessConfig:
     if frame is None or frame == preprocess.frame_hw:
         return preprocess
-    return PreprocessConfig.model_validate({**preprocess.model_dump(), "frame_hw": frame})
+    return type(preprocess).model_validate({**preprocess.model_dump(), "frame_hw": frame})

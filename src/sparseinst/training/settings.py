@@ -8,17 +8,21 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sparseinst.config import ModelConfig, Settings
+from sparseinst.config import ModelConfig, NativeConfig, Settings, kinds_of
+from sparseinst.data.preprocess import MULTIPLE_PX
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
 from sparseinst.recipe import Preset, Published, Recipe
 
 _ROOTS: Mapping[str, type[Settings]] = {"model": ModelConfig, "recipe": Recipe}
+_KIND = "kind"
 _ITERATIONS, _EPOCHS = ("recipe", "iterations"), ("recipe", "epochs")
 
 
 def setting_names() -> dict[str, tuple[str, ...]]:
     """Every setting that `--set` knows ("optim.lr", "decoder.slots") and where it stands in a preset.
+
+    Of groups that come in several kinds (`preprocess`), the settings of every kind; a preset has those of its own.
 
     Example:
         >>> setting_names()["optim.lr"]
@@ -58,7 +62,8 @@ def apply_settings(preset: Preset, settings: Mapping[str, object]) -> Preset:
         The validated preset. What the authors published about the original is left out, for it is not true of this one.
 
     Raises:
-        InputError: an unknown name (the nearest known ones are given), or a value that does not fit.
+        InputError: an unknown name (the nearest known ones are given), one that networks of this kind lack, or a value
+            that does not fit.
     """
     values: dict[str, Any] = preset.model_dump()
     values["published"] = Published()
@@ -69,20 +74,29 @@ def apply_settings(preset: Preset, settings: Mapping[str, object]) -> Preset:
         *groups, leaf = _locate(name)
         place = values
         for group in groups:
-            place = place[group]
+            place = place.get(group, {})
+        if leaf not in place:
+            raise InputError(_lacking(name, groups, place))
         place[leaf] = _read(name, value)
     return validated(values)
 
 
-def scale_sizes(preset: Preset, short_px: int) -> Preset:
-    """The preset at another image size: every size in pixels follows the short side, frames in multiples of 32.
+def scale_sizes(preset: Preset, size_px: int) -> Preset:
+    """The preset at another image size.
+
+    Where images are resized by their short side, that becomes `size_px`: every size in pixels follows, frames in
+    multiples of 32. Networks at native scale see images as large as they are: theirs is the side of the square that
+    training crops from them.
 
     Raises:
         InputError: the size is not positive or too small for the preset.
     """
-    if short_px <= 0:
-        raise InputError(f"size: expected a short side in pixels above 0, got {short_px}")
-    factor = short_px / preset.model.preprocess.short_px
+    if size_px <= 0:
+        raise InputError(f"size: expected a short side in pixels above 0, got {size_px}")
+    if isinstance(preset.model.preprocess, NativeConfig):
+        side = _next_multiple(size_px)
+        return preset if preset.recipe.augment.frame_hw == (side, side) else with_frame(preset, (side, side))
+    factor = size_px / preset.model.preprocess.short_px
     if factor == 1:
         return preset
     values = preset.model_dump()
@@ -93,17 +107,23 @@ def scale_sizes(preset: Preset, short_px: int) -> Preset:
         augment[name] = tuple(_scaled(size, factor) for size in augment[name])
     for group in (preprocess, augment):
         if group["frame_hw"] is not None:
-            group["frame_hw"] = tuple(-(-_scaled(side, factor) // 32) * 32 for side in group["frame_hw"])
+            group["frame_hw"] = tuple(_next_multiple(_scaled(side, factor)) for side in group["frame_hw"])
     return validated(values)
 
 
 def with_frame(preset: Preset, frame_hw: tuple[int, int]) -> Preset:
-    """The preset with one fixed frame for training and prediction, which images are resized to fit into."""
+    """The preset with one fixed frame for training and prediction, which images are resized to fit into.
+
+    At native scale it is the frame of training alone; prediction takes images of any size.
+    """
     values = preset.model_dump()
+    values["recipe"]["augment"]["frame_hw"] = frame_hw
+    if isinstance(preset.model.preprocess, NativeConfig):
+        return validated(values)
     sizes = {"short_px": min(frame_hw), "long_px": max(frame_hw), "frame_hw": frame_hw}
     if preset.model.preprocess.frame_hw != frame_hw:
         values["model"]["preprocess"].update(sizes)
-    values["recipe"]["augment"].update(frame_hw=frame_hw, short_px=(min(frame_hw),), long_px=max(frame_hw))
+    values["recipe"]["augment"].update(short_px=(min(frame_hw),), long_px=max(frame_hw))
     return validated(values)
 
 
@@ -136,9 +156,9 @@ def write_config(path: Path, preset: Preset, *, notes: Mapping[str, object]) -> 
 
 def _leaves(kind: type[BaseModel], path: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
     for name, field in kind.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _leaves(field.annotation, (*path, name))
-        else:
+        if kinds := kinds_of(field.annotation):
+            yield from dict.fromkeys(leaf for group in kinds for leaf in _leaves(group, (*path, name)))
+        elif name != _KIND:
             yield (*path, name)
 
 
@@ -151,12 +171,20 @@ def _locate(name: str) -> tuple[str, ...]:
     within = [key for key in known if key.startswith(f"{short}.")]
     if within:
         raise InputError(f"setting {name!r} is a group: set one of {', '.join(within)}")
+    group, _, leaf = short.rpartition(".")
+    if leaf == _KIND and any(key.startswith(f"{group}.") for key in known):
+        raise InputError(f"setting {name!r} comes with the network: choose another one as --model")
     # The last part alone is what people remember: "slots" for "decoder.slots".
-    leaf = short.rpartition(".")[2]
     near = [key for key in known if key.rpartition(".")[2] == leaf]
     near += [key for key in get_close_matches(short, known, n=3, cutoff=0.5) if key not in near]
     hint = f"did you mean {' or '.join(near)}?" if near else f"known settings: {', '.join(known)}"
     raise InputError(f"setting {name!r} is unknown: {hint}")
+
+
+def _lacking(name: str, groups: list[str], place: Mapping[str, Any]) -> str:
+    group = groups[-1]
+    own = ", ".join(f"{group}.{key}" for key in place if key != _KIND)
+    return f"setting {name!r}: expected one of a network whose {group} is of kind {place.get(_KIND)!r}: {own}"
 
 
 def _read(name: str, value: object) -> object:
@@ -169,7 +197,9 @@ def _read(name: str, value: object) -> object:
 
 
 def _describe(problem: Mapping[str, Any]) -> str:
-    location = tuple(str(part) for part in problem["loc"] if part not in _ROOTS)
+    location = tuple(
+        str(part) for part in problem["loc"] if part not in _ROOTS and not str(part).startswith(f"{_KIND}=")
+    )
     message = str(problem["msg"]).removeprefix("Value error, ")
     given = problem["input"]
     got = "" if isinstance(given, dict | BaseModel) else f", got {given!r}"
@@ -179,3 +209,7 @@ def _describe(problem: Mapping[str, Any]) -> str:
 
 def _scaled(size_px: int, factor: float) -> int:
     return max(1, int(size_px * factor + 0.5))
+
+
+def _next_multiple(side: int) -> int:
+    return -(-side // MULTIPLE_PX) * MULTIPLE_PX

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
-from sparseinst.config import Settings
+from sparseinst.config import NativeConfig, Settings
 from sparseinst.data.preprocess import MULTIPLE_PX
 from sparseinst.errors import InputError, misfit
 from sparseinst.recipe import Preset, Recipe
@@ -23,7 +23,8 @@ class Situation(Settings):
     description: str
     frame_px: int | None = Field(
         None, gt=0, multiple_of=MULTIPLE_PX,
-        description="side of one square frame for training and prediction; a network that has a frame keeps its own",
+        description="side of one square frame for training and prediction; a network that has a frame keeps its own, "
+        "one at native scale the crop of its own recipe",
     )  # fmt: skip
     settings: dict[str, Any] = Field(description="settings by dotted name, of the recipe and of the network")
 
@@ -55,11 +56,16 @@ def load_recipe(name: str | Path) -> Situation:
 def use_recipe(preset: Preset, situation: Situation) -> Preset:
     """The preset with another recipe in place of its own: the published one, changed as the situation says.
 
+    A network at native scale keeps the crop of its own recipe: its size is that of the objects, not of the images.
+
     Raises:
         InputError: a setting is unknown or does not fit the network.
     """
-    frame = preset.model.preprocess.frame_hw
+    native = isinstance(preset.model.preprocess, NativeConfig)
+    frame = preset.recipe.augment.frame_hw if native else preset.model.preprocess.frame_hw
     preset = preset.model_copy(update={"recipe": Recipe()})
     if situation.frame_px is not None:
         preset = with_frame(preset, frame or (situation.frame_px, situation.frame_px))
+    elif native and frame is not None:
+        preset = with_frame(preset, frame)
     return apply_settings(preset, situation.settings)
