@@ -162,9 +162,10 @@ class EncoderConfig(Settings):
     norm: Literal["none", "batch", "sync"] = Field("none", description="norm after each convolution")
 
 
-class DecoderConfig(Settings):
-    """IAM-based decoder (paper, sections 3.2 and 3.4)."""
+class SlotsConfig(Settings):
+    """The paper's decoder: N learned activation maps (sections 3.2 and 3.4). All published networks have it."""
 
+    kind: Literal["slots"] = "slots"
     slots: int = Field(100, gt=0, description="number N of instance activation maps, the most instances in an image")
     groups: int = Field(4, gt=0, description="groups G of the group IAM; 1 is the plain IAM")
     kernel: Literal[1, 3] = Field(3, description="kernel size of the IAM convolution")
@@ -185,6 +186,36 @@ class DecoderConfig(Settings):
         return self
 
 
+class SeedsConfig(Settings):
+    """A decoder whose instances begin at cells of the feature map; no weight depends on the frame or on their number."""
+
+    kind: Literal["seeds"] = "seeds"
+    candidates: int = Field(
+        100, gt=0, description="most instances in an image, or (candidates_per) in 512 x 512 pixels of its frame"
+    )
+    candidates_per: Literal["image", "area"] = Field(
+        "image", description="whether candidates are counted an image or for each 512 x 512 pixels of the frame"
+    )
+    levels: int = Field(1, gt=0, le=4, description="grids of seeds, each half as fine as the one before")
+    channels: int = Field(80, gt=0, description="width of both branches")
+    convs: int = Field(3, gt=0, description="3x3 convolutions in each branch")
+    kernel_channels: int = Field(64, gt=0, description="channels of the mask features and mask kernels")
+    norm: Literal["none", "batch", "sync"] = Field("batch", description="norm after each convolution")
+
+
+def _decoder_tag(value: Any) -> str:
+    # Files written before there were kinds name none: theirs are slots.
+    kind = value.get("kind", "slots") if isinstance(value, dict) else getattr(value, "kind", "slots")
+    return f"kind={kind}"
+
+
+DecoderConfig = Annotated[
+    Annotated[SlotsConfig, Tag("kind=slots")] | Annotated[SeedsConfig, Tag("kind=seeds")],
+    Discriminator(_decoder_tag, "kind", "kind must be slots or seeds"),
+]
+"""From the encoder's features to instances; without a `kind`, `SlotsConfig`."""
+
+
 class PostprocessConfig(Settings):
     """From candidates to instances."""
 
@@ -202,7 +233,7 @@ class ModelConfig(Settings):
     preprocess: PreprocessConfig = ShortSideConfig()
     backbone: BackboneConfig = BackboneConfig()
     encoder: EncoderConfig = EncoderConfig()
-    decoder: DecoderConfig = DecoderConfig()
+    decoder: DecoderConfig = SlotsConfig()
     postprocess: PostprocessConfig = PostprocessConfig()
 
     @model_validator(mode="after")

@@ -1,0 +1,117 @@
+"""The losses of a decoder of seeds, all in float32."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sparseinst.modeling.seeds.assignment import assign, geometry, levels_of, near_cells
+from sparseinst.modeling.seeds.decoder import Fields, SeedsDecoder
+from sparseinst.ops.losses import centre_focal_loss, mask_losses
+from sparseinst.recipe import LossConfig
+from sparseinst.structures import Targets
+
+
+class Chosen(NamedTuple):
+    """n cells of one image that answer for the masks of objects."""
+
+    head: Tensor
+    """(n, P) what they say."""
+    y: Tensor
+    """(n,) row on the finest grid."""
+    x: Tensor
+    """(n,) column on the finest grid."""
+    cells: Tensor
+    """(n,) cells of the finest grid along one cell of their level."""
+    objects: Tensor
+    """(n,) int64 object that each answers for."""
+
+
+class SeedsCriterion:
+    """Assigns cells to targets by place and size, and weighs the losses.
+
+    Args:
+        config: weights, and how many cells of an object learn its mask.
+        decoder: what grows masks from cells.
+
+    Attributes:
+        names: of the losses, in the order of the log.
+    """
+
+    names = ("loss_ce", "loss_mask", "loss_dice", "loss_objectness")
+
+    def __init__(self, config: LossConfig, decoder: SeedsDecoder) -> None:
+        self.config, self.decoder = config, decoder
+
+    def __call__(self, fields: Fields, targets: Sequence[Targets], num_instances: Tensor) -> dict[str, Tensor]:
+        """The weighted losses, by `names`; a batch without any target gives a class loss and zeros with a gradient.
+
+        Args:
+            fields: of B images, of any floating type.
+            targets: B targets on the device of the fields, masks at the mask stride (half a cell of the finest level).
+            num_instances: what the class loss is divided by (see `count_instances`).
+        """
+        with torch.autocast(num_instances.device.type, enabled=False):
+            fields = _float(fields)
+            ce = fields.features.new_zeros(())
+            parts: list[tuple[Tensor, Tensor, Tensor]] = []
+            for image, target in enumerate(targets):
+                own = _of_image(fields, image)
+                chosen, loss = self._choose(own, target)
+                ce = ce + loss
+                if chosen is not None:
+                    parts.append(self._mask_losses(own, chosen, target.masks))
+            nothing = 0.0 * (fields.features.sum() + sum(head.sum() for head in fields.heads))
+            entropy, dice, quality = (
+                torch.cat(values).mean() for values in zip(*parts, strict=True)
+            ) if parts else (nothing,) * 3
+        weights = (self.config.classification / num_instances, self.config.mask, self.config.dice, self.config.objectness)
+        losses = (ce, entropy, dice, quality)
+        return {name: weight * loss for name, weight, loss in zip(self.names, weights, losses, strict=True)}
+
+    def _choose(self, fields: Fields, target: Targets) -> tuple[Chosen | None, Tensor]:
+        """The cells of an image that answer for masks, and its class loss."""
+        cells = F.avg_pool2d(target.masks[:, None].float(), 2)[:, 0] if len(target) else target.masks
+        places = geometry(cells) if len(target) else None
+        level_of = None if places is None else levels_of(places.diameter, len(fields.logits))
+        loss, found = fields.features.new_zeros(()), []
+        for depth, (logits, head) in enumerate(zip(fields.logits, fields.heads, strict=True)):
+            near = torch.zeros_like(logits[0])  # (C, h, w)
+            centres = torch.zeros_like(near)
+            objects = None if level_of is None else (level_of == depth).nonzero()[:, 0]
+            if places is not None and objects is not None and len(objects):
+                step, width = 2**depth, logits.shape[-1]
+                own = assign(cells, places, objects, step=step)
+                labels = target.labels[objects]
+                near = near.index_reduce(0, labels, own.closeness, "amax")
+                centres[labels, own.centre // width, own.centre % width] = 1
+                at = torch.cat([own.centre[:, None], near_cells(own.closeness, self.config.cells - 1)], 1).flatten()
+                y, x = ((place * step + (step - 1) / 2).float() for place in (at // width, at % width))
+                said = head[0].flatten(1)[:, at].T  # (n, P)
+                found.append(Chosen(said, y, x, torch.full_like(y, step), objects.repeat_interleave(self.config.cells)))
+            loss = loss + centre_focal_loss(logits[0], centres, near)
+        return (Chosen(*map(torch.cat, zip(*found, strict=True))) if found else None), loss
+
+    def _mask_losses(self, fields: Fields, chosen: Chosen, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n,) cross-entropy (mean over the frame), dice loss, and cross-entropy of the expected IoU, of each cell."""
+        head, y, x, cells = (part[None] for part in chosen[:4])
+        grown = self.decoder.grow(head, y, x, cells, fields)
+        enlarged = F.interpolate(grown.masks, scale_factor=2.0, mode="bilinear", align_corners=False)
+        numbers = torch.arange(len(chosen.objects), device=masks.device)
+        parts = mask_losses(enlarged, [masks], [numbers], [chosen.objects])
+        quality = F.binary_cross_entropy_with_logits(grown.iou[0], parts.iou, reduction="none")
+        return parts.entropy / masks.shape[1:].numel(), parts.dice, quality
+
+
+def _float(fields: Fields) -> Fields:
+    logits, heads = (tuple(level.float() for level in levels) for levels in (fields.logits, fields.heads))
+    return Fields(logits, heads, fields.features.float(), fields.context.float())
+
+
+def _of_image(fields: Fields, image: int) -> Fields:
+    """Those of one image, as a batch of one."""
+    own = slice(image, image + 1)
+    logits, heads = (tuple(level[own] for level in levels) for levels in (fields.logits, fields.heads))
+    return Fields(logits, heads, fields.features[own], fields.context[own])

@@ -1,0 +1,116 @@
+"""From the encoder's features to instances that begin at seeds.
+
+A seed draws a draft of its mask, which is its activation map: the pixels that speak for it. Features gathered under the
+map refine class, mask kernel and quality. These are the paper's steps (section 3.2: highlight, gather, recognise), but a
+map belongs to a place in this image instead of to a slot.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparseinst.config import SeedsConfig
+from sparseinst.modeling.layers import PRIOR_BIAS, Norm, branch, convolution
+from sparseinst.modeling.seeds.prior import FRESH_CURVATURE, PRIOR_CHANNELS, UNIT_CELLS, shape_prior
+from sparseinst.modeling.seeds.selection import Seeds, candidates_of, select_seeds
+from sparseinst.structures import Predictions
+
+
+class Fields(NamedTuple):
+    """What the decoder says at every cell, before anything is chosen; the levels go from fine to coarse."""
+
+    logits: tuple[Tensor, ...]
+    """Of each level (B, C, h, w) class logits."""
+    heads: tuple[Tensor, ...]
+    """Of each level (B, P, h, w): mask kernel (D), its bias, IoU logit, shape prior (5)."""
+    features: Tensor
+    """(B, D, h, w) mask features on the finest grid."""
+    context: Tensor
+    """(B, E, h, w) features that are gathered under the activation maps."""
+
+
+class Grown(NamedTuple):
+    """What K seeds become."""
+
+    masks: Tensor
+    """(B, K, h, w) mask logits on the finest grid of seeds."""
+    iou: Tensor
+    """(B, K) logits of the IoU that the mask is expected to have."""
+    activation: Tensor
+    """(B, K, h, w) logits of the draft masks, under which features were gathered."""
+
+
+class SeedsDecoder(nn.Module):
+    """Two branches, a score and a head for every cell, and what grows from a chosen cell.
+
+    Args:
+        inputs: width of the encoder's features.
+        classes: number C of classes.
+        levels: grids of seeds, each the mean of 2x2 cells of the one before; branch and heads are shared.
+        channels: width E of both branches.
+        convs: 3x3 convolutions in each branch.
+        kernel_channels: width D of the mask features and mask kernels.
+        norm: batch norm after each convolution of the branches, or none.
+    """
+
+    def __init__(
+        self, inputs: int, *, classes: int, levels: int, channels: int, convs: int, kernel_channels: int, norm: Norm
+    ) -> None:
+        super().__init__()
+        self.levels, self.kernel_channels = levels, kernel_channels
+        self.seed_branch = branch(inputs, channels, convs=convs, norm=norm)
+        self.mask_branch = branch(inputs, channels, convs=convs, norm=norm)
+        self.projection = convolution(channels, kernel_channels, kernel=1, norm="none", init="msra")
+        self.classifier = nn.Conv2d(channels, classes, 3, padding=1)
+        self.head = nn.Conv2d(channels, kernel_channels + 2 + PRIOR_CHANNELS, 1)
+        self.mix = nn.Linear(channels, channels)
+        self.refine = nn.Linear(channels, kernel_channels + 2)
+        self._reset()
+
+    @torch.no_grad()
+    def _reset(self) -> None:
+        for layer in (self.classifier, self.head):
+            nn.init.normal_(layer.weight, std=0.01)
+        for bias, value in ((self.classifier.bias, PRIOR_BIAS), (self.head.bias, 0.0)):
+            assert bias is not None
+            nn.init.constant_(bias, value)
+        assert self.head.bias is not None
+        self.head.bias[self.kernel_channels + 2 :][:2] = math.log(math.expm1(FRESH_CURVATURE))
+        for parameter in self.refine.parameters():  # so that the draft is the mask until something is learnt
+            nn.init.zeros_(parameter)
+
+    def forward(self, features: Tensor) -> Fields:
+        """Encoder features (B, D', h, w) to what every cell says."""
+        pyramid = [features]
+        for _ in range(self.levels - 1):
+            pyramid.append(F.avg_pool2d(pyramid[-1], 2))
+        seeds = [self.seed_branch(level) for level in pyramid]
+        masks = self.projection(self.mask_branch(features))
+        return Fields(
+            tuple(map(self.classifier, seeds)), tuple(map(self.head, seeds)), masks, seeds[0]
+        )
+
+    def grow(self, head: Tensor, y: Tensor, x: Tensor, cells: Tensor, fields: Fields) -> Grown:
+        """Masks of any number K of seeds.
+
+        Args:
+            head: (B, K, P) what the seeds' cells say.
+            y, x: (B, K) their places on the finest grid, in cells.
+            cells: (B, K) size of a cell of their level, in cells of the finest grid.
+            fields: of the same B images.
+        """
+        size_hw = fields.features.shape[-2:]
+        flat = fields.features.flatten(2)  # (B, D, h*w)
+        kernel, bias, iou, shape = head.split([self.kernel_channels, 1, 1, PRIOR_CHANNELS], dim=2)
+        prior = shape_prior(shape, y, x, UNIT_CELLS * cells, size_hw).flatten(2)
+        draft = torch.bmm(kernel, flat).float() + bias.float() + prior  # (B, K, h*w)
+        weights = draft.sigmoid()
+        weights = (weights / weights.sum(2, keepdim=True).clamp(min=1e-6)).to(flat.dtype)
+        gathered = torch.bmm(weights, fields.context.flatten(2).transpose(1, 2))  # (B, K, E)
+        change = self.refine(F.relu(self.mix(gathered)))
+        kernel, bias, better = change.split([self.kernel_channels, 1, 1], dim=2)
+        masks = draft + torch.bmm(kernel, flat).float() + bias.float()
+        return Grown(masks.unflatten(2, size_hw), (iou + better)[..., 0], draft.unflatten(2, size_hw))
