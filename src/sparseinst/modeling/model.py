@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from sparseinst.config import ModelConfig
 from sparseinst.modeling.backbones import Backbone
-from sparseinst.modeling.decoder import Decoder
 from sparseinst.modeling.encoder import Encoder
+from sparseinst.modeling.slots.decoder import Decoder
 from sparseinst.structures import Predictions
 
 
@@ -34,14 +34,10 @@ class SparseInst(nn.Module):
             images: (B, 3, H, W) floating RGB in 0..255, H and W multiples of the coarsest stride (32 as published),
                 padding set to the mean.
         """
-        predictions: Predictions = self.decoder(self.encode(images))
-        return predictions
-
-    def encode(self, images: Tensor) -> Tensor:
-        """Images as for `forward` to the encoder's fused features (B, D, h/2, w/2), which the decoder reads."""
         normalised = (images - self.mean[:, None, None]) / self.std[:, None, None]
-        features: Tensor = self.encoder(self.backbone(normalised.to(self.dtype)))
-        return features
+        features = self.encoder(self.backbone(normalised.to(self.dtype)))  # (B, D, h/2, w/2)
+        predictions: Predictions = self.decoder(features)
+        return predictions
 
     @property
     def dtype(self) -> torch.dtype:
