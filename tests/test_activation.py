@@ -9,7 +9,7 @@ from torch.nn import functional
 from sparseinst import rle
 from sparseinst.activation import ActivationMaps, activation_maps
 from sparseinst.activation_sheet import draw_activation
-from sparseinst.modeling.decoder import InstanceActivation
+from sparseinst.modeling.slots.decoder import InstanceActivation
 from sparseinst.structures import Frame, Instances
 
 HEADER_PX = 80

@@ -187,7 +187,7 @@ class SlotsConfig(Settings):
 
 
 class SeedsConfig(Settings):
-    """A decoder whose instances begin at cells of the feature map; no weight depends on the frame or on their number."""
+    """Instances begin at cells of the feature map; no weight depends on the frame or on their number."""
 
     kind: Literal["seeds"] = "seeds"
     candidates: int = Field(
@@ -201,6 +201,16 @@ class SeedsConfig(Settings):
     convs: int = Field(3, gt=0, description="3x3 convolutions in each branch")
     kernel_channels: int = Field(64, gt=0, description="channels of the mask features and mask kernels")
     norm: Literal["none", "batch", "sync"] = Field("batch", description="norm after each convolution")
+
+    @property
+    def groups(self) -> int:
+        """Activation maps of an instance: its draft mask."""
+        return 1
+
+    @property
+    def activation(self) -> Literal["sigmoid", "softmax"]:
+        """How the maps are normalised."""
+        return "sigmoid"
 
 
 def _decoder_tag(value: Any) -> str:

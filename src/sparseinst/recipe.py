@@ -61,47 +61,9 @@ class LossConfig(Settings):
     mask: float = Field(5.0, ge=0, description="weight of the mask's binary cross-entropy")
     dice: float = Field(2.0, ge=0, description="weight of the dice loss")
     objectness: float = Field(1.0, ge=0, description="weight of the objectness's binary cross-entropy")
+    cells: int = Field(2, gt=0, description="cells of an object that learn its mask (seeds)")
     match_dice: float = Field(0.8, ge=0, description="exponent of the dice score in the matching score")
     match_class: float = Field(0.2, ge=0, description="exponent of the class probability in the matching score")
-    match_activation: float = Field(
-        0.0, ge=0, description="exponent of the activation's share inside the target in the matching score"
-    )
-    guidance: float = Field(
-        0.0, ge=0, description="weight of the guidance loss: the activation of a matched slot should lie on its target"
-    )
-    guidance_warmup: int = Field(0, ge=0, description="iterations over which guidance rises to its weight")
-    class_target: Literal["binary", "quality", "varifocal"] = Field(
-        "binary",
-        description="what a matched slot's class is taught: 1 as published, or the IoU of its mask by the quality "
-        "focal or the varifocal loss",
-    )
-    duplicate: float = Field(
-        0.0, ge=0, description="weight of the penalty on unmatched slots that are sure of a target already taken"
-    )
-    boundary: float = Field(0.0, ge=0, description="weight of the cross-entropy along the outlines of the targets")
-    points: int = Field(0, ge=0, description="points of a mask at which its losses are sampled; 0 for all of it")
-
-
-class AuxiliaryConfig(Settings):
-    """Heads that exist in training only; weights of their losses, 0 for none."""
-
-    semantic: float = Field(0.0, ge=0, description="weight of a semantic segmentation from the fused features")
-    one_to_many: float = Field(
-        0.0, ge=0, description="weight of a second set of slots, several of which are matched to each target"
-    )
-    matches: int = Field(4, gt=0, description="slots of that set for each target")
-    slots: int = Field(100, gt=0, description="slots of that set")
-    denoising: float = Field(0.0, ge=0, description="weight of slots that start from noised masks of the targets")
-    distillation: float = Field(0.0, ge=0, description="weight of what a teacher network teaches")
-    teacher: str | None = Field(None, description="network to distil from: a preset, a file or hf:owner/name")
-
-    @model_validator(mode="after")
-    def _has_teacher(self) -> Self:
-        if (self.distillation > 0) != (self.teacher is not None):
-            raise ValueError(
-                f"auxiliary.distillation and auxiliary.teacher go together, got {self.distillation} and {self.teacher}"
-            )
-        return self
 
 
 class OptimConfig(Settings):
@@ -140,14 +102,8 @@ class Recipe(Settings):
     log_every: int = Field(20, gt=0, description="iterations between rows of the log")
     pictures: int = Field(4, ge=0, description="validation images drawn at each evaluation")
     max_dets: int = Field(100, gt=0, description="detections an image that the AP during training counts")
-    start: Literal["published", "anchored"] = Field(
-        "published",
-        description="fresh weights of the decoder: random as published, or every slot at a place of its own "
-        "(many small objects, short runs; see docs/design.md)",
-    )
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
-    auxiliary: AuxiliaryConfig = AuxiliaryConfig()
     optim: OptimConfig = OptimConfig()
 
 

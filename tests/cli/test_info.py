@@ -45,7 +45,7 @@ def test_what_ships_is_described_as_it_is_in_its_file(cli) -> None:
     assert found["thresholds"]["score"] == read_checkpoint(path)[0].postprocess.score
     assert found["input"] == {"size_hw": [384, 384], "origin": "its fixed frame"}
     assert found["parameters"]["total"] == sum(p.numel() for p in load_model("nuclei").parameters())
-    assert found["recipe"]["start"] == "anchored"
+    assert found["recipe"]["augment"]["quarter_turns"] is True
     assert found["provenance"]["iteration"] == 2000
     text = cli("info", "nuclei").stdout
     assert f"SHA-256 {digest[:6]} ({digest})" in text

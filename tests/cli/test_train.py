@@ -114,7 +114,7 @@ def test_an_image_broken_in_a_loader_process_is_named_in_one_line(train, tiny_da
 
 
 def test_left_out_annotations_are_warned_about(train, tiny_data, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("sparseinst.training.trainer._fresh", _stop)
+    monkeypatch.setattr("sparseinst.training.trainer.build_model", _stop)
     content = (tiny_data / "train.json").read_text()
     first = content.index('"segmentation": [[') + len('"segmentation": [[')
     data = tmp_path / "data"

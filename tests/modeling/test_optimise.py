@@ -13,7 +13,6 @@ from sparseinst import load_model
 from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling import Segmenter, SparseInst, build_model
-from sparseinst.modeling.decoder import Decoder, coordinates
 from sparseinst.modeling.encoder import Encoder
 from sparseinst.modeling.folding import fold_norms
 from sparseinst.modeling.optimise import (
@@ -24,6 +23,7 @@ from sparseinst.modeling.optimise import (
     optimise,
     separate_coordinates,
 )
+from sparseinst.modeling.slots.decoder import Decoder, coordinates
 from sparseinst.ops.deform import DeformableConv
 from tiny import tiny_config
 

@@ -5,6 +5,7 @@ import torch
 
 from shapes import tiny_preset
 from sparseinst.data import CocoDataset, training_loader
+from sparseinst.errors import InputError
 from sparseinst.modeling import build_model
 from sparseinst.recipe import Preset
 from sparseinst.training import Engine, NonFiniteLoss, apply_settings, make_accelerator, release_accelerator
@@ -74,12 +75,8 @@ def test_requests_come_back(make_engine, batch):
     assert make_engine(preset_with()).step([batch], done=0, requests=(True, False)).requests == (True, False)
 
 
-HEADS = {"semantic": 1.0, "one_to_many": 1.0, "denoising": 1.0, "slots": 7}
-
-
-@pytest.mark.parametrize("heads", [{}, HEADS], ids=["", "heads"])
-def test_every_trained_weight_moves(make_engine, batch, heads):
-    engine = make_engine(tiny_preset(auxiliary=heads))
+def test_every_trained_weight_moves(make_engine, batch):
+    engine = make_engine(tiny_preset())
     before = {name: p.detach().clone() for name, p in engine.trained.named_parameters()}
     for done in range(3):
         engine.step([batch], done=done)
@@ -87,26 +84,28 @@ def test_every_trained_weight_moves(make_engine, batch, heads):
     assert not still
 
 
-def test_auxiliary_heads_are_in_the_losses_and_the_state_but_not_in_the_network(make_engine, batch):
-    plain, helped = make_engine(tiny_preset()), make_engine(tiny_preset(auxiliary=HEADS))
-    assert helped.losses == (*plain.losses, "loss_semantic", "loss_one_to_many", "loss_denoising")
-    result = helped.step([batch], done=0)
-    assert tuple(result.losses) == helped.losses
+def test_the_losses_are_the_criterions(make_engine, batch):
+    engine = make_engine(tiny_preset())
+    result = engine.step([batch], done=0)
+    assert tuple(result.losses) == engine.losses == engine.trained.criterion.names
     assert all(value > 0 for value in result.losses.values())
-    for name in ("model", "average"):
-        assert helped.state_dict()[name].keys() == plain.state_dict()[name].keys()
-    assert not plain.state_dict()["auxiliary"]
-    other = make_engine(tiny_preset(auxiliary=HEADS, seed=1))
-    state = copy.deepcopy(helped.state_dict())
-    expected = helped.step([batch], done=1)
-    other.load_state_dict(state)
+
+
+def test_a_state_brings_another_engine_to_the_same_step(make_engine, batch):
+    engine, other = make_engine(tiny_preset()), make_engine(tiny_preset(seed=1))
+    engine.step([batch], done=0)
+    state = copy.deepcopy(engine.state_dict())
+    expected = engine.step([batch], done=1)
+    other.load_state_dict({**state, "auxiliary": {}})  # as earlier versions wrote it
     assert other.step([batch], done=1) == expected
+    with pytest.raises(InputError, match="auxiliary heads, which no longer exist"):
+        other.load_state_dict({**state, "auxiliary": {"heads.semantic.conv.bias": torch.zeros(2)}})
 
 
-def test_the_images_of_a_loss_that_is_no_number_are_named_with_the_head(make_engine, batch):
-    engine = make_engine(tiny_preset(auxiliary=HEADS))
+def test_the_images_of_a_loss_that_is_no_number_are_named_with_it(make_engine, batch):
+    engine = make_engine(tiny_preset())
     with torch.no_grad():
-        engine.auxiliary.heads["semantic"].conv.bias.fill_(float("nan"))
-    with pytest.raises(NonFiniteLoss, match="loss_semantic is not finite"):
+        engine.network.decoder.kernel.bias.fill_(float("nan"))
+    with pytest.raises(NonFiniteLoss, match=r"loss_mask, loss_dice.* not finite for the batch of images"):
         engine.step([batch], done=0)
     assert not engine.has_finite_weights()

@@ -3,7 +3,7 @@ import cv2
 from sparseinst.training import RunLog, plot_curves, read_table
 from sparseinst.training.logs import EVALUATIONS, metric_columns
 
-LOSSES = ("loss_ce", "loss_semantic")
+LOSSES = ("loss_ce", "loss_dice")
 METRICS = metric_columns(LOSSES)
 
 
@@ -18,7 +18,7 @@ def test_rows_come_back_exactly(tmp_path):
     assert read_table(tmp_path / "metrics.csv")[0]["loss"] == 1 / 3
     assert read_table(tmp_path / "evaluation.csv")[0]["ap50"] == 0.25
     header = (tmp_path / "metrics.csv").read_text().splitlines()[0]
-    assert header == "iteration,epoch,lr,loss,loss_ce,loss_semantic,surplus_targets,images_per_s,seconds"
+    assert header == "iteration,epoch,lr,loss,loss_ce,loss_dice,surplus_targets,images_per_s,seconds"
     assert list((tmp_path / "tensorboard").iterdir())
 
 
@@ -56,6 +56,6 @@ def test_plot_of_a_run_and_of_nothing(tmp_path):
 def test_the_plot_shows_every_loss_of_the_rows(tmp_path):
     rows = [row(i, value=3 / i) for i in (1, 2, 3)]
     plot_curves(tmp_path / "two.png", rows, [])
-    plot_curves(tmp_path / "one.png", [{k: v for k, v in r.items() if k != "loss_semantic"} for r in rows], [])
+    plot_curves(tmp_path / "one.png", [{k: v for k, v in r.items() if k != "loss_dice"} for r in rows], [])
     two, one = (cv2.imread(str(tmp_path / name)) for name in ("two.png", "one.png"))
     assert (two != one).any()

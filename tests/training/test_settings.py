@@ -1,16 +1,11 @@
-from pathlib import Path
-
 import pytest
-import torch
 from pydantic import ValidationError
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
-from sparseinst.modeling import build_model
 from sparseinst.recipe import Preset, Published
 from sparseinst.training import apply_settings, parse_assignments, scale_sizes, setting_names
-from sparseinst.training.trainer import _build
-from sparseinst.zoo import load_preset, save_checkpoint
+from sparseinst.zoo import load_preset
 
 NATIVE = Preset.model_validate({"description": "micrographs", "model": {"preprocess": {"kind": "native"}}})
 BASE = Preset.model_validate({"description": "base", "model": {}, "published": {"ap_val": 33.0}})
@@ -138,20 +133,3 @@ def test_iterations_replace_epochs():
     assert by_epochs.recipe.epochs == 2
     assert apply_settings(by_epochs, {"recipe.iterations": "5"}).recipe.epochs is None
     assert apply_settings(by_epochs, {"batch": 3}).recipe.epochs == 2
-
-
-def test_an_anchored_start_takes_a_file_with_its_code_and_refuses_another(tmp_path: Path) -> None:
-    preset = load_preset("nuclei")
-    network, origin = _build(preset, "nuclei", resume=False)
-    assert origin.endswith("fresh: none")
-    bias = network.decoder.get_parameter("instance_branch.0.0.norm.bias")
-    network(torch.rand(1, 3, 64, 64)).logits.sum().backward()
-    assert bias.grad is not None
-    assert bias.grad[:2].abs().sum() == 0  # the code of the file is held, too
-    assert bias.grad.abs().sum() > 0
-    other = build_model(preset.model)
-    save_checkpoint(tmp_path / "other.safetensors", other)
-    with pytest.raises(InputError, match=r"without the positional code.*add --set start=published"):
-        _build(preset, tmp_path / "other.safetensors", resume=False)
-    published = apply_settings(preset, {"start": "published"})
-    assert _build(published, tmp_path / "other.safetensors", resume=False)[1].endswith("fresh: none")

@@ -5,7 +5,6 @@ from rich.console import Console
 
 from shapes import tiny_preset
 from sparseinst.errors import InputError
-from sparseinst.modeling import anchor_slots, build_model
 from sparseinst.recipe import Preset, Recipe
 from sparseinst.training import apply_settings, load_recipe, recipe_names, scale_sizes, train, use_recipe
 from sparseinst.zoo import load_preset, preset_names
@@ -38,14 +37,6 @@ def test_a_network_at_native_scale_keeps_its_crop_and_predicts_in_any_frame(name
 
 def test_the_published_recipe_is_that_of_the_settings_defaults():
     assert use_recipe(load_preset("nuclei"), load_recipe("published")).recipe == Recipe()
-
-
-@pytest.mark.parametrize("network", ["n", "r50", "r50-giam"])
-def test_small_data_starts_anchored(network):
-    preset = use_recipe(load_preset(network), load_recipe("small-data"))
-    assert preset.recipe.start == "anchored"
-    assert preset.recipe.augment.frame_hw is not None
-    anchor_slots(build_model(preset.model), preset.recipe.augment.frame_hw)  # no error
 
 
 def test_a_run_says_which_recipe_it_follows(tiny_data, tmp_path):

@@ -1,5 +1,6 @@
-"""Convolution with optional batch norm, the one building block of encoder and decoder."""
+"""Convolution with optional batch norm, the one building block of encoder and decoders."""
 
+import math
 from collections import OrderedDict
 from typing import Literal
 
@@ -7,6 +8,9 @@ from torch import nn
 
 Norm = Literal["none", "batch", "sync"]
 Init = Literal["msra", "xavier"]
+
+PRIOR_BIAS = -math.log(99)
+"""Logit of the probability 0.01 that every class and activation starts from (Lin et al., 2017)."""
 
 
 def convolution(inputs: int, outputs: int, *, kernel: int, norm: Norm, init: Init) -> nn.Sequential:
@@ -25,3 +29,14 @@ def convolution(inputs: int, outputs: int, *, kernel: int, norm: Norm, init: Ini
     if norm != "none":
         layers["norm"] = nn.BatchNorm2d(outputs)
     return nn.Sequential(layers)
+
+
+def branch(inputs: int, channels: int, *, convs: int, norm: Norm) -> nn.Sequential:
+    """`convs` 3x3 convolutions, each followed by ReLU."""
+    widths = [inputs] + [channels] * convs
+    return nn.Sequential(
+        *(
+            nn.Sequential(convolution(width, channels, kernel=3, norm=norm, init="msra"), nn.ReLU(inplace=True))
+            for width in widths[:-1]
+        )
+    )

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from sparseinst.config import ModelConfig
+from sparseinst.config import ModelConfig, SlotsConfig
 from sparseinst.modeling.backbones import Backbone
-from sparseinst.modeling.decoder import Decoder
 from sparseinst.modeling.encoder import Encoder
+from sparseinst.modeling.seeds.decoder import Budget, SeedsDecoder
+from sparseinst.modeling.slots.decoder import Decoder
 from sparseinst.structures import Predictions
 
 
@@ -67,5 +68,13 @@ def build_model(config: ModelConfig, *, pretrained: bool = False) -> SparseInst:
         pool_bins=config.encoder.pool_bins,
         norm=config.encoder.norm,
     )
-    decoder = Decoder(config.encoder.channels, classes=len(config.classes), **config.decoder.model_dump())
-    return SparseInst(backbone, encoder, decoder, config=config)
+    return SparseInst(backbone, encoder, _decoder(config), config=config)
+
+
+def _decoder(config: ModelConfig) -> Decoder | SeedsDecoder:
+    inputs, classes, settings = config.encoder.channels, len(config.classes), config.decoder
+    if isinstance(settings, SlotsConfig):
+        return Decoder(inputs, classes=classes, **settings.model_dump(exclude={"kind"}))
+    budget = Budget(settings.candidates, settings.candidates_per, config.backbone.strides[0])
+    counted = settings.model_dump(exclude={"kind", "candidates", "candidates_per"})
+    return SeedsDecoder(inputs, classes=classes, budget=budget, **counted)

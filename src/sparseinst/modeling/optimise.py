@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparseinst.errors import InputError
-from sparseinst.modeling.decoder import Decoder, WithCoordinates, coordinates
 from sparseinst.modeling.encoder import Encoder
 from sparseinst.modeling.folding import fold_norms
 from sparseinst.modeling.model import SparseInst
+from sparseinst.modeling.slots.decoder import Decoder, WithCoordinates, coordinates
 from sparseinst.structures import Predictions
 
 FLOAT16_MAX = torch.finfo(torch.float16).max

@@ -57,25 +57,18 @@ def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: f
     return (weight * wrongness.pow(gamma) * entropy).sum()
 
 
-def quality_focal_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Quality focal loss (Li et al., 2020, equation 3 at its exponent of 2) summed over all elements.
+def centre_focal_loss(logits: Tensor, centres: Tensor, near: Tensor) -> Tensor:
+    """Focal loss of centres (Law and Deng, CornerNet, 2018, equation 1) summed over all elements.
 
     Args:
         logits: of any shape.
-        targets: of the same shape, in 0..1: how good the element is, 0 where it should not speak.
+        centres: of the same shape, 1 where an object is to be announced, elsewhere 0.
+        near: of the same shape, in 0..1: how close an element is to a centre; elements beside one cost less.
     """
-    entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    return ((logits.sigmoid() - targets).square() * entropy).sum()
-
-
-def varifocal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.75, gamma: float = 2.0) -> Tensor:
-    """Varifocal loss (Zhang et al., 2021, equation 2) summed over all elements; arguments as `quality_focal_loss`.
-
-    A positive counts by its target, a negative by alpha p^gamma. What is matched but worth 0 is a negative.
-    """
-    entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    weight = torch.where(targets > 0, targets, alpha * logits.sigmoid().pow(gamma))
-    return (weight * entropy).sum()
+    probability = logits.sigmoid()
+    found = centres * (1 - probability).square() * F.logsigmoid(logits)
+    quiet = (1 - centres) * (1 - near).pow(4) * probability.square() * F.logsigmoid(-logits)
+    return -(found + quiet).sum()
 
 
 def mask_losses(

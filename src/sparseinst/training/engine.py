@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sparseinst.config import SlotsConfig
 from sparseinst.errors import InputError
-from sparseinst.modeling import Criterion, SparseInst, count_instances
-from sparseinst.modeling.auxiliary import Auxiliary, TrainingModel, auxiliary_names
-from sparseinst.modeling.criterion import loss_names
+from sparseinst.modeling import Learner, SparseInst, count_instances
 from sparseinst.recipe import Recipe
 from sparseinst.structures import Batch
 from sparseinst.training.ema import WeightAverage
@@ -32,7 +31,7 @@ class Step:
 
     Args:
         losses: weighted loss terms, means over processes and accumulated batches.
-        surplus: targets beyond the number of slots.
+        surplus: targets beyond the number of slots; 0 where there are none.
         requests: for each request whether any process made it.
     """
 
@@ -81,41 +80,33 @@ def release_accelerator() -> None:
 
 
 class Engine:
-    """A network with its auxiliary heads, optimiser, loss and moving average.
+    """A network with its criterion, optimiser and moving average.
 
     Args:
         model: the network to train, anywhere; moved to the accelerator's device.
         recipe: how.
         accelerator: from `make_accelerator`.
-        teacher: the network to distil from, anywhere; given exactly when the recipe distils.
 
     Attributes:
         average: the moving average of the network's weights, what is evaluated and saved.
         losses: names of the weighted losses of a step, in the order of the log.
-
-    Raises:
-        InputError: the teacher does not fit the network.
     """
 
-    def __init__(
-        self, model: SparseInst, recipe: Recipe, accelerator: Any, *, teacher: SparseInst | None = None
-    ) -> None:
+    def __init__(self, model: SparseInst, recipe: Recipe, accelerator: Any) -> None:
         self.recipe, self.accelerator = recipe, accelerator
         decoder = model.config.decoder
-        self.slots = decoder.slots
-        self.losses = loss_names(recipe.loss, objectness=decoder.objectness) + auxiliary_names(recipe.auxiliary)
+        self.slots = decoder.slots if isinstance(decoder, SlotsConfig) else None
         # The layout that convolutions are fastest in, on a CPU and on tensor cores.
         model = model.to(accelerator.device).to(memory_format=torch.channels_last)
         self.average = WeightAverage(model, recipe.optim.ema)
         if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
             _synchronise_norms(model)
-        self.criterion = Criterion(recipe.loss, activation=decoder.activation)
         self.base_lr = base_learning_rate(recipe.optim, recipe.batch * recipe.optim.accumulate)
-        auxiliary = Auxiliary(recipe, model, teacher=None if teacher is None else teacher.to(accelerator.device))
-        self.trained = TrainingModel(model, auxiliary.to(accelerator.device).to(memory_format=torch.channels_last))
+        self.trained = Learner(model, recipe.loss)
+        self.losses = self.trained.names
         groups = parameter_groups(self.trained, recipe.optim.weight_decay, rule=recipe.optim.decay_rule)
         optimizer = torch.optim.AdamW(groups, lr=self.base_lr)
-        self.network, self.auxiliary = model, auxiliary
+        self.network = model
         self.model, self.optimizer = accelerator.prepare(self.trained, optimizer)
         self.model.train()
 
@@ -139,7 +130,7 @@ class Engine:
         terms: list[Tensor] = []
         for batch in batches:
             with self.accelerator.accumulate(self.model):
-                losses = self._losses(batch.to(self.accelerator.device, non_blocking=True), done)
+                losses = self._losses(batch.to(self.accelerator.device, non_blocking=True))
                 self.accelerator.backward(torch.stack(list(losses.values())).sum())
                 terms.append(torch.stack([losses[name].detach() for name in self.losses]))
                 if self.accelerator.sync_gradients:
@@ -161,7 +152,6 @@ class Engine:
         scaler = self.accelerator.scaler
         return {
             "model": self.network.state_dict(),
-            "auxiliary": self.auxiliary.state_dict(),
             "average": self.average.module.state_dict(),
             "updates": self.average.updates,
             "optimizer": self.optimizer.state_dict(),
@@ -170,9 +160,14 @@ class Engine:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes over what `state_dict` gave; random generators only if there are as many processes."""
+        """Takes over what `state_dict` gave; random generators only if there are as many processes.
+
+        Raises:
+            InputError: the state has weights of training heads, which earlier versions knew.
+        """
+        if state.get("auxiliary"):
+            raise InputError("this run trains auxiliary heads, which no longer exist: start it again in another folder")
         self.network.load_state_dict(state["model"])
-        self.auxiliary.load_state_dict(state["auxiliary"])
         self.average.module.load_state_dict(state["average"])
         self.average.updates = state["updates"]
         self.optimizer.load_state_dict(state["optimizer"])
@@ -190,15 +185,14 @@ class Engine:
         norms = torch._foreach_norm([parameter.detach() for parameter in self.trained.parameters()])
         return bool(torch.stack(norms).isfinite().all())
 
-    def _losses(self, batch: Batch, done: int) -> dict[str, Tensor]:
-        count = count_instances(batch.targets, self.accelerator.device)
-        predictions, auxiliary = self.model(batch, count, iteration=done)
-        losses: dict[str, Tensor] = self.criterion(predictions, batch.targets, count, iteration=done) | auxiliary
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = self.model(batch, count_instances(batch.targets, self.accelerator.device))
         return losses
 
     def _agree(self, terms: list[Tensor], batches: Sequence[Batch], done: int, requests: Sequence[bool]) -> Step:
         """Brings all processes to the same figures and decisions, in one exchange."""
-        surplus = sum(max(0, len(target) - self.slots) for batch in batches for target in batch.targets)
+        counts = [len(target) for batch in batches for target in batch.targets]
+        surplus = 0 if self.slots is None else sum(max(0, count - self.slots) for count in counts)
         own = torch.tensor([surplus, *requests], dtype=torch.float32, device=self.accelerator.device)
         joint = self.accelerator.reduce(torch.cat([torch.stack(terms).mean(0), own]), reduction="sum").tolist()
         values = torch.tensor(joint[: len(self.losses)]) / self.accelerator.num_processes

@@ -14,7 +14,7 @@ from sparseinst.data import CocoDataset, iterations_of, training_loader
 from sparseinst.data.formats import DataSource, resolve_data
 from sparseinst.errors import InputError
 from sparseinst.inference import resolve_device
-from sparseinst.modeling import SparseInst, anchor_slots, build_model, positional_code, same_code
+from sparseinst.modeling import SparseInst, build_model
 from sparseinst.recipe import Preset
 from sparseinst.structures import Batch
 from sparseinst.training.engine import Engine, make_accelerator, release_accelerator
@@ -25,7 +25,7 @@ from sparseinst.training.settings import apply_settings, scale_sizes, with_class
 from sparseinst.training.situations import Situation, load_recipe, use_recipe
 from sparseinst.training.state import Progress, fingerprint, load_state
 from sparseinst.training.validation import Validation
-from sparseinst.zoo import init_weights, load_model, preset_of, weights_file
+from sparseinst.zoo import init_weights, preset_of, weights_file
 
 if TYPE_CHECKING:
     from sparseinst.evaluation import Evaluation
@@ -220,8 +220,7 @@ def _engine(preset: Preset, accelerator: Any, init: str | Path | None, resume: b
     """The engine with its network, and a line that says which weights it starts from."""
     torch.manual_seed(preset.recipe.seed)
     network, origin = _build(preset, init, resume)
-    name = preset.recipe.auxiliary.teacher
-    engine = Engine(network, preset.recipe, accelerator, teacher=None if name is None else load_model(name))
+    engine = Engine(network, preset.recipe, accelerator)
     # All processes share the fresh weights, but not what is random from here on.
     torch.manual_seed(preset.recipe.seed + 1 + accelerator.process_index)
     return engine, origin
@@ -230,42 +229,18 @@ def _engine(preset: Preset, accelerator: Any, init: str | Path | None, resume: b
 def _build(preset: Preset, init: str | Path | None, resume: bool) -> tuple[SparseInst, str]:
     """The network with the weights to start from, and a line that says which."""
     if resume:
-        return _fresh(preset), "resumed"
+        return build_model(preset.model), "resumed"
     if init is not None:
-        network = _fresh(preset)
-        return network, "fresh weights" if init == RANDOM else _started(network, preset, init)
+        network = build_model(preset.model)
+        return network, "fresh weights" if init == RANDOM else init_weights(network, init)
     name = preset.model.backbone.name
     try:
-        return _fresh(preset, pretrained=True), f"timm's weights in backbone {name}, the rest fresh"
+        return build_model(preset.model, pretrained=True), f"timm's weights in backbone {name}, the rest fresh"
     except RuntimeError as error:  # timm has none for this model
         raise InputError(
             f"backbone {name!r}: timm has no weights for it ({error}); give some with --init FILE, start from fresh "
             f"ones with --init {RANDOM}, or choose another backbone with --set backbone.name=NAME"
         ) from error
-
-
-def _started(network: SparseInst, preset: Preset, init: str | Path) -> str:
-    if preset.recipe.start != "anchored":
-        return init_weights(network, init)
-    before = positional_code(network)
-    origin = init_weights(network, init)
-    if not same_code(before, positional_code(network)):
-        raise InputError(
-            f"{init}: brings a decoder without the positional code of start 'anchored' (or one for another frame): "
-            "add --set start=published"
-        )
-    return origin
-
-
-def _fresh(preset: Preset, *, pretrained: bool = False) -> SparseInst:
-    """The network with fresh weights (but for timm's in the backbone, if pretrained), started as the recipe says."""
-    network = build_model(preset.model, pretrained=pretrained)
-    if preset.recipe.start == "anchored":
-        frame = preset.recipe.augment.frame_hw or preset.model.preprocess.frame_hw
-        if frame is None:
-            raise InputError("setting start: anchored needs a fixed frame; set augment.frame_hw to the one trained in")
-        anchor_slots(network, frame)
-    return network
 
 
 def _validation(source: DataSource, preset: Preset, accelerator: Any) -> Validation | None:

@@ -40,7 +40,7 @@ class SeedsCriterion:
         names: of the losses, in the order of the log.
     """
 
-    names = ("loss_ce", "loss_mask", "loss_dice", "loss_objectness")
+    names: tuple[str, ...] = ("loss_ce", "loss_mask", "loss_dice", "loss_objectness")
 
     def __init__(self, config: LossConfig, decoder: SeedsDecoder) -> None:
         self.config, self.decoder = config, decoder
@@ -63,13 +63,13 @@ class SeedsCriterion:
                 ce = ce + loss
                 if chosen is not None:
                     parts.append(self._mask_losses(own, chosen, target.masks))
-            nothing = 0.0 * (fields.features.sum() + sum(head.sum() for head in fields.heads))
-            entropy, dice, quality = (
-                torch.cat(values).mean() for values in zip(*parts, strict=True)
-            ) if parts else (nothing,) * 3
-        weights = (self.config.classification / num_instances, self.config.mask, self.config.dice, self.config.objectness)
-        losses = (ce, entropy, dice, quality)
-        return {name: weight * loss for name, weight, loss in zip(self.names, weights, losses, strict=True)}
+            entropy, dice, quality = map(torch.cat, zip(*parts, strict=True)) if parts else self._nothing(fields)
+        return {
+            "loss_ce": self.config.classification * ce / num_instances,
+            "loss_mask": self.config.mask * entropy.mean(),
+            "loss_dice": self.config.dice * dice.mean(),
+            "loss_objectness": self.config.objectness * quality.mean(),
+        }
 
     def _choose(self, fields: Fields, target: Targets) -> tuple[Chosen | None, Tensor]:
         """The cells of an image that answer for masks, and its class loss."""
@@ -103,6 +103,14 @@ class SeedsCriterion:
         parts = mask_losses(enlarged, [masks], [numbers], [chosen.objects])
         quality = F.binary_cross_entropy_with_logits(grown.iou[0], parts.iou, reduction="none")
         return parts.entropy / masks.shape[1:].numel(), parts.dice, quality
+
+    def _nothing(self, fields: Fields) -> tuple[Tensor, Tensor, Tensor]:
+        """Zeros in which every parameter has its gradient, as several processes need it: from the first cell's mask."""
+        own = _of_image(fields, 0)
+        place = fields.features.new_zeros(1, 1)
+        grown = self.decoder.grow(own.heads[0][:, :, 0, :1].transpose(1, 2), place, place, place + 1, own)
+        zero = 0.0 * (grown.masks.mean() + grown.iou.mean())
+        return zero, zero, zero
 
 
 def _float(fields: Fields) -> Fields:

@@ -1,21 +1,21 @@
 """From the encoder's features to instances that begin at seeds.
 
 A seed draws a draft of its mask, which is its activation map: the pixels that speak for it. Features gathered under the
-map refine class, mask kernel and quality. These are the paper's steps (section 3.2: highlight, gather, recognise), but a
-map belongs to a place in this image instead of to a slot.
+map refine mask kernel and quality. These are the paper's steps (section 3.2: highlight, gather, recognise), but a map
+belongs to a place in this image instead of to a slot.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparseinst.config import SeedsConfig
 from sparseinst.modeling.layers import PRIOR_BIAS, Norm, branch, convolution
 from sparseinst.modeling.seeds.prior import FRESH_CURVATURE, PRIOR_CHANNELS, UNIT_CELLS, shape_prior
-from sparseinst.modeling.seeds.selection import Seeds, candidates_of, select_seeds
+from sparseinst.modeling.seeds.selection import AREA_PX, select_seeds
 from sparseinst.structures import Predictions
 
 
@@ -43,12 +43,30 @@ class Grown(NamedTuple):
     """(B, K, h, w) logits of the draft masks, under which features were gathered."""
 
 
+class Budget(NamedTuple):
+    """How many seeds prediction takes; a setting of prediction, in no weight."""
+
+    candidates: int
+    per: Literal["image", "area"]
+    """For an image, or for `AREA_PX` of its padded frame."""
+    stride: int
+    """Input pixels of a cell of the finest grid."""
+
+    def count(self, grid_hw: Sequence[int]) -> int:
+        """K for a grid of (h, w) cells, at least 1."""
+        if self.per == "image":
+            return self.candidates
+        height, width = grid_hw
+        return (height * width * self.stride**2 * self.candidates + AREA_PX - 1) // AREA_PX
+
+
 class SeedsDecoder(nn.Module):
     """Two branches, a score and a head for every cell, and what grows from a chosen cell.
 
     Args:
         inputs: width of the encoder's features.
         classes: number C of classes.
+        budget: how many seeds prediction takes.
         levels: grids of seeds, each the mean of 2x2 cells of the one before; branch and heads are shared.
         channels: width E of both branches.
         convs: 3x3 convolutions in each branch.
@@ -57,10 +75,11 @@ class SeedsDecoder(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, *, classes: int, levels: int, channels: int, convs: int, kernel_channels: int, norm: Norm
-    ) -> None:
+        self, inputs: int, *, classes: int, budget: Budget, levels: int, channels: int, convs: int,
+        kernel_channels: int, norm: Norm,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.levels, self.kernel_channels = levels, kernel_channels
+        self.budget, self.levels, self.kernel_channels = budget, levels, kernel_channels
         self.seed_branch = branch(inputs, channels, convs=convs, norm=norm)
         self.mask_branch = branch(inputs, channels, convs=convs, norm=norm)
         self.projection = convolution(channels, kernel_channels, kernel=1, norm="none", init="msra")
@@ -82,27 +101,34 @@ class SeedsDecoder(nn.Module):
         for parameter in self.refine.parameters():  # so that the draft is the mask until something is learnt
             nn.init.zeros_(parameter)
 
-    def forward(self, features: Tensor) -> Fields:
+    def forward(self, features: Tensor) -> Predictions:
+        """Encoder features (B, D', h, w) to predictions with masks (B, K, 2h, 2w)."""
+        fields = self.fields(features)
+        seeds = select_seeds(fields.logits, fields.heads, self.budget.count(features.shape[-2:]))
+        grown = self.grow(seeds.head, seeds.y, seeds.x, seeds.cells, fields)
+        masks = F.interpolate(grown.masks, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return Predictions(seeds.logits, masks, grown.iou[..., None], grown.activation)
+
+    def fields(self, features: Tensor) -> Fields:
         """Encoder features (B, D', h, w) to what every cell says."""
         pyramid = [features]
         for _ in range(self.levels - 1):
             pyramid.append(F.avg_pool2d(pyramid[-1], 2))
         seeds = [self.seed_branch(level) for level in pyramid]
         masks = self.projection(self.mask_branch(features))
-        return Fields(
-            tuple(map(self.classifier, seeds)), tuple(map(self.head, seeds)), masks, seeds[0]
-        )
+        return Fields(tuple(map(self.classifier, seeds)), tuple(map(self.head, seeds)), masks, seeds[0])
 
     def grow(self, head: Tensor, y: Tensor, x: Tensor, cells: Tensor, fields: Fields) -> Grown:
         """Masks of any number K of seeds.
 
         Args:
             head: (B, K, P) what the seeds' cells say.
-            y, x: (B, K) their places on the finest grid, in cells.
+            y: (B, K) their rows on the finest grid, in cells.
+            x: (B, K) their columns.
             cells: (B, K) size of a cell of their level, in cells of the finest grid.
             fields: of the same B images.
         """
-        size_hw = fields.features.shape[-2:]
+        size_hw = (fields.features.shape[-2], fields.features.shape[-1])
         flat = fields.features.flatten(2)  # (B, D, h*w)
         kernel, bias, iou, shape = head.split([self.kernel_channels, 1, 1, PRIOR_CHANNELS], dim=2)
         prior = shape_prior(shape, y, x, UNIT_CELLS * cells, size_hw).flatten(2)

@@ -1,21 +1,17 @@
 """Which cells become candidates: local maxima of the class score, best first."""
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparseinst.config import SeedsConfig
-
 AREA_PX = 512 * 512
-"""What `SeedsConfig.candidates` is counted for where it follows the area of the frame."""
+"""Pixels that candidates are counted for where they follow the area of the frame."""
 NEVER = -1e4
 """Logit of what is no candidate: its probability is exactly 0 in float32."""
 _ORDER = 1e-5
 """Step by which the cells of any 3x3 neighbourhood differ, so that equal neighbours (16 bits) are not both kept."""
-
-Size = TypeVar("Size", int, torch.SymInt)
 
 
 class Seeds(NamedTuple):
@@ -31,18 +27,6 @@ class Seeds(NamedTuple):
     """(B, K) float column on the finest grid."""
     cells: Tensor
     """(B, K) float cells of the finest grid along one cell of the seed's level."""
-
-
-def candidates_of(config: SeedsConfig, frame_hw: tuple[Size, Size]) -> Size:
-    """K, the candidates of a padded frame of (height, width) pixels, at least 1.
-
-    >>> candidates_of(SeedsConfig(candidates=400, candidates_per="area"), (256, 512))
-    200
-    """
-    if config.candidates_per == "image":
-        return config.candidates  # type: ignore[return-value]
-    height, width = frame_hw
-    return (height * width * config.candidates + AREA_PX - 1) // AREA_PX
 
 
 def is_peak(scores: Tensor) -> Tensor:

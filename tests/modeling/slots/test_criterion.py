@@ -60,7 +60,7 @@ def test_more_instances_than_slots_matches_every_slot_once() -> None:
 def test_assignment_is_the_best_of_all(slots: int, count: int, seed: int) -> None:
     outputs, target = predictions(1, slots=slots, seed=seed), discs(count, seed=seed)
     matcher = Matcher(dice=0.8, probability=0.2)
-    scores = matcher.compare(outputs, [target])[0].score.numpy()
+    scores = matcher.scores(outputs, [target])[0].numpy()
     assignment = matcher(outputs, [target])
     found = scores[assignment.slot, assignment.target].sum()
     few, many = sorted((slots, count))
@@ -102,7 +102,7 @@ def test_weights_multiply_their_loss() -> None:
 def published() -> Iterator[ModuleType]:
     """The published form of the losses, which the benchmark holds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
+        patch.syspath_prepend(Path(__file__).resolve().parents[3] / "benchmarks")
         yield importlib.import_module("criterion")
 
 
@@ -139,6 +139,25 @@ def test_targets_without_a_slot_change_no_mask_loss() -> None:
         torch.testing.assert_close(every[name], some[name])
 
 
+@pytest.mark.parametrize("counts", [(0, 3), (0, 0), (9, 2)])
+def test_every_loss_is_named_and_has_a_gradient(counts: tuple[int, int]) -> None:
+    outputs, criterion = predictions(2), Criterion(LossConfig())
+    targets = [discs(count) for count in counts]
+    found = criterion(outputs, targets, count_instances(targets, "cpu"))
+    assert tuple(found) == criterion.names == ("loss_ce", "loss_mask", "loss_dice", "loss_objectness")
+    assert all(loss.isfinite() and loss.requires_grad for loss in found.values())
+
+
+def test_without_objectness_there_is_no_loss_for_it() -> None:
+    outputs, targets = predictions(2), [discs(3), discs(0)]
+    criterion = Criterion(LossConfig(), objectness=False)
+    found = criterion(outputs._replace(objectness=None), targets, count_instances(targets, "cpu"))
+    assert tuple(found) == criterion.names
+    others = losses(outputs, targets)
+    del others["loss_objectness"]
+    torch.testing.assert_close(found, others, rtol=0, atol=0)
+
+
 def test_autocast_does_not_touch_the_losses() -> None:
     targets, results, gradients = [discs(2), discs(3)], [], []
     for enabled in (False, True):
@@ -151,8 +170,14 @@ def test_autocast_does_not_touch_the_losses() -> None:
     torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=0)
 
 
-def test_half_precision_predictions_have_float32_losses() -> None:
-    outputs, targets = predictions(2), [discs(2), discs(3)]
-    half = Predictions(*(part.detach().bfloat16() for part in outputs))
-    full = Predictions(*(part.float() for part in half))
-    torch.testing.assert_close(losses(half, targets), losses(full, targets), rtol=0, atol=0)
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_predictions_have_float32_losses(kind: torch.dtype) -> None:
+    targets = [discs(2), discs(3)]
+    half = Predictions(*(part.detach().to(kind).requires_grad_() for part in predictions(2)))
+    full = Predictions(*(part.detach().float().requires_grad_() for part in half))
+    found = [losses(outputs, targets) for outputs in (half, full)]
+    torch.testing.assert_close(*found, rtol=0, atol=0)
+    ours, theirs = (torch.autograd.grad(sum(f.values()), o[:3]) for f, o in zip(found, (half, full), strict=True))
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.dtype == kind
+        torch.testing.assert_close(mine.float(), other, rtol=0.02, atol=1e-3 * other.abs().max().item())

@@ -1,28 +1,13 @@
 """IAM-based decoder (paper, sections 3.2 and 3.4): a sparse set of activation maps speaks for the instances."""
 
-import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparseinst.modeling.layers import Norm, convolution
+from sparseinst.modeling.layers import PRIOR_BIAS, Norm, branch, convolution
 from sparseinst.structures import Predictions
-
-PRIOR_BIAS = -math.log(99)
-"""Logit of the probability 0.01 that every class and activation starts from (Lin et al., 2017)."""
-
-
-def branch(inputs: int, channels: int, *, convs: int, norm: Norm) -> nn.Sequential:
-    """`convs` 3x3 convolutions, each followed by ReLU."""
-    widths = [inputs] + [channels] * convs
-    return nn.Sequential(
-        *(
-            nn.Sequential(convolution(width, channels, kernel=3, norm=norm, init="msra"), nn.ReLU(inplace=True))
-            for width in widths[:-1]
-        )
-    )
 
 
 class InstanceActivation(nn.Module):
@@ -50,14 +35,9 @@ class InstanceActivation(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D, h, w) to slot features (B, N, G*D) and activation logits (B, G*N, h, w)."""
         activation = self.conv(features)
-        return self.gather(self.weights(activation), features), activation
-
-    def gather(self, weights: Tensor, features: Tensor) -> Tensor:
-        """Features (B, D, h, w) under weights (B, G*N, h*w) of any number N of slots to slot features (B, N, G*D)."""
-        gathered = torch.bmm(weights, features.flatten(2).transpose(1, 2))  # (B, G*N, D)
-        by_group = gathered.unflatten(1, (self.groups, weights.shape[1] // self.groups))  # (B, G, N, D)
-        by_slot: Tensor = by_group.transpose(1, 2).flatten(2)
-        return by_slot
+        gathered = torch.bmm(self.weights(activation), features.flatten(2).transpose(1, 2))  # (B, G*N, D)
+        by_group = gathered.unflatten(1, (self.groups, self.slots))  # (B, G, N, D)
+        return by_group.transpose(1, 2).flatten(2), activation
 
     def weights(self, activation: Tensor) -> Tensor:
         """Activation logits (B, G*N, h, w) to weights over pixels (B, G*N, h*w) that sum to 1 (or nearly 0)."""
@@ -115,22 +95,14 @@ class Decoder(nn.Module):
 
     def forward(self, features: Tensor) -> Predictions:
         """Encoder features (B, D, h/2, w/2) to predictions with masks (B, N, h, w)."""
-        instance_features, mask_features = self.branches(features)
-        slots, activation = self.activation(instance_features)
-        return Predictions(*self.heads(slots, mask_features), activation)
-
-    def branches(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder features (B, D, h/2, w/2) to features of the instances and of the masks (B, K, h/2, w/2)."""
         features = self.locate(features)
-        return self.instance_branch(features), self.projection(self.mask_branch(features))
-
-    def heads(self, slots: Tensor, mask_features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Class logits, mask logits and objectness (as in `Predictions`) of any number N of slots (B, N, G*D)."""
+        slots, activation = self.activation(self.instance_branch(features))
         slots = F.relu(self.mix(slots)) if isinstance(self.mix, nn.Linear) else slots  # (B, N, G*D)
+        mask_features = self.projection(self.mask_branch(features))  # (B, K, h/2, w/2)
         masks = torch.bmm(self.kernel(slots), mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
         masks = F.interpolate(masks, scale_factor=2.0, mode="bilinear", align_corners=False)
         objectness = None if self.objectness is None else self.objectness(slots)
-        return self.classifier(slots), masks, objectness
+        return Predictions(self.classifier(slots), masks, objectness, activation)
 
 
 class WithCoordinates(nn.Module):
