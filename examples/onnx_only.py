@@ -15,10 +15,14 @@ import numpy as np
 import onnxruntime as ort
 
 
-def resized_hw(height, width, short_px, long_px, frame):
-    """Size at which the short side is short_px, or less where the long side or a fixed frame would be exceeded."""
-    sides = np.array([height, width]) * (short_px / min(height, width))
-    sides *= min(1, long_px / sides.max())
+def resized_hw(height, width, settings):
+    """Size by a factor, or at which the short side is short_px; less where the long side or a frame is exceeded."""
+    sides, frame = np.array([height, width], float), settings["frame_hw"]
+    if settings.get("kind") == "native":
+        sides *= settings["scale"]
+    else:
+        sides *= settings["short_px"] / sides.min()
+        sides *= min(1, settings["long_px"] / sides.max())
     sides *= 1 if frame is None else (frame / sides).clip(max=1).min()
     return max(1, int(sides[0] + 0.5)), max(1, int(sides[1] + 0.5))
 
@@ -36,7 +40,7 @@ def resize_rows(planes, new_size):
 
 def prepare(rgb, settings):
     """(H, W, 3) uint8 to the network's input (1, 3, H', W') and the size of the image within it."""
-    height, width = resized_hw(*rgb.shape[:2], settings["short_px"], settings["long_px"], settings["frame_hw"])
+    height, width = resized_hw(*rgb.shape[:2], settings)
     rows = resize_rows(rgb.transpose(2, 0, 1), width)
     planes = resize_rows(rows.swapaxes(1, 2), height).swapaxes(1, 2)
     frame = settings["frame_hw"] or [-(-height // 32) * 32, -(-width // 32) * 32]

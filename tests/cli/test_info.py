@@ -70,6 +70,21 @@ def test_a_file_that_does_not_say_how_it_was_trained_is_not_guessed_at(cli, chec
     assert "not recorded" in cli("info", checkpoint).stdout
 
 
+def test_native_scale_is_counted_for_an_image_of_the_usual_size(cli, tmp_path: Path) -> None:
+    values = tiny_preset().model_dump(mode="json")
+    values["model"]["preprocess"] = {"kind": "native", "diameter_px": 23.456}
+    path = tmp_path / "native.yaml"
+    path.write_text(yaml.safe_dump(values))
+    found = facts(cli, path)
+    assert found["input"] == {"size_hw": [512, 512], "origin": "an image of 512 x 512 at its native size"}
+    assert "median diameter 23.46 px" in cli("info", path).stdout
+    assert facts(cli, path, "--size", "120x70")["input"]["size_hw"] == [128, 96]
+    values["model"]["preprocess"] = {"kind": "native", "scale": 0.3}
+    path.write_text(yaml.safe_dump(values))
+    assert facts(cli, path)["input"] == {"size_hw": [160, 160], "origin": "an image of 512 x 512 at a scale of 0.3"}
+    assert "no size stated" in cli("info", path).stdout
+
+
 def test_a_preset_file_and_another_size(cli, preset: Path) -> None:
     own = facts(cli, preset)
     assert own["input"]["size_hw"] == [64, 64]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sparseinst import rle
-from sparseinst.config import ModelConfig
+from sparseinst.config import ModelConfig, NativeConfig
 from sparseinst.errors import InputError
 from sparseinst.evaluation import evaluate
 from sparseinst.files import file_hash
@@ -93,6 +94,23 @@ def test_a_report_takes_one_pass_of_the_network(squares: Path) -> None:
     assert "64 px on the short side" in numbers["about"]["frame"]
     assert numbers["about"]["annotations_sha256"] == file_hash(truth)
     assert "<h1>squares on truth.json</h1>" in (squares / "out/report/index.html").read_text()
+
+
+def test_native_scale_is_measured_at_the_scale_asked_for(squares: Path) -> None:
+    class Native(Knowing):
+        metadata = Knowing.metadata.model_copy(update={"preprocess": NativeConfig(diameter_px=16)})
+        frames: ClassVar[set[tuple[int, ...]]] = set()
+
+        def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
+            self.frames.add(tuple(images.shape[2:]))
+            return super().__call__(images, resized_hw)
+
+    network, truth = Native(), squares / "truth.json"
+    assert evaluate(network, squares, truth).ap == 1.0
+    evaluate(network, squares, truth, diameter=8, report=squares / "report")
+    assert network.frames == {(64, 64), (128, 128)}
+    about = json.loads((squares / "report/report.json").read_text())["about"]
+    assert about["frame"] == "2 network pixels for each pixel of the image, padded to multiples of 32"
 
 
 def test_a_report_that_cannot_be_written_is_told_before_the_network_runs(squares: Path) -> None:

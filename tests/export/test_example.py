@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sparseinst import Predictor
-from sparseinst.data.preprocess import resize, resized_hw
+from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
+from sparseinst.data.preprocess import network_hw, resize
 from sparseinst.export import export_model
 from sparseinst.zoo.names import DEMO_IMAGE
 
@@ -65,12 +66,22 @@ def test_its_resize_is_that_of_the_package(height: int, width: int, new_height: 
     np.testing.assert_array_equal(ours, expected)
 
 
-@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 1000), st.integers(0, 1000), st.booleans())
+short_sides = st.builds(
+    lambda short, more, fixed: ShortSideConfig(
+        short_px=32 * short, long_px=32 * (short + more), frame_hw=(32 * short, 32 * (short + more)) if fixed else None
+    ),
+    st.integers(1, 30), st.integers(0, 30), st.booleans(),
+)  # fmt: skip
+natives = st.builds(
+    lambda scale, cells: NativeConfig(scale=scale, frame_hw=None if cells is None else (32 * cells, 64 * cells)),
+    st.floats(0.01, 8), st.none() | st.integers(1, 40),
+)  # fmt: skip
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), short_sides | natives)
 @settings(max_examples=1000, deadline=None)
-def test_its_sizes_are_those_of_the_package(height: int, width: int, short_px: int, more_px: int, fixed: bool) -> None:
-    long_px = short_px + more_px
-    frame = (short_px, long_px) if fixed else None
-    ours = onnx_only.resized_hw(height, width, short_px, long_px, frame)
-    expected = resized_hw((height, width), short_px, long_px, frame)
-    assert ours == expected
+def test_its_sizes_are_those_of_the_package(height: int, width: int, config: PreprocessConfig) -> None:
+    ours = onnx_only.resized_hw(height, width, config.model_dump(mode="json"))
+    assert ours == network_hw((height, width), config)
+    frame = config.frame_hw
     assert frame is None or (ours[0] <= frame[0] and ours[1] <= frame[1])

@@ -12,6 +12,7 @@ import torch
 
 from export.conftest import network
 from sparseinst import Predictor, __version__
+from sparseinst.config import NativeConfig
 from sparseinst.errors import InputError
 from sparseinst.export import FORMATS, export_model
 from sparseinst.export.operators import TENSORRT_OPERATORS
@@ -142,8 +143,12 @@ def test_tensorrt_gets_an_onnx_file_its_metadata_and_a_build_script(exported) ->
     py_compile.compile(str(script), doraise=True)
     read = Exported.from_metadata(json.loads(metadata.read_text()), source=str(metadata))
     assert read.images == "float32" and read == open_backend(onnx_file).exported
-    assert frames(read.config.preprocess.model_dump()) == ((32, 32), (64, 96), (96, 96))
-    assert frames({"frame_hw": [96, 64], "short_px": 64, "long_px": 96}) == (((96, 64),) * 3)
+    assert frames(read.config.preprocess.model_dump(), 1024) == ((32, 32), (64, 96), (96, 96))
+    assert frames({"frame_hw": [96, 64], "short_px": 64, "long_px": 96}, 1024) == (((96, 64),) * 3)
+    native = NativeConfig().model_dump()
+    assert frames(native, 1024) == ((32, 32), (512, 512), (1024, 1024))
+    assert frames(native, 330) == ((32, 32), (320, 320), (320, 320))
+    assert frames(NativeConfig(frame_hw=(96, 64)).model_dump(), 1024) == (((96, 64),) * 3)
 
 
 def test_an_engine_needs_its_metadata_a_gpu_and_tensorrt(exported, tmp_path) -> None:

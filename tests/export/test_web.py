@@ -67,7 +67,9 @@ def test_a_site_has_page_network_settings_and_runtime(model, checkpoint, npm, tm
     told = json.loads((site / "model.json").read_text(encoding="utf-8"))
     assert told["name"] == "tiny" and told["classes"] == ["disc", "größe"] and told["groups"] == 2
     assert told["note"] is None and told["sample"] is None
-    assert told["network"]["preprocess"] == {"short_px": 64, "long_px": 96, "frame_hw": None}
+    assert told["network"]["preprocess"] == {
+        "kind": "short_side", "short_px": 64, "long_px": 96, "frame_hw": None,
+    }  # fmt: skip
     assert told["network"]["file"] == "model.onnx" and told["network"]["images"] == "uint8"
 
 

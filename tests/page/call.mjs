@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 const KINDS = { Uint8Array, Uint8ClampedArray, Uint16Array, Uint32Array, Int32Array, Float32Array, Float64Array };
 
 function revive(key, value) {
-  if (!value?.kind) return value;
+  if (typeof value?.base64 !== "string") return value; // an empty array has an empty text
   const bytes = Uint8Array.from(Buffer.from(value.base64, "base64"));
   return new KINDS[value.kind](bytes.buffer);
 }

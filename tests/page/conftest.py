@@ -43,7 +43,7 @@ def _plain(value: object) -> dict[str, str]:
 
 
 def _revive(value: dict[str, Any]) -> Any:
-    if "kind" not in value:
+    if "base64" not in value:
         return value
     return np.frombuffer(base64.b64decode(value["base64"]), KINDS[value["kind"]])
 

@@ -5,18 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparseinst.config import ShortSideConfig
+from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.data.preprocess import frame_of, prepare, stack
 
 SIDE = st.integers(1, 90)
 
 
-def plain(config: ShortSideConfig) -> dict[str, object]:
-    return config.model_dump(mode="json", include={"short_px", "long_px", "frame_hw"})
+def plain(config: PreprocessConfig) -> dict[str, object]:
+    return config.model_dump(mode="json", include={"kind", "short_px", "long_px", "scale", "frame_hw"})
 
 
 @st.composite
-def configs(draw: st.DrawFn, most: int) -> ShortSideConfig:
+def configs(draw: st.DrawFn, most: int) -> PreprocessConfig:
+    if draw(st.booleans()):
+        fixed = st.tuples(*2 * [st.integers(1, most // 32 + 1).map(lambda cells: 32 * cells)])
+        return NativeConfig(scale=draw(st.floats(0.05, 2)), frame_hw=draw(st.none() | fixed))
     short_px = draw(st.integers(1, most))
     long_px = short_px + draw(st.integers(0, most))
     frame_hw = tuple(-(-long_px // 32) * 32 + 32 * draw(st.integers(0, 1)) for _ in range(2))
@@ -25,14 +28,14 @@ def configs(draw: st.DrawFn, most: int) -> ShortSideConfig:
 
 @given(height=st.integers(1, 9000), width=st.integers(1, 9000), config=configs(1500))
 @settings(max_examples=500, deadline=None)
-def test_sizes(node, height: int, width: int, config: ShortSideConfig) -> None:
+def test_sizes(node, height: int, width: int, config: PreprocessConfig) -> None:
     sizes = node.call("browser_prepare.js", "frameOf", [height, width], plain(config))
     expected = frame_of((height, width), config)
     found = [tuple(sizes[name]) for name in ("frame", "resized", "original")]
     assert found == [expected.frame_hw, expected.resized_hw, expected.original_hw]
 
 
-def assert_same_pixels(node, rgba: np.ndarray, config: ShortSideConfig) -> None:
+def assert_same_pixels(node, rgba: np.ndarray, config: PreprocessConfig) -> None:
     found = node.call("browser_prepare.js", "prepare", rgba, rgba.shape[:2], plain(config))
     expected, _ = stack([prepare(np.ascontiguousarray(rgba[:, :, :3]), config)])
     np.testing.assert_array_equal(found["pixels"].reshape(expected.shape), expected.numpy())
@@ -40,7 +43,7 @@ def assert_same_pixels(node, rgba: np.ndarray, config: ShortSideConfig) -> None:
 
 @given(height=SIDE, width=SIDE, config=configs(90), seed=st.integers(0, 99))
 @settings(max_examples=150, deadline=None)
-def test_pixels(node, height: int, width: int, config: ShortSideConfig, seed: int) -> None:
+def test_pixels(node, height: int, width: int, config: PreprocessConfig, seed: int) -> None:
     random = np.random.default_rng(seed)
     rgba = random.integers(0, 256, (height, width, 4), np.uint8)
     if seed % 2:  # only extremes: sums reach their bounds

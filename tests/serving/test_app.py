@@ -9,6 +9,7 @@ import pytest
 
 from serving.apps import GatedBackend, app_of, client_of, code_of, encoded, form, picture, run, tiny_backend
 from sparseinst import rle
+from sparseinst.config import NativeConfig
 from sparseinst.inference import Predictor
 from sparseinst.serving.schema import Model, Prediction
 from sparseinst.zoo.names import DEMO_IMAGE
@@ -54,6 +55,19 @@ def test_a_real_image_gives_the_masks_of_the_predictor(shared: Path) -> None:
         np.testing.assert_array_equal(masks_of(answer["images"][0]), expected.masks)
 
     run(scenario())
+
+
+def test_a_network_at_native_scale_is_warmed_up_at_a_usual_size() -> None:
+    backend = GatedBackend()
+    backend.metadata = backend.metadata.model_copy(update={"preprocess": NativeConfig()})
+
+    async def scenario() -> None:
+        async with client_of(app_of(backend)) as client:
+            answer = await client.post("/v1/predict", files=form(encoded(picture(70, 90))))
+            assert len(answer.json()["images"][0]["instances"]) == 1
+
+    run(scenario())
+    assert backend.calls == [(1, 3, 512, 512), (1, 3, 96, 96)]
 
 
 def test_options_come_by_address_or_json() -> None:

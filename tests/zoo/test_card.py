@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparseinst.config import ModelConfig
+from sparseinst.config import ModelConfig, NativeConfig
 from sparseinst.evaluation.figures import ClassFigures, Evaluation, Figures
 from sparseinst.recipe import Recipe
 from sparseinst.zoo.card import model_card
@@ -30,6 +30,13 @@ def section(card: str, title: str) -> str:
     found = re.search(rf"^## {title}$(.*?)(?=^## |\Z)", card, re.DOTALL | re.MULTILINE)
     assert found, title
     return found[1]
+
+
+def test_native_scale_is_told_with_the_size_of_objects() -> None:
+    native = tiny_config().model_copy(update={"preprocess": NativeConfig(scale=0.5, diameter_px=23.46)})
+    card = made(native)
+    assert "0.5 pixels of the network for each of the image's" in card
+    assert "objects about 23.5 pixels across" in card and "padded to multiples of 32" in card
 
 
 def test_front_matter_is_what_the_hub_reads() -> None:

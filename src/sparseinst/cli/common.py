@@ -27,6 +27,16 @@ Overlap = Annotated[
     int | None,
     typer.Option(metavar="PX", help="Pixels that neighbouring tiles share; without it, a quarter of a tile."),
 ]
+Scale = Annotated[
+    float | None,
+    typer.Option(metavar="FLOAT", help="Network pixels for each pixel of the image; networks at native scale only."),
+]
+Diameter = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PX", help="Or that of most objects in pixels of the image: they then look as large as in training."
+    ),
+]
 Weights = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Weights of a model given by name: a .safetensors, or a published .pth."),

@@ -10,9 +10,11 @@ from sparseinst.cli.common import (
     MODEL_HELP,
     Batch,
     Device,
+    Diameter,
     Half,
     Overlap,
     RandomWeights,
+    Scale,
     Tile,
     Weights,
     console,
@@ -51,6 +53,8 @@ def evaluate(
     half: Half = False,
     tile: Tile = None,
     overlap: Overlap = None,
+    scale: Scale = None,
+    diameter: Diameter = None,
 ) -> None:
     """Measure a network on annotated images: COCO mask AP, in all and by class."""
     from sparseinst.evaluation import evaluate as measure
@@ -66,7 +70,8 @@ def evaluate(
     with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(
             network, images, annotations, device=chosen, batch=batch, workers=workers, half=half, tile=tile,
-            overlap=overlap, max_dets=max_dets, save=save, report=report, model_name=model,
+            overlap=overlap, scale=scale, diameter=diameter, max_dets=max_dets, save=save, report=report,
+            model_name=model,
         )  # fmt: skip
     seconds = time.perf_counter() - start
     if json is not None:

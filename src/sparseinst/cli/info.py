@@ -130,10 +130,15 @@ def _find(model: str) -> _Subject:
 
 
 def _own_frame(preprocess: "PreprocessConfig") -> tuple[tuple[int, int], str]:
-    from sparseinst.data.preprocess import frame_hw
+    from sparseinst.config import NativeConfig
+    from sparseinst.data.preprocess import EXAMPLE_PX, frame_hw, frame_of
 
     if preprocess.frame_hw is not None:
         return preprocess.frame_hw, "its fixed frame"
+    if isinstance(preprocess, NativeConfig):
+        at = "its native size" if preprocess.scale == 1 else f"a scale of {preprocess.scale:g}"
+        side = EXAMPLE_PX
+        return frame_of((side, side), preprocess).frame_hw, f"an image of {side} x {side} at {at}"
     sides = preprocess.short_px, preprocess.long_px
     return frame_hw(sides), f"an image resized to {sides[0]} x {sides[1]}, the largest it takes, padded"
 
@@ -195,6 +200,9 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if facts["published"]:
         yield f"published ({facts['preset']})", _assignments(facts["published"])
     yield f"classes ({len(facts['classes'])})", ", ".join(facts["classes"])
+    if facts["preprocess"]["kind"] == "native":
+        diameter = facts["preprocess"]["diameter_px"]
+        yield "objects trained on", "no size stated" if diameter is None else f"median diameter {diameter:.4g} px"
     for name in ("preprocess", "thresholds", "backbone", "encoder", "decoder"):
         yield name, _assignments(facts[name])
     if facts["recipe"] is None:

@@ -9,9 +9,11 @@ from sparseinst.cli.common import (
     MODEL_HELP,
     Batch,
     Device,
+    Diameter,
     Half,
     Overlap,
     RandomWeights,
+    Scale,
     Tile,
     Weights,
     count,
@@ -93,6 +95,8 @@ def predict(
     half: Half = False,
     tile: Tile = None,
     overlap: Overlap = None,
+    scale: Scale = None,
+    diameter: Diameter = None,
     save: Save = None,
     draw: Draw = True,
     show: Show = False,
@@ -109,6 +113,7 @@ def predict(
     A broken file is reported and skipped; the exit code is then 1. Ctrl-C ends a video's files as they should.
     """
     from sparseinst.inference import is_video, predict_files
+    from sparseinst.inference.scaling import at_scale
     from sparseinst.zoo import DEFAULT_MODEL
 
     chosen = pick_device(device)
@@ -124,27 +129,29 @@ def predict(
         predict_on_video(
             source, video, network=network, score=score, classes=names, out=out, save_json=save_json,
             save_masks=save_masks, iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap,
+            scale=scale, diameter=diameter,
         )  # fmt: skip
         return
     lowest = network.metadata.postprocess.score if score is None else score
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
     crowds = []
+    preprocess = at_scale(network.metadata.preprocess, scale=scale, diameter=diameter)
 
     def tell(result: "ImageResult") -> None:
         _print(result, nothing)
-        if tile is None and _crowded(result, network.metadata.preprocess):
+        if tile is None and _crowded(result, preprocess):
             crowds.append(result)
 
     report = predict_files(
         source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
-        iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap,
+        iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap, scale=scale, diameter=diameter,
         on_image=tell,
     )  # fmt: skip
     _close(report)
     if crowds:
         say(
             f"{count(len(crowds), 'crowded image')} shrunk to fit the network: --tile "
-            f"{_closer(network.metadata.preprocess)} looks closer and finds more, in more time.",
+            f"{_closer(preprocess)} looks closer and finds more, in more time.",
             style="yellow",
         )
     if report.failures:
@@ -152,17 +159,25 @@ def predict(
 
 
 def _crowded(result: "ImageResult", preprocess: "PreprocessConfig") -> bool:
-    """Whether many objects lie in an image that the network sees smaller than it is."""
-    from sparseinst.data.preprocess import frame_of
+    """Whether many objects lie in an image that the network sees smaller than it might."""
+    from sparseinst.config import NativeConfig
+    from sparseinst.data.preprocess import network_hw, shrinks
 
     if result.instances is None or len(result.instances) < _CROWD:
         return False
-    frame = frame_of(result.instances.size_hw, preprocess)
-    return frame.resized_hw < frame.original_hw
+    size_hw = result.instances.size_hw
+    if isinstance(preprocess, NativeConfig):
+        return shrinks(size_hw, preprocess)
+    return network_hw(size_hw, preprocess) < size_hw
 
 
 def _closer(preprocess: "PreprocessConfig") -> int:
-    """A tile that the network sees half again as large as it is."""
+    """A tile that the network sees half again as large as it is, or at native scale as large as it should be."""
+    from sparseinst.config import NativeConfig
+    from sparseinst.inference.scaling import native_tile
+
+    if isinstance(preprocess, NativeConfig):
+        return native_tile(preprocess)
     return max(32, preprocess.short_px * 2 // 3)
 
 

@@ -47,7 +47,11 @@ def train(
     iterations: Annotated[int | None, setting("recipe.iterations")] = None,
     batch: Annotated[int | None, setting("recipe.batch")] = None,
     size: Annotated[
-        int | None, typer.Option(help="Short side of the images in pixels; every other size of the preset follows it.")
+        int | None,
+        typer.Option(
+            help="Short side of the images in pixels; every other size of the preset follows it. At native scale the "
+            "side of the square cropped from them."
+        ),
     ] = None,
     lr: Annotated[float | None, setting("recipe.optim.lr")] = None,
     workers: Annotated[int | None, setting("recipe.workers")] = None,

@@ -12,6 +12,7 @@ from sparseinst.data.loader import (
     training_loader,
 )
 from sparseinst.data.preprocess import Prepared, frame_hw, prepare, read_image, resize, resized_hw, stack, to_rgb8
+from sparseinst.data.sizes import ObjectSizes, describe_sizes, measure_sizes
 from sparseinst.data.synthetic import Synthesis, synthesise
 from sparseinst.data.synthetic_scene import SceneConfig
 from sparseinst.data.targets import reduce_masks
@@ -21,6 +22,7 @@ __all__ = [
     "CocoDataset",
     "DataSource",
     "EpochSampler",
+    "ObjectSizes",
     "Prepared",
     "Sample",
     "SceneConfig",
@@ -30,8 +32,10 @@ __all__ = [
     "TrainingSet",
     "batches_per_epoch",
     "collate",
+    "describe_sizes",
     "frame_hw",
     "iterations_of",
+    "measure_sizes",
     "prepare",
     "read_image",
     "reduce_masks",

@@ -21,12 +21,15 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as transforms
 
-from sparseinst.config import IntensityConfig, PreprocessConfig, ShortSideConfig
+from sparseinst.config import IntensityConfig, NativeConfig, PreprocessConfig
 from sparseinst.errors import InputError
 from sparseinst.structures import Frame
 
 MULTIPLE_PX = 32
 """Sides of a padded frame are multiples of this, the coarsest stride of a backbone."""
+
+EXAMPLE_PX = 512
+"""Side of the image that stands for all where a network takes images at their native size."""
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error, cv2.error)
 """What Pillow's and OpenCV's decoders raise on damaged files."""
@@ -111,15 +114,24 @@ def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig
 def network_hw(original_hw: tuple[int, int], config: PreprocessConfig) -> tuple[int, int]:
     """Size that an image is resized to for the network: by its short side or by a factor, as `config` says.
 
-    >>> from sparseinst.config import NativeConfig
+    >>> from sparseinst.config import ShortSideConfig
     >>> network_hw((480, 640), ShortSideConfig(short_px=640, long_px=864))
     (640, 853)
     >>> network_hw((480, 640), NativeConfig(scale=0.5))
     (240, 320)
     """
-    if isinstance(config, ShortSideConfig):
-        return resized_hw(original_hw, config.short_px, config.long_px, config.frame_hw)
-    return _rounded((original_hw[0] * config.scale, original_hw[1] * config.scale), config.frame_hw)
+    if isinstance(config, NativeConfig):
+        return _rounded((original_hw[0] * config.scale, original_hw[1] * config.scale), config.frame_hw)
+    return resized_hw(original_hw, config.short_px, config.long_px, config.frame_hw)
+
+
+def shrinks(original_hw: tuple[int, int], config: NativeConfig) -> bool:
+    """Whether an image is seen smaller than the scale says, because a fixed frame cannot hold it.
+
+    >>> shrinks((480, 640), NativeConfig(frame_hw=(512, 512))), shrinks((480, 640), NativeConfig())
+    (True, False)
+    """
+    return network_hw(original_hw, config) != network_hw(original_hw, config.model_copy(update={"frame_hw": None}))
 
 
 def resized_hw(

@@ -3,14 +3,15 @@
 import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sparseinst.data import CocoDataset
-from sparseinst.data.preprocess import prepare
+from sparseinst.data.preprocess import Prepared, prepare
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import check_max_dets, score_results
 from sparseinst.evaluation.figures import Evaluation
@@ -35,6 +36,8 @@ def evaluate(
     half: bool = False,
     tile: int | None = None,
     overlap: int | None = None,
+    scale: float | None = None,
+    diameter: float | None = None,
     max_dets: int = 100,
     save: str | Path | None = None,
     groups: Mapping[int, str] | None = None,
@@ -53,6 +56,8 @@ def evaluate(
         half: compute in 16 bits.
         tile: cut larger images into tiles of this side, in pixels (see `Predictor`).
         overlap: pixels that neighbouring tiles share.
+        scale: network pixels for each pixel of the image, in place of that of a network at native scale.
+        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
         max_dets: highest-scored detections of a class in an image that count.
         save: where to write the detections as a COCO results list.
         groups: image id -> name of a group; AP is then also given for each group.
@@ -67,7 +72,10 @@ def evaluate(
     check_max_dets(max_dets)
     if report is not None:
         check_report_folder(Path(report))
-    predictor = Predictor(model, device=device, half=half, batch=batch, score=0.0, tile=tile, overlap=overlap)
+    predictor = Predictor(
+        model, device=device, half=half, batch=batch, score=0.0, tile=tile, overlap=overlap, scale=scale,
+        diameter=diameter,
+    )  # fmt: skip
     dataset = CocoDataset.load(images, annotations).remap(predictor.classes)
     results: list[dict[str, Any]] = []
     for index, instances in enumerate(predictor.results(_cuts(dataset, predictor, workers))):
@@ -86,9 +94,12 @@ def evaluate(
 def _cuts(dataset: CocoDataset, predictor: Predictor, workers: int) -> Iterator[Cut]:
     """All images as the network takes them, read ahead by `workers` threads."""
 
+    def prepared(image: NDArray[np.uint8]) -> Prepared:
+        predictor.frame_watch.see((image.shape[0], image.shape[1]))
+        return prepare(image, predictor.preprocess)
+
     def read(index: int) -> Cut:
-        image = dataset.image(index, predictor.preprocess.intensity)
-        return cut(image, predictor.tiling, partial(prepare, config=predictor.preprocess))
+        return cut(dataset.image(index, predictor.preprocess.intensity), predictor.tiling, prepared)
 
     if not workers:
         yield from map(read, range(len(dataset)))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config import IntensityConfig, NativeConfig
 from sparseinst.data import CocoDataset
 from sparseinst.evaluation.boundary import BoundaryEvaluator
 from sparseinst.evaluation.calibration import Calibration, Thresholds, calibrate, thresholds
@@ -115,7 +115,11 @@ def about(predictor: Predictor, dataset: CocoDataset, *, model: str, half: bool 
     details += ["16 bits"] if half else []
     frame = preprocess.frame_hw
     padded = "multiples of 32" if frame is None else f"{frame[0]} x {frame[1]} (height x width)"
-    resized = f"{preprocess.short_px} px on the short side, at most {preprocess.long_px} on the long"
+    resized = (
+        f"{preprocess.scale:g} network pixels for each pixel of the image"
+        if isinstance(preprocess, NativeConfig)
+        else f"{preprocess.short_px} px on the short side, at most {preprocess.long_px} on the long"
+    )
     tiling = predictor.tiling
     cut = "" if tiling is None else f"tiles of {tiling.tile} px with {tiling.overlap} px overlap, "
     return About(

@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 _MULTIPLE_PX = 32
+_USUAL_PX = 512
+
+Frames = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""Three frames (height, width)."""
 
 
 def main() -> None:
@@ -20,15 +24,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=f"Builds {stem}.engine from {stem}.onnx with TensorRT.")
     parser.add_argument("--batch", type=int, default=1, help="most images at once")
     parser.add_argument("--workspace-gb", type=float, default=4, help="memory that tactics may take while building")
+    parser.add_argument(
+        "--largest", type=int, default=1024, help="largest side, in pixels, of a network that sees images at any size"
+    )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = json.loads(onnx_file.with_suffix(".json").read_text(encoding="utf-8"))
-    plan = build(onnx_file, json.loads(settings["config"])["preprocess"], options.batch, options.workspace_gb)
+    sizes = frames(json.loads(settings["config"])["preprocess"], options.largest)
+    plan = build(onnx_file, sizes, options.batch, options.workspace_gb)
     onnx_file.with_suffix(".engine").write_bytes(plan)
     logging.info("%s", onnx_file.with_suffix(".engine"))
 
 
-def build(onnx_file: Path, preprocess: dict[str, Any], batch: int, workspace_gb: float) -> bytes:
+def build(onnx_file: Path, sizes: Frames, batch: int, workspace_gb: float) -> bytes:
     """The serialised engine; its precision is that of the ONNX file."""
     try:
         import tensorrt as trt
@@ -43,7 +51,7 @@ def build(onnx_file: Path, preprocess: dict[str, Any], batch: int, workspace_gb:
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(workspace_gb * 2**30))
     profile = builder.create_optimization_profile()
-    least, best, most = frames(preprocess)
+    least, best, most = sizes
     profile.set_shape("images", (1, 3, *least), (batch, 3, *best), (batch, 3, *most))
     profile.set_shape("resized_hw", (1, 2), (batch, 2), (batch, 2))
     config.add_optimization_profile(profile)
@@ -53,11 +61,15 @@ def build(onnx_file: Path, preprocess: dict[str, Any], batch: int, workspace_gb:
     return bytes(plan)
 
 
-def frames(preprocess: dict[str, Any]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """Smallest, usual and largest frame (height, width) that prediction will ask for."""
+def frames(preprocess: dict[str, Any], largest_px: int) -> Frames:
+    """Smallest, usual and largest frame that prediction will ask for; at native scale images may be of any size."""
     if preprocess["frame_hw"] is not None:
         height, width = preprocess["frame_hw"]
         return (height, width), (height, width), (height, width)
+    if preprocess.get("kind") == "native":
+        most = max(largest_px // _MULTIPLE_PX * _MULTIPLE_PX, _MULTIPLE_PX)
+        usual = min(_USUAL_PX, most)
+        return (_MULTIPLE_PX, _MULTIPLE_PX), (usual, usual), (most, most)
     short, long = (-(-preprocess[side] // _MULTIPLE_PX) * _MULTIPLE_PX for side in ("short_px", "long_px"))
     return (_MULTIPLE_PX, _MULTIPLE_PX), (short, long), (long, long)
 

@@ -21,6 +21,8 @@ import { BrowserEngine } from "./browser_engine.js";
 
 export const engine = new BrowserEngine();
 """
+_SIZES = {"kind", "short_px", "long_px", "scale", "frame_hw"}
+"""Of the settings of preprocessing, as far as a kind has them: what a page needs to bring a picture to the network."""
 _MOST_PIXELS = 50_000_000
 """Of a picture: a phone's tab holds the values of so many."""
 
@@ -61,7 +63,7 @@ def _model(exported: Exported) -> dict[str, object]:
             "file": NETWORK_FILE,
             "images": exported.images,
             "activation": config.decoder.activation,
-            "preprocess": config.preprocess.model_dump(mode="json", include={"short_px", "long_px", "frame_hw"}),
+            "preprocess": config.preprocess.model_dump(mode="json", include=_SIZES),
             **config.postprocess.model_dump(mode="json", include={"gate", "mask_threshold"}),
         },
     }

@@ -51,6 +51,8 @@ def predict_files(
     half: bool = False,
     tile: int | None = None,
     overlap: int | None = None,
+    scale: float | None = None,
+    diameter: float | None = None,
     on_image: Callable[[ImageResult], None] | None = None,
 ) -> Report:
     """Finds instances in image files and writes what was found.
@@ -70,6 +72,8 @@ def predict_files(
         half: compute in 16 bits.
         tile: cut larger images into tiles of this side, in pixels (see `Predictor`).
         overlap: pixels that neighbouring tiles share.
+        scale: network pixels for each pixel of the image, in place of that of a network at native scale.
+        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
         on_image: called after each file, in order, with what became of it.
 
     Returns:
@@ -82,7 +86,10 @@ def predict_files(
     paths = list_sources(source)
     if out is None and (save_json or save_masks or iam):
         raise InputError("save_json, save_masks and iam need a folder to write to, got none: give out")
-    predictor = Predictor(model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap)
+    predictor = Predictor(
+        model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap, scale=scale,
+        diameter=diameter,
+    )  # fmt: skip
     if iam:
         predictor.check_whole()
     outputs = _Outputs(_folder(out), save_json, save_masks, iam)

@@ -19,6 +19,7 @@ from sparseinst.errors import InputError
 from sparseinst.inference.backends import Backend, open_backend
 from sparseinst.inference.exported import Exported
 from sparseinst.inference.pipeline import feed_for
+from sparseinst.inference.scaling import FrameWatch, at_scale
 from sparseinst.inference.streaming import Found, stream
 from sparseinst.inference.tiles import Cut, Tiling, cut, segment_cuts
 from sparseinst.inference.torch_backend import EagerBackend
@@ -54,14 +55,17 @@ class Predictor:
         tile: side in pixels of the tiles that larger images are cut into and brought together from (see `merging`), for
             many or small objects; `batch` then counts tiles. None cuts none.
         overlap: pixels that neighbouring tiles share at least, about the size of most objects; None is a quarter tile.
+        scale: network pixels for each pixel of the image, in place of that of a network at native scale.
+        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
 
     Attributes:
         backend: what runs the network.
         preprocess: how images are brought to it.
         tiling: how images are cut, if they are.
+        frame_watch: warns where a fixed frame cannot hold an image.
 
     Raises:
-        InputError: no such model or device; batch, score, tile or overlap out of range.
+        InputError: no such model or device; batch, score, tile or overlap out of range; a scale that cannot be.
 
     Example:
         `Predictor("nuclei")("cells.png").boxes`
@@ -77,6 +81,8 @@ class Predictor:
         score: float | None = None,
         tile: int | None = None,
         overlap: int | None = None,
+        scale: float | None = None,
+        diameter: float | None = None,
     ) -> None:
         if batch < 1:
             raise InputError(f"batch must be at least 1, got {batch}: give the number of images at once")
@@ -88,7 +94,9 @@ class Predictor:
         self.backend = model
         self.batch = batch
         self.score = model.metadata.postprocess.score if score is None else score
-        self.preprocess = _with_frame(model.metadata.preprocess, model.frame)
+        framed = _with_frame(model.metadata.preprocess, model.frame)
+        self.preprocess = at_scale(framed, scale=scale, diameter=diameter)
+        self.frame_watch = FrameWatch(self.preprocess)
         self._feed = feed_for(model)
 
     @property
@@ -175,7 +183,9 @@ class Predictor:
 
     def prepare(self, image: AnyImage) -> Prepared:
         """The image as the network takes it; where the network runs on a GPU, that does the work, later."""
-        return self._feed.prepare(self.read(image), self.preprocess)
+        pixels = self.read(image)
+        self.frame_watch.see((pixels.shape[0], pixels.shape[1]))
+        return self._feed.prepare(pixels, self.preprocess)
 
     def cut(self, image: AnyImage) -> Cut:
         """The image as the network takes it: whole, or in the tiles of `tiling`, each prepared when its turn comes."""

@@ -6,24 +6,28 @@ const MOST_BITS = 22;
 /**
  * The sizes, each [height, width], that a picture is brought to.
  * @param {[number, number]} original - height and width of the picture.
- * @param {{short_px: number, long_px: number, frame_hw: [number, number] | null}} settings
+ * @param {{kind: "short_side", short_px: number, long_px: number, frame_hw: [number, number] | null} |
+ *   {kind: "native", scale: number, frame_hw: [number, number] | null}} settings
  * @returns {{frame: [number, number], resized: [number, number], original: [number, number]}} the padded frame, the
  *   picture within it from its top left corner, and the picture itself.
  */
-export function frameOf([height, width], { short_px, long_px, frame_hw }) {
-  let scale = short_px / Math.min(height, width);
-  let sides = height < width ? [short_px, scale * width] : [scale * height, short_px];
-  if (Math.max(...sides) > long_px) {
-    scale = long_px / Math.max(...sides);
-    sides = sides.map((side) => side * scale);
-  }
+export function frameOf([height, width], settings) {
+  const { kind, scale, frame_hw } = settings;
+  let sides = kind === "native" ? [height * scale, width * scale] : byShortSide(height, width, settings);
   if (frame_hw) {
-    scale = Math.min(1, frame_hw[0] / sides[0], frame_hw[1] / sides[1]);
-    sides = sides.map((side) => side * scale);
+    const shrink = Math.min(1, frame_hw[0] / sides[0], frame_hw[1] / sides[1]);
+    sides = sides.map((side) => side * shrink);
   }
   const resized = sides.map((side) => Math.max(1, Math.trunc(side + 0.5)));
   const frame = frame_hw ?? resized.map((side) => Math.ceil(side / MULTIPLE_PX) * MULTIPLE_PX);
   return { frame, resized, original: [height, width] };
+}
+
+function byShortSide(height, width, { short_px, long_px }) {
+  const scale = short_px / Math.min(height, width);
+  const sides = height < width ? [short_px, scale * width] : [scale * height, short_px];
+  const longest = Math.max(...sides);
+  return longest > long_px ? sides.map((side) => side * (long_px / longest)) : sides;
 }
 
 /**

@@ -15,6 +15,8 @@ import numpy as np
 from uvicorn.config import STARTUP_FAILURE
 
 from sparseinst.activation import ActivationMaps
+from sparseinst.config import NativeConfig
+from sparseinst.data.preprocess import EXAMPLE_PX
 from sparseinst.errors import InputError
 from sparseinst.inference import Backend, Predictor
 from sparseinst.inference.about import about
@@ -227,7 +229,8 @@ class Service:
             tile=settings.tile, overlap=settings.overlap,
         )  # fmt: skip
         if not activation:
-            side = predictor.preprocess.short_px
+            preprocess = predictor.preprocess
+            side = EXAMPLE_PX if isinstance(preprocess, NativeConfig) else preprocess.short_px
             predictor(np.zeros((side, side, 3), np.uint8))  # the first run of a network takes longer
         return predictor
 

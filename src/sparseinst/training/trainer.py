@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from rich.console import Console
 
-from sparseinst.data import CocoDataset, iterations_of, training_loader
+from sparseinst.config import NativeConfig
+from sparseinst.data import (
+    CocoDataset,
+    ObjectSizes,
+    describe_sizes,
+    iterations_of,
+    measure_sizes,
+    training_loader,
+)
 from sparseinst.data.formats import DataSource, resolve_data
 from sparseinst.errors import InputError
 from sparseinst.inference import resolve_device
@@ -31,6 +39,8 @@ if TYPE_CHECKING:
     from sparseinst.evaluation import Evaluation
 
 _LOGGER = logging.getLogger(__name__)
+
+_DIAMETER = "preprocess.diameter_px"
 
 RANDOM = "random"
 """Value of `init` for a start from fresh weights, backbone included."""
@@ -110,7 +120,8 @@ def train(
         iterations: optimiser steps, in place of the preset's.
         epochs: passes over the training images, instead of iterations.
         batch: images of one step over all processes.
-        size: short side in pixels; every other size of the preset follows it.
+        size: short side in pixels, which every other size of the preset follows; for a network at native scale the
+            side of the square that is cropped from training images.
         lr: learning rate at the recipe's reference batch; `optim.lr_rule` says how it follows the batch.
         workers: loader processes of each process.
         precision: "fp32", "bf16" or "fp16".
@@ -147,7 +158,10 @@ def train(
         preset = apply_settings(preset, chosen)
     source = resolve_data(Path(data))
     dataset = _training_images(source, data)
+    sizes = measure_sizes(dataset)
     preset = _for_data(preset, dataset)
+    if not any(name.endswith(_DIAMETER) for name in settings or {}):
+        preset = _with_diameter(preset, sizes)
     limits = Limits(None if max_minutes is None else 60 * max_minutes, 60 * save_minutes)
     with ExitStack() as stack:
         # The caller's random numbers are not ours to use up.
@@ -169,6 +183,7 @@ def train(
         shown = console if accelerator.is_main_process else None
         display = stack.enter_context(Display(shown, iterations=preset.recipe.iterations, start=progress.iteration))
         told = [] if situation is None else [f"recipe {recipe}: {situation.description}", *_listed(situation)]
+        told += describe_sizes(sizes, preset.model.preprocess)
         for line in (*told, origin, *_summary(preset, dataset, engine, progress)):
             _LOGGER.info(line)
             display.say(line)
@@ -214,6 +229,13 @@ def _for_data(preset: Preset, dataset: CocoDataset) -> Preset:
     if epochs is None:
         return preset
     return apply_settings(preset, {"iterations": iterations_of(epochs, len(dataset), preset.recipe), "epochs": None})
+
+
+def _with_diameter(preset: Preset, sizes: ObjectSizes) -> Preset:
+    """The preset of a network at native scale with the size of the objects that it is going to know."""
+    if not isinstance(preset.model.preprocess, NativeConfig) or not sizes.median_px > 0:
+        return preset
+    return apply_settings(preset, {_DIAMETER: round(sizes.median_px, 2)})
 
 
 def _engine(preset: Preset, accelerator: Any, init: str | Path | None, resume: bool) -> tuple[Engine, str]:

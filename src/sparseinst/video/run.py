@@ -49,6 +49,8 @@ def predict_video(
     half: bool = False,
     tile: int | None = None,
     overlap: int | None = None,
+    scale: float | None = None,
+    diameter: float | None = None,
     on_frame: Callable[[VideoResult, VideoSource], None] | None = None,
     stop: Event | None = None,
 ) -> VideoReport:
@@ -79,13 +81,18 @@ def predict_video(
         half: compute in 16 bits.
         tile: cut larger frames into tiles of this side, in pixels (see `Predictor`).
         overlap: pixels that neighbouring tiles share.
+        scale: network pixels for each pixel of the image, in place of that of a network at native scale.
+        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
         on_frame: called after each frame, in order, with what became of it and the video it is from.
         stop: once set (by a signal handler, say), no further frame is taken; all that was taken is finished.
 
     Raises:
         InputError: no such video, model, class, tracker or zone; a file cannot be written; no frame; no screen.
     """
-    predictor = Predictor(model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap)
+    predictor = Predictor(
+        model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap, scale=scale,
+        diameter=diameter,
+    )  # fmt: skip
     outputs = {"video": save, "json": save_json, "mot": save_mot, "masks": save_masks}
     files = {kind: Path(path) for kind, path in outputs.items() if path is not None}
     for path in files.values():

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from sparseinst.config import ModelConfig
+from sparseinst.config import ModelConfig, NativeConfig
 from sparseinst.zoo.markdown import code, fold, headed, slug, table, text
 
 PAPER = "https://arxiv.org/abs/2203.12827"
@@ -134,7 +134,11 @@ def _about(config: ModelConfig, facts: Mapping[str, Any], parameters: int, pictu
         head = f"{description[0].upper()}{description[1:].rstrip('.')}. {head}"
     pre, decoder = config.preprocess, config.decoder
     frame = "padded to multiples of 32" if pre.frame_hw is None else "padded to {} x {}".format(*pre.frame_hw)
-    if pre.frame_hw == (pre.short_px, pre.short_px) == (pre.long_px, pre.long_px):
+    if isinstance(pre, NativeConfig):
+        size = f"{pre.scale:g} pixels of the network for each of the image's"
+        if pre.diameter_px is not None:
+            size += f", trained on objects about {pre.diameter_px:.3g} pixels across"
+    elif pre.frame_hw == (pre.short_px, pre.short_px) == (pre.long_px, pre.long_px):
         size = f"longer side resized to {pre.long_px} pixels"
     else:
         size = f"shorter side resized to {pre.short_px} pixels, or to less where the longer would exceed {pre.long_px}"

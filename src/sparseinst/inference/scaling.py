@@ -1,0 +1,84 @@
+"""Objects of another size than a network was trained on: images are brought to it at another scale."""
+
+import logging
+import math
+
+from sparseinst.config import NativeConfig, PreprocessConfig
+from sparseinst.data.preprocess import shrinks
+from sparseinst.errors import InputError
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def at_scale(
+    preprocess: PreprocessConfig, *, scale: float | None = None, diameter: float | None = None
+) -> PreprocessConfig:
+    """The settings at another scale.
+
+    Args:
+        preprocess: those of the network.
+        scale: network pixels for each pixel of the image, in place of the network's.
+        diameter: of the objects in pixels of the image; the scale is then the one at which the network sees them as
+            large as those it was trained on.
+
+    Raises:
+        InputError: both are given, or one that is not above 0; the network has no scale, or states no diameter.
+    """
+    asked = {name: value for name, value in (("scale", scale), ("diameter", diameter)) if value is not None}
+    if not asked:
+        return preprocess
+    if len(asked) > 1:
+        raise InputError("expected scale or diameter, got both: leave one out")
+    ((name, value),) = asked.items()
+    if not (value > 0 and math.isfinite(value)):
+        raise InputError(f"{name}: expected a number above 0, got {value:g}: {_MEANING[name]}")
+    if not isinstance(preprocess, NativeConfig):
+        raise InputError(
+            f"{name}: expected a network at native scale, got one whose images are resized to {preprocess.short_px} px "
+            f"on the short side: leave {name} out, and look closer with tile where objects are small"
+        )
+    if name == "scale":
+        return preprocess.model_copy(update={"scale": float(value)})
+    if preprocess.diameter_px is None:
+        raise InputError(
+            "diameter: expected a network that states the diameter of the objects it was trained on, this one states "
+            "none: give scale, the network pixels for each pixel of the image"
+        )
+    return preprocess.model_copy(update={"scale": preprocess.scale * preprocess.diameter_px / value})
+
+
+class FrameWatch:
+    """Warns once where a fixed frame cannot hold an image at the network's scale.
+
+    Args:
+        preprocess: how images are brought to the network.
+    """
+
+    def __init__(self, preprocess: PreprocessConfig) -> None:
+        self.preprocess = preprocess
+        self._told = False
+
+    def see(self, original_hw: tuple[int, int]) -> None:
+        """Looks at the size of an image."""
+        config = self.preprocess
+        if self._told or not isinstance(config, NativeConfig) or config.frame_hw is None:
+            return
+        if shrinks(original_hw, config):
+            self._told = True
+            frame = config.frame_hw
+            _LOGGER.warning(
+                f"an image of {original_hw[0]} x {original_hw[1]} at a scale of {config.scale:g} does not fit the "
+                f"fixed frame of {frame[0]} x {frame[1]}: it is shrunk to fit, and its objects seem smaller than asked "
+                f"for; cut it with tile {native_tile(config)}, or take the network without a fixed frame"
+            )
+
+
+def native_tile(config: NativeConfig) -> int:
+    """Side in pixels of the largest tile that a fixed frame holds at the network's scale; at least 32."""
+    return max(32, int(min(config.frame_hw or (32, 32)) / config.scale))
+
+
+_MEANING = {
+    "scale": "network pixels for each pixel of the image",
+    "diameter": "that of most objects, in pixels of the image",
+}

@@ -1,0 +1,46 @@
+"""Networks at native scale in other runtimes: images of any size, or in a fixed frame that they are shrunk to fit."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.conftest import network
+from sparseinst.config import NativeConfig
+from sparseinst.export import export_model
+from sparseinst.inference import Predictor
+from sparseinst.modeling import SparseInst
+
+
+@pytest.fixture(scope="module")
+def native() -> SparseInst:
+    model = network()
+    model.config = model.config.model_copy(update={"preprocess": NativeConfig(scale=0.5, diameter_px=20)})
+    return model
+
+
+@pytest.mark.parametrize("size_hw", [None, (64, 96)])
+def test_an_exported_file_finds_the_same(native, pictures, tmp_path: Path, size_hw) -> None:
+    out = tmp_path / "native.onnx"
+    done = export_model(native, out, export_format="onnx", size_hw=size_hw)
+    assert done.exported.config.preprocess == NativeConfig(scale=0.5, diameter_px=20, frame_hw=size_hw)
+    theirs = Predictor(out, score=0, diameter=20)
+    assert theirs.preprocess == done.exported.config.preprocess
+    native.config, original = done.exported.config, native.config
+    try:
+        for picture in pictures[:3]:
+            found, ours = theirs(picture), Predictor(native, score=0)(picture)
+            assert found.size_hw == picture.shape[:2] and found.labels.tolist() == ours.labels.tolist()
+            np.testing.assert_allclose(found.scores, ours.scores, atol=1e-3)
+    finally:
+        native.config = original
+
+
+def test_metadata_says_the_scale(native, tmp_path: Path) -> None:
+    import onnx
+
+    export_model(native, tmp_path / "a.onnx", export_format="onnx")
+    written = {entry.key: entry.value for entry in onnx.load(tmp_path / "a.onnx").metadata_props}
+    preprocess = json.loads(written["config"])["preprocess"]
+    assert (preprocess["kind"], preprocess["scale"], preprocess["diameter_px"]) == ("native", 0.5, 20)
