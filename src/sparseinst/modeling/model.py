@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from sparseinst.config import ModelConfig, SlotsConfig
 from sparseinst.modeling.backbones import Backbone
 from sparseinst.modeling.encoder import Encoder
-from sparseinst.modeling.seeds.decoder import Budget, SeedsDecoder
+from sparseinst.modeling.seeds.decoder import SeedsDecoder
+from sparseinst.modeling.seeds.selection import Budget
 from sparseinst.modeling.slots.decoder import Decoder
 from sparseinst.structures import Predictions
 

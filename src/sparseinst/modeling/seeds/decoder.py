@@ -6,8 +6,7 @@ belongs to a place in this image instead of to a slot.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from torch.nn import functional as F
 
 from sparseinst.modeling.layers import PRIOR_BIAS, Norm, branch, convolution
 from sparseinst.modeling.seeds.prior import FRESH_CURVATURE, PRIOR_CHANNELS, UNIT_CELLS, shape_prior
-from sparseinst.modeling.seeds.selection import AREA_PX, select_seeds
+from sparseinst.modeling.seeds.selection import Budget, select_seeds
 from sparseinst.structures import Predictions
 
 
@@ -41,23 +40,6 @@ class Grown(NamedTuple):
     """(B, K) logits of the IoU that the mask is expected to have."""
     activation: Tensor
     """(B, K, h, w) logits of the draft masks, under which features were gathered."""
-
-
-class Budget(NamedTuple):
-    """How many seeds prediction takes; a setting of prediction, in no weight."""
-
-    candidates: int
-    per: Literal["image", "area"]
-    """For an image, or for `AREA_PX` of its padded frame."""
-    stride: int
-    """Input pixels of a cell of the finest grid."""
-
-    def count(self, grid_hw: Sequence[int]) -> int:
-        """K for a grid of (h, w) cells, at least 1."""
-        if self.per == "image":
-            return self.candidates
-        height, width = grid_hw
-        return (height * width * self.stride**2 * self.candidates + AREA_PX - 1) // AREA_PX
 
 
 class SeedsDecoder(nn.Module):
@@ -104,7 +86,7 @@ class SeedsDecoder(nn.Module):
     def forward(self, features: Tensor) -> Predictions:
         """Encoder features (B, D', h, w) to predictions with masks (B, K, 2h, 2w)."""
         fields = self.fields(features)
-        seeds = select_seeds(fields.logits, fields.heads, self.budget.count(features.shape[-2:]))
+        seeds = select_seeds(fields.logits, fields.heads, self.budget)
         grown = self.grow(seeds.head, seeds.y, seeds.x, seeds.cells, fields)
         masks = F.interpolate(grown.masks, scale_factor=2.0, mode="bilinear", align_corners=False)
         return Predictions(seeds.logits, masks, grown.iou[..., None], grown.activation)

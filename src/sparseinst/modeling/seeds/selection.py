@@ -1,6 +1,7 @@
 """Which cells become candidates: local maxima of the class score, best first."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,33 @@ NEVER = -1e4
 """Logit of what is no candidate: its probability is exactly 0 in float32."""
 _ORDER = 1e-5
 """Step by which the cells of any 3x3 neighbourhood differ, so that equal neighbours (16 bits) are not both kept."""
+
+
+class Budget(NamedTuple):
+    """How many seeds prediction takes; a setting of prediction, in no weight."""
+
+    candidates: int
+    per: Literal["image", "area"]
+    """For an image, or for `AREA_PX` of its padded frame."""
+    stride: int
+    """Input pixels of a cell of the finest grid."""
+    least_logit: float | None = None
+    """Where shapes may follow the data: seeds whose class logit is not above this are not taken, in no image of a batch
+    if it is so in all; None takes as many as there may be."""
+
+    def most(self, grid_hw: Sequence[int]) -> int:
+        """Seeds of a finest grid of (h, w) cells, at least 1."""
+        if self.per == "image":
+            return self.candidates
+        height, width = grid_hw
+        return (height * width * self.stride**2 * self.candidates + AREA_PX - 1) // AREA_PX
+
+    def count(self, grid_hw: Sequence[int], scores: Tensor) -> int:
+        """K for the (B, S) scores of the cells of all levels, over a finest grid of (h, w) cells."""
+        most = self.most(grid_hw)
+        if self.least_logit is None:
+            return most
+        return min(most, max(1, int((scores > self.least_logit).sum(1).max())))
 
 
 class Seeds(NamedTuple):
@@ -36,27 +64,27 @@ def is_peak(scores: Tensor) -> Tensor:
     return F.max_pool2d(ordered[:, None], 3, stride=1, padding=1)[:, 0] == ordered
 
 
-def select_seeds(logits: tuple[Tensor, ...], heads: tuple[Tensor, ...], count: int) -> Seeds:
+def select_seeds(logits: Sequence[Tensor], heads: Sequence[Tensor], budget: Budget) -> Seeds:
     """The best K cells of all levels: a cell's score is that of its best class.
 
     Args:
         logits: of each level, fine to coarse, (B, C, h, w).
         heads: of each level, (B, P, h, w).
-        count: K.
+        budget: decides K; a frame of fewer cells is filled up with what is no candidate.
     """
     levels = [_cells(level, 2**depth) for depth, level in enumerate(logits)]
     scores, y, x, cells = (torch.cat(parts, dim=-1) for parts in zip(*levels, strict=True))  # (B, S), then (S,)
-    missing = count - scores.shape[1]
-    if missing > 0:  # a frame of fewer cells than candidates
-        scores = F.pad(scores, (0, missing), value=NEVER)
-        y, x, cells = (F.pad(part, (0, missing), value=1.0) for part in (y, x, cells))
-    best, at = scores.topk(count, dim=1)  # (B, K)
-    chosen = [torch.cat([level.flatten(2) for level in maps], dim=2) for maps in (logits, heads)]  # (B, ., S)
-    if missing > 0:
-        chosen = [F.pad(part, (0, missing)) for part in chosen]
-    said, head = (part.gather(2, at[:, None].expand(-1, part.shape[1], -1)).transpose(1, 2) for part in chosen)
-    said = torch.where(best[..., None] > NEVER, said.float(), NEVER)
-    return Seeds(said, head, y[at], x[at], cells[at])
+    count = budget.count(logits[0].shape[-2:], scores)
+    best, at = F.pad(scores, (0, count), value=NEVER).topk(count, dim=1)  # (B, K)
+    at = at.clamp(max=scores.shape[1] - 1)
+    said, head = (_taken(maps, at) for maps in (logits, heads))
+    return Seeds(torch.where(best[..., None] > NEVER, said.float(), NEVER), head, y[at], x[at], cells[at])
+
+
+def _taken(maps: Sequence[Tensor], at: Tensor) -> Tensor:
+    """(B, K, D) of (B, D, h, w) maps of all levels, at (B, K) places of all their cells in a row."""
+    flat = torch.cat([level.flatten(2) for level in maps], dim=2)  # (B, D, S)
+    return flat.gather(2, at[:, None].expand(-1, flat.shape[1], -1)).transpose(1, 2)
 
 
 def _cells(logits: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
