@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig, ShortSideConfig
+from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
 from sparseinst.export import FORMATS, Export, export_model
 from sparseinst.modeling import SparseInst, build_model
 from sparseinst.ops.deform import DeformableConv
@@ -24,7 +24,7 @@ def network(deformable: tuple[int, ...] = ()) -> SparseInst:
         preprocess=ShortSideConfig(short_px=64, long_px=96),
         backbone=BackboneConfig(name="test_resnet", deformable=deformable),
         encoder=EncoderConfig(channels=16),
-        decoder=DecoderConfig(slots=6, groups=2, channels=16, convs=1, kernel_channels=8),
+        decoder=SlotsConfig(slots=6, groups=2, channels=16, convs=1, kernel_channels=8),
     )
     with torch.random.fork_rng([]):
         torch.manual_seed(0)

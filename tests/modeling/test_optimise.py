@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sparseinst import load_model
-from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig
+from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, SlotsConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling import Segmenter, SparseInst, build_model
 from sparseinst.modeling.encoder import Encoder
@@ -91,7 +91,7 @@ def test_the_published_shape_at_odd_sizes(frozen: bool, encoder_norm: str) -> No
         classes=("a", "b", "c"),
         backbone=BackboneConfig(name="resnet50", norm="frozen" if frozen else "batch"),
         encoder=EncoderConfig(channels=32, norm=encoder_norm),  # type: ignore[arg-type]
-        decoder=DecoderConfig(slots=10, channels=32, kernel_channels=24, convs=2),
+        decoder=SlotsConfig(slots=10, channels=32, kernel_channels=24, convs=2),
     )
     fast = check(as_trained(build_model(config)), 96, 160)
     assert not any(hasattr(module, "running_var") for module in fast.modules())
