@@ -9,7 +9,9 @@ from pydantic import Field, ValidationError
 from sparseinst.config import ModelConfig, Settings
 from sparseinst.errors import InputError, misfit
 
-EXPORT_FORMAT = "sparseinst-export-1"
+EXPORT_FORMAT = "sparseinst-export-2"
+_READABLE = ("sparseinst-export-1", EXPORT_FORMAT)
+"""Files of version 0.1 hold the same, but for settings that came later and whose defaults are what it did."""
 INPUTS = ("images", "resized_hw")
 OUTPUTS = ("scores", "labels", "masks", "gate")
 ACTIVATION = "activation"
@@ -57,7 +59,7 @@ class Exported(Settings):
         Raises:
             InputError: the file was not exported by this package, or by a version whose settings do not fit.
         """
-        if metadata.get("format") != EXPORT_FORMAT:
+        if metadata.get("format") not in _READABLE:
             raise InputError(
                 f"{source}: expected a network exported by `sparseinst export` ({EXPORT_FORMAT}), found "
                 f"{metadata.get('format', 'no mark')!r} in its metadata: export the network again"
