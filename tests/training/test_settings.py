@@ -78,11 +78,9 @@ def _value(base, path):
 
 
 def _has(base, path):
-    try:
-        _value(base, path)
-    except AttributeError:
-        return False
-    return True
+    *groups, leaf = path
+    return leaf in type(_value(base, groups)).model_fields
+
 
 
 def test_settings_of_the_native_kind():
