@@ -12,6 +12,7 @@ from shapes import tiny_preset, write_split
 from sparseinst.cli import app
 from sparseinst.modeling import build_model
 from sparseinst.zoo import save_checkpoint
+from tiny import tiny_seeds
 
 Cli = Callable[..., Result]
 
@@ -52,6 +53,14 @@ def checkpoint(tmp_path_factory) -> Path:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         save_checkpoint(path, build_model(tiny_preset().model))
+    return path
+
+
+@pytest.fixture(scope="session")
+def seeds_checkpoint(tmp_path_factory) -> Path:
+    """A network of seeds, as many as the frame has room for."""
+    path = tmp_path_factory.mktemp("checkpoint") / "seeds.safetensors"
+    save_checkpoint(path, tiny_seeds(candidates=400, candidates_per="area"))
     return path
 
 

@@ -13,6 +13,7 @@ from sparseinst.export import FORMATS, Export, export_model
 from sparseinst.modeling import SparseInst, build_model
 from sparseinst.ops.deform import DeformableConv
 from sparseinst.zoo import save_checkpoint
+from tiny import tiny_seeds
 
 Exporter = Callable[[str], Export]
 
@@ -40,6 +41,15 @@ def network(deformable: tuple[int, ...] = ()) -> SparseInst:
 @pytest.fixture(scope="session")
 def model() -> SparseInst:
     return network()
+
+
+@pytest.fixture(scope="session")
+def seeds() -> SparseInst:
+    """A network of seeds, as many as the frame has room for."""
+    model = tiny_seeds(candidates=900, candidates_per="area")
+    preprocess = ShortSideConfig(short_px=64, long_px=96)
+    model.config = model.config.model_copy(update={"preprocess": preprocess})
+    return model
 
 
 @pytest.fixture(scope="session")

@@ -162,18 +162,23 @@ def test_its_exported_program_takes_any_size() -> None:
 
 
 class Tangle(nn.Module):
-    """Convolutions whose norms must stay: the result is read twice, or the module is used twice, or in between."""
+    """Convolutions whose norms must stay: the result is read twice, or changed in between, or the norm reads others,
+    too. One pair that is used twice may go.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.plain, self.twice, self.shared, self.changed = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(4))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in range(4))
+        self.plain, self.twice, self.shared, self.changed, self.one, self.other = (
+            nn.Conv2d(4, 4, 3, padding=1) for _ in range(6)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in range(5))
 
     def forward(self, features: Tensor) -> Tensor:
-        plain, twice, shared, changed = self.norms
+        plain, twice, shared, changed, both = self.norms
         features = plain(self.plain(features))
         features = twice(kept := self.twice(features)) + kept
         features = shared(self.shared(shared(self.shared(features))))
+        features = both(self.one(both(self.other(features))))
         features = self.changed(features)
         features[:, 0] = 1
         return changed(features)
@@ -185,7 +190,7 @@ def test_norms_that_do_not_follow_alone_stay() -> None:
     features = noise(2, 4, 9, 7)
     expected = model(features)
     fold_norms(model, features)
-    assert [isinstance(norm, nn.BatchNorm2d) for norm in model.norms] == [False, True, True, True]
+    assert [isinstance(norm, nn.BatchNorm2d) for norm in model.norms] == [False, True, False, True, True]
     assert_same((model(features),), (expected,))
 
 

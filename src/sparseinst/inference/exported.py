@@ -44,9 +44,12 @@ class Exported(Settings):
         return (*OUTPUTS, ACTIVATION) if self.activation else OUTPUTS
 
     def to_metadata(self) -> dict[str, str]:
-        """As text by name, which every format can hold: settings and provenance are JSON."""
-        fields = {name: json.dumps(value) for name, value in self.model_dump(mode="json").items()}
-        return {"format": EXPORT_FORMAT, **fields}
+        """As text by name, which every format can hold: settings and provenance are JSON.
+
+        `max_instances` is there for other readers; it follows from the rest.
+        """
+        fields = self.model_dump(mode="json") | {"max_instances": self.config.most_instances}
+        return {"format": EXPORT_FORMAT, **{name: json.dumps(value) for name, value in fields.items()}}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], *, source: str) -> "Exported":

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-AREA_PX = 512 * 512
-"""Pixels that candidates are counted for where they follow the area of the frame."""
+from sparseinst.config import AREA_PX
+
 NEVER = -1e4
 """Logit of what is no candidate: its probability is exactly 0 in float32."""
 _ORDER = 1e-5
@@ -28,7 +28,7 @@ class Budget(NamedTuple):
     if it is so in all; None takes as many as there may be."""
 
     def most(self, grid_hw: Sequence[int]) -> int:
-        """Seeds of a finest grid of (h, w) cells, at least 1."""
+        """Seeds of a finest grid of (h, w) cells, at least 1 (`SeedsConfig.most_instances`, also of symbols)."""
         if self.per == "image":
             return self.candidates
         height, width = grid_hw
