@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 import timm
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import Tensor, nn
 
 from sparseinst.errors import InputError
 from sparseinst.ops.deform import DeformableConv
+from sparseinst.ops.same import EvenSameConv
 
 
 class Backbone(nn.Module):
@@ -49,6 +51,7 @@ class Backbone(nn.Module):
                 "give a file by --init FILE, or connect this machine to the internet"
             ) from error
         _cut(features)
+        _pad_evenly(features)
         self.channels: tuple[int, ...] = tuple(features.feature_info.channels())
         for index, stride in zip(indices, strides, strict=True):
             if stride in deformable:
@@ -62,7 +65,6 @@ class Backbone(nn.Module):
         with self._precision(images.device.type):
             features: list[Tensor] = self.features(images)
         return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_last else features
-
 
     def _precision(self, device: str) -> AbstractContextManager[object]:
         """Under autocast on a CPU depthwise convolutions stay in float32, where they are trained a quarter faster."""
@@ -88,6 +90,14 @@ def _cut(features: Any) -> None:
     last: str = features.feature_info.module_name()[-1]
     if last.startswith("blocks.") and isinstance(features.blocks, nn.Sequential):
         features.blocks = features.blocks[: int(last.split(".")[1]) + 1]
+
+
+def _pad_evenly(features: nn.Module) -> None:
+    """Replaces convolutions that compute their padding from the image: the sides here are multiples of every stride."""
+    for module in list(features.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is Conv2dSame and EvenSameConv.fits(child):
+                setattr(module, name, EvenSameConv(child))
 
 
 def _stage(features: Any, index: int) -> nn.Module:

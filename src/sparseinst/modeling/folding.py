@@ -13,8 +13,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from sparseinst.ops.deform import DeformableConv
+from sparseinst.ops.same import EvenSameConv
 
-_CONVOLUTIONS = (nn.Conv2d, Conv2dSame, DeformableConv)
+_CONVOLUTIONS = (nn.Conv2d, Conv2dSame, EvenSameConv, DeformableConv)
 """Linear in the weights that they hold; subclasses may normalise theirs first, so the type must match exactly."""
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, BatchNormAct2d, SyncBatchNormAct)
 
