@@ -44,7 +44,7 @@ class Photometric:
             pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
         if self._chance(_COMPRESSED):
             quality = [cv2.IMWRITE_JPEG_QUALITY, int(_uniform(*_QUALITY))]
-            pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR)
+            pixels = np.asarray(cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR), np.uint8)
         return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).contiguous()
 
     def _colors(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ _LOGGER = logging.getLogger(__name__)
 
 GONE: Mapping[str, object] = {
     "start": "published",
+    "loss.class_target": "binary",
     "loss.match_activation": 0.0,
     "loss.guidance": 0.0,
     "loss.guidance_warmup": 0,

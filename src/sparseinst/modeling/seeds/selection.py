@@ -34,7 +34,7 @@ class Budget(NamedTuple):
         height, width = grid_hw
         return (height * width * self.stride**2 * self.candidates + AREA_PX - 1) // AREA_PX
 
-    def count(self, grid_hw: Sequence[int], scores: Tensor) -> int:
+    def number(self, grid_hw: Sequence[int], scores: Tensor) -> int:
         """K for the (B, S) scores of the cells of all levels, over a finest grid of (h, w) cells."""
         most = self.most(grid_hw)
         if self.least_logit is None:
@@ -74,7 +74,7 @@ def select_seeds(logits: Sequence[Tensor], heads: Sequence[Tensor], budget: Budg
     """
     levels = [_cells(level, 2**depth) for depth, level in enumerate(logits)]
     scores, y, x, cells = (torch.cat(parts, dim=-1) for parts in zip(*levels, strict=True))  # (B, S), then (S,)
-    count = budget.count(logits[0].shape[-2:], scores)
+    count = budget.number(logits[0].shape[-2:], scores)
     best, at = F.pad(scores, (0, count), value=NEVER).topk(count, dim=1)  # (B, K)
     at = at.clamp(max=scores.shape[1] - 1)
     said, head = (_taken(maps, at) for maps in (logits, heads))
