@@ -8,7 +8,7 @@ import torch
 import yaml
 from typer.testing import CliRunner, Result
 
-from shapes import tiny_preset, write_split
+from shapes import CLASSES, tiny_preset, write_split
 from sparseinst.cli import app
 from sparseinst.modeling import build_model
 from sparseinst.zoo import save_checkpoint
@@ -60,7 +60,9 @@ def checkpoint(tmp_path_factory) -> Path:
 def seeds_checkpoint(tmp_path_factory) -> Path:
     """A network of seeds, as many as the frame has room for."""
     path = tmp_path_factory.mktemp("checkpoint") / "seeds.safetensors"
-    save_checkpoint(path, tiny_seeds(candidates=400, candidates_per="area"))
+    model = tiny_seeds(candidates=400, candidates_per="area")
+    model.config = model.config.model_copy(update={"classes": CLASSES})
+    save_checkpoint(path, model)
     return path
 
 

@@ -46,5 +46,6 @@ def test_convolutions_before_the_decoder_become_8_bit(decoder, request, pictures
         quantised.set_rt_info(value, ["sparseinst", name])
     batch = stack([Predictor(model).prepare(pictures[0])])
     ours, theirs = OpenVINOBackend(quantised)(*batch), TorchBackend(model)(*batch)
-    difference = np.abs(ours.gate - theirs.gate).max()
+    # Seeds come best first, and 8 bits change who is better.
+    difference = np.abs(np.sort(ours.gate) - np.sort(theirs.gate)).max()
     assert 0 < difference < 0.1

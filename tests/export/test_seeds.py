@@ -23,7 +23,7 @@ RUNNABLE = ("onnx", "openvino", "torch")
 def assert_same(found: Instances, expected: Instances) -> None:
     """The same but for the order of seeds of almost the same score."""
     assert len(found) == len(expected) and found.full == expected.full
-    theirs = found.masks.reshape(len(found), -1).astype(np.float32)
+    theirs = found.masks.reshape(len(found), np.prod(found.size_hw)).astype(np.float32)
     for score, label, mask in zip(expected.scores, expected.labels, expected.masks, strict=True):
         like = theirs @ mask.ravel() / (theirs.sum(1) + mask.sum() - theirs @ mask.ravel())
         alike = (like > 0.999) & (found.labels == label) & (abs(found.scores - score) < 1e-4)
