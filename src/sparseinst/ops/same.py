@@ -8,8 +8,8 @@ class EvenSameConv(nn.Conv2d):
     """A convolution of stride 2 that takes over from timm's `Conv2dSame`: equal for sides that are even.
 
     "Same" pads by what the side leaves over, which for an even side is always kernel - 2, the smaller half in front.
-    timm computes it anew from the side; over the layers of a network that makes of a side that is known only at run time
-    a formula that takes minutes to export.
+    timm computes it anew from the side. Over many layers that makes of a side known only at run time a formula which
+    takes minutes to export.
 
     Args:
         conv: gives its weights.
