@@ -53,7 +53,7 @@ def test_a_fixed_frame_has_a_fixed_number(name, seeds, pictures, tmp_path) -> No
     done = export_model(seeds, out, export_format=name, size_hw=(96, 64))
     assert done.exported.config.most_instances == 22
     assert json.loads(done.exported.to_metadata()["max_instances"]) == 22
-    with pytest.raises(InputError, match="at most 22, .* got 23: export it with a larger"):
+    with pytest.raises(InputError, match=r"at most 22, .* got 23: export it with a larger"):
         Predictor(out, max_instances=23)
     assert len(Predictor(out, score=0, max_instances=22)(pictures[2])) <= 22
 

@@ -182,14 +182,16 @@ def _differences(network: Candidates, other: Candidates, config: ModelConfig) ->
 
 def _in_order_of(a: Candidates, b: Candidates, *, gate: float) -> Candidates:
     """The seeds of `b` in the order of those of `a` that they are most like; zeros where `b` has too few."""
-    spare = Candidates(
-        *(part if part is None else torch.cat([part, torch.zeros_like(part[:, :1])], dim=1) for part in b)
-    )
-    images = []
-    for i in range(len(a.gate)):
-        order = _order(a.masks[i], a.gate[i], b.masks[i], b.gate[i], gate=gate)
-        images.append([None if part is None else part[i, order] for part in spare])
-    return Candidates(*(None if parts[0] is None else torch.stack(parts) for parts in zip(*images, strict=True)))
+    orders = torch.stack([
+        _order(a.masks[i], a.gate[i], b.masks[i], b.gate[i], gate=gate) for i in range(len(a.gate))
+    ])  # fmt: skip
+
+    def ordered(part: Tensor) -> Tensor:
+        spare = torch.cat([part, torch.zeros_like(part[:, :1])], dim=1)
+        return torch.stack([own[order] for own, order in zip(spare, orders, strict=True)])
+
+    activation = None if b.activation is None else ordered(b.activation)
+    return Candidates(ordered(b.scores), ordered(b.labels), ordered(b.masks), ordered(b.gate), activation)
 
 
 def _order(masks_a: Tensor, gate_a: Tensor, masks_b: Tensor, gate_b: Tensor, *, gate: float) -> Tensor:
