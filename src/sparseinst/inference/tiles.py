@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sparseinst.data.preprocess import Prepared
 from sparseinst.errors import InputError
 from sparseinst.inference.merging import merge
-from sparseinst.inference.pieces import Window
+from sparseinst.inference.strips import Window
 from sparseinst.structures import Instances
 
 OVERLAP_SHARE = 4
