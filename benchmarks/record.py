@@ -12,12 +12,16 @@ from sparseinst.inference.origin import origin
 RESULTS = Path(__file__).parent / "results"
 
 
+def command_line() -> str:
+    """What was typed, with relative paths."""
+    return " ".join(["python", *(os.path.relpath(part) if Path(part).exists() else part for part in sys.argv)])
+
+
 def write_result(name: str, figures: dict[str, Any]) -> Path:
     """Writes figures with device, versions, commit and command to benchmarks/results/NAME.json."""
-    command = " ".join(["python", *(os.path.relpath(part) if Path(part).exists() else part for part in sys.argv)])
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     with atomic(path) as temporary:
-        content = {"origin": {**origin(), "command": command}, "figures": figures}
+        content = {"origin": {**origin(), "command": command_line()}, "figures": figures}
         temporary.write_text(json.dumps(content, indent=2) + "\n")
     return path

@@ -4,6 +4,7 @@ They travel inside every checkpoint and exported file, so that a file is all tha
 description is also the help that the command line prints.
 """
 
+import math
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
@@ -18,6 +19,10 @@ COCO_CLASSES: tuple[str, ...] = tuple(
     |refrigerator|book|clock|vase|scissors|teddy bear|hair drier|toothbrush""".replace("\n    ", "").split("|")
 )
 """The 80 class names of COCO 2017 in the order of their category ids."""
+
+
+AREA_PX = 512 * 512
+"""Pixels that candidates are counted for where they follow the area of the frame."""
 
 
 class Settings(BaseModel):
@@ -177,6 +182,10 @@ class SlotsConfig(Settings):
     objectness: bool = Field(True, description="rescore classes by the IoU-aware objectness")
     norm: Literal["none", "batch", "sync"] = Field("none", description="norm after each convolution")
 
+    def most_instances(self, frame_hw: tuple[int, int]) -> int:
+        """Most instances in an image, whatever its padded frame (height, width)."""
+        return self.slots
+
     @model_validator(mode="after")
     def _divisible(self) -> Self:
         if self.channels % self.groups:
@@ -201,6 +210,12 @@ class SeedsConfig(Settings):
     convs: int = Field(3, gt=0, description="3x3 convolutions in each branch")
     kernel_channels: int = Field(64, gt=0, description="channels of the mask features and mask kernels")
     norm: Literal["none", "batch", "sync"] = Field("batch", description="norm after each convolution")
+
+    def most_instances(self, frame_hw: tuple[int, int]) -> int:
+        """Most instances in an image of this padded frame (height, width)."""
+        if self.candidates_per == "image":
+            return self.candidates
+        return -(-frame_hw[0] * frame_hw[1] * self.candidates // AREA_PX)
 
     @property
     def groups(self) -> int:
@@ -254,6 +269,23 @@ class ModelConfig(Settings):
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("class names must be unique")
         return self
+
+    @property
+    def most_instances(self) -> int | None:
+        """Most instances in an image; None where it depends on the frame, and that may be any."""
+        decoder, frame = self.decoder, self.preprocess.frame_hw
+        if frame is None and isinstance(decoder, SeedsConfig) and decoder.candidates_per == "area":
+            return None
+        return decoder.most_instances(frame or (0, 0))
+
+    @property
+    def room(self) -> str:
+        """How many instances there may be in an image, in words that "at most" goes before."""
+        if self.most_instances is not None:
+            return f"{self.most_instances} instances in an image"
+        assert isinstance(self.decoder, SeedsConfig)
+        side = math.isqrt(AREA_PX)
+        return f"{self.decoder.candidates} instances for each {side} x {side} pixels of an image's frame"
 
     @property
     def mask_stride(self) -> int:

@@ -14,6 +14,12 @@ class AugmentConfig(Settings):
     vertical_flip: float = Field(0.0, ge=0, le=1, description="probability of a vertical flip (microscopes)")
     quarter_turns: bool = Field(False, description="turn by 0, 90, 180 or 270 degrees (microscopes)")
     color: float = Field(0.0, ge=0, lt=1, description="strength of brightness, contrast and saturation jitter")
+    photometric: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="strength of inversion, tints, curves, blur, noise and JPEG (microscopes)",
+    )
     crop: float = Field(0.0, ge=0, le=1, description="probability of the published random crop")
     crop_short_px: tuple[int, ...] = Field((400, 500, 600), description="short sides resized to before that crop")
     crop_px: tuple[int, int] = Field((384, 600), description="smallest and largest side of that crop")

@@ -155,6 +155,7 @@ class Instances:
         counts: n compressed COCO run-length encodings over the whole image.
         slots: (n,) int64 slot that each came from; it leads to the activation maps (see `activation.activation_maps`).
         size_hw: height and width of the original image.
+        full: whether all places for instances were taken, so that there may be more in the image (see `Predictor`).
     """
 
     scores: NDArray[np.float32]
@@ -162,6 +163,7 @@ class Instances:
     counts: tuple[bytes, ...]
     slots: NDArray[np.int64]
     size_hw: tuple[int, int]
+    full: bool = False
     _cache: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -185,7 +187,7 @@ class Instances:
         """Part of the instances: by number (one instance), slice, boolean mask or list of numbers."""
         order = np.arange(len(self))[[int(index)] if isinstance(index, int | np.integer) else index]
         counts = tuple(self.counts[i] for i in order)
-        return type(self)(self.scores[order], self.labels[order], counts, self.slots[order], self.size_hw)
+        return type(self)(self.scores[order], self.labels[order], counts, self.slots[order], self.size_hw, self.full)
 
     @classmethod
     def empty(cls, size_hw: tuple[int, int]) -> Self:

@@ -8,10 +8,11 @@ import torch
 import yaml
 from typer.testing import CliRunner, Result
 
-from shapes import tiny_preset, write_split
+from shapes import CLASSES, tiny_preset, write_split
 from sparseinst.cli import app
 from sparseinst.modeling import build_model
 from sparseinst.zoo import save_checkpoint
+from tiny import tiny_seeds
 
 Cli = Callable[..., Result]
 
@@ -52,6 +53,16 @@ def checkpoint(tmp_path_factory) -> Path:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         save_checkpoint(path, build_model(tiny_preset().model))
+    return path
+
+
+@pytest.fixture(scope="session")
+def seeds_checkpoint(tmp_path_factory) -> Path:
+    """A network of seeds, as many as the frame has room for."""
+    path = tmp_path_factory.mktemp("checkpoint") / "seeds.safetensors"
+    model = tiny_seeds(candidates=400, candidates_per="area")
+    model.config = model.config.model_copy(update={"classes": CLASSES})
+    save_checkpoint(path, model)
     return path
 
 

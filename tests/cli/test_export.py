@@ -41,6 +41,21 @@ def test_predict_and_evaluate_take_the_file(cli, program, checkpoint, tiny_data,
     assert figures[checkpoint][0]["annotations"]
 
 
+def test_the_number_of_instances_is_told_and_chosen(cli, seeds_checkpoint, tiny_data, tmp_path) -> None:
+    out = tmp_path / "seeds.pt2"
+    result = cli("export", seeds_checkpoint, "--format", "torch", "--out", out, "--max-instances", 3)
+    assert result.exit_code == 0, result.stderr
+    assert "at most 3 instances in an image" in result.stdout
+    val = ("--images", tiny_data / "val", "--annotations", tiny_data / "val.json")
+    for number, code in ((2, 0), (4, 2)):
+        found = cli("evaluate", "--model", out, *val, "--max-instances", number, "--save", tmp_path / "found.json")
+        assert found.exit_code == code, found.stderr
+    assert "export it with a larger max_instances" in found.stderr
+    assert len(json.loads((tmp_path / "found.json").read_text())) <= 2 * 2
+    shown = cli("predict", tiny_data / "val", "--model", out, "--score", 0, "--out", tmp_path / "out").stdout
+    assert "all 3 places" in shown and "export the network again with a larger --max-instances" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

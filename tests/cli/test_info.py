@@ -36,6 +36,15 @@ def test_a_preset_is_described_without_weights(cli) -> None:
         assert part in text
 
 
+def test_how_many_instances_there_may_be(cli, seeds_checkpoint) -> None:
+    assert facts(cli, "r50-giam")["max_instances"] == 100
+    found = facts(cli, seeds_checkpoint, "--size", "512x1024")
+    assert found["max_instances"] == 800 and found["shapes"]["masks"] == [800, 256, 512]
+    text = cli("info", seeds_checkpoint, "--size", "512x1024").stdout
+    assert "at most 800 in this frame: 400 instances for each 512 x 512 pixels of an image's frame" in text
+    assert "at most 100 in this frame: 100 instances in an image" in cli("info", "r50-giam").stdout
+
+
 def test_what_ships_is_described_as_it_is_in_its_file(cli) -> None:
     path = shipped_weights("nuclei")
     assert path is not None

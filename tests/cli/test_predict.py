@@ -131,3 +131,18 @@ def test_a_file_name_that_is_no_text(cli, pictures, checkpoint, tmp_path) -> Non
     result = cli("predict", pictures, "--model", checkpoint, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.stderr
     assert "3 images" in result.stdout
+
+
+def test_an_image_that_fills_all_places_is_told(cli, pictures, checkpoint, seeds_checkpoint, tmp_path) -> None:
+    def told(*arguments: object) -> str:
+        result = cli("predict", pictures, "--score", 0, "--out", tmp_path / "out", *arguments)
+        assert result.exit_code == 0, result.stderr
+        return next((line for line in result.stdout.splitlines() if "there may be more" in line), "")
+
+    full = "2 images filled all 2 places: there may be more objects; raise --max-instances"
+    assert told("--model", seeds_checkpoint, "--max-instances", 2) == full
+    assert told("--model", seeds_checkpoint, "--max-instances", 2000) == ""
+    assert told("--model", checkpoint, "--max-instances", 2) == full
+    assert "all 6 places" in told("--model", checkpoint) and told("--model", checkpoint).endswith("with --tile")
+    too_many = cli("predict", pictures, "--model", checkpoint, "--max-instances", 7, "--out", tmp_path / "out")
+    assert too_many.exit_code == 2 and "at most 6" in too_many.stderr

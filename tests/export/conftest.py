@@ -8,11 +8,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig, ShortSideConfig
+from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
 from sparseinst.export import FORMATS, Export, export_model
 from sparseinst.modeling import SparseInst, build_model
 from sparseinst.ops.deform import DeformableConv
 from sparseinst.zoo import save_checkpoint
+from tiny import tiny_seeds
 
 Exporter = Callable[[str], Export]
 
@@ -24,7 +25,7 @@ def network(deformable: tuple[int, ...] = ()) -> SparseInst:
         preprocess=ShortSideConfig(short_px=64, long_px=96),
         backbone=BackboneConfig(name="test_resnet", deformable=deformable),
         encoder=EncoderConfig(channels=16),
-        decoder=DecoderConfig(slots=6, groups=2, channels=16, convs=1, kernel_channels=8),
+        decoder=SlotsConfig(slots=6, groups=2, channels=16, convs=1, kernel_channels=8),
     )
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
@@ -40,6 +41,15 @@ def network(deformable: tuple[int, ...] = ()) -> SparseInst:
 @pytest.fixture(scope="session")
 def model() -> SparseInst:
     return network()
+
+
+@pytest.fixture(scope="session")
+def seeds() -> SparseInst:
+    """A network of seeds, as many as the frame has room for."""
+    model = tiny_seeds(candidates=900, candidates_per="area")
+    preprocess = ShortSideConfig(short_px=64, long_px=96)
+    model.config = model.config.model_copy(update={"preprocess": preprocess})
+    return model
 
 
 @pytest.fixture(scope="session")

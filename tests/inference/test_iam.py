@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from inference.standins import ColorBackend
 from sparseinst.activation_sheet import draw_activation
-from sparseinst.config import DecoderConfig
+from sparseinst.config import SlotsConfig
 from sparseinst.data.preprocess import stack
 from sparseinst.errors import InputError
 from sparseinst.inference import ImageResult, Predictor, TorchBackend, predict_files
@@ -24,7 +24,7 @@ class ActiveBackend(ColorBackend):
 
     def __init__(self) -> None:
         super().__init__()
-        self.metadata = self.metadata.model_copy(update={"decoder": DecoderConfig(slots=3, groups=1)})
+        self.metadata = self.metadata.model_copy(update={"decoder": SlotsConfig(slots=3, groups=1)})
 
     def __call__(self, images: torch.Tensor, resized_hw: torch.Tensor) -> Candidates:
         candidates = super().__call__(images, resized_hw)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inference.standins import CLASSES, ColorBackend
-from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig, ShortSideConfig
+from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
 from sparseinst.errors import InputError
 from sparseinst.inference import Backend, EagerBackend, Predictor, TorchBackend, open_backend, resolve_device
 from sparseinst.modeling import SparseInst, build_model
@@ -28,7 +28,7 @@ def tiny() -> SparseInst:
         preprocess=ShortSideConfig(short_px=64, long_px=96),
         backbone=BackboneConfig(name="test_resnet"),
         encoder=EncoderConfig(channels=16),
-        decoder=DecoderConfig(slots=6, channels=16, convs=1, kernel_channels=8),
+        decoder=SlotsConfig(slots=6, channels=16, convs=1, kernel_channels=8),
     )
     return build_model(config).eval()
 

@@ -9,7 +9,7 @@ from sparseinst.config import BackboneConfig, ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling import SparseInst, build_model
 from sparseinst.modeling.cost import PARTS, Cost, cost
-from tiny import tiny_config
+from tiny import tiny_config, tiny_seeds_config
 
 
 def on_meta(config: ModelConfig) -> SparseInst:
@@ -32,6 +32,17 @@ def test_the_parts_add_up_to_what_a_real_run_does(changes: dict[str, object]) ->
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, 3, 64, 96))
     assert cost(model, (64, 96)).total.flops == counter.get_total_flops() > 0
+
+
+@pytest.mark.parametrize("changes", [{}, {"candidates": 900, "candidates_per": "area", "levels": 1}])
+def test_seeds_are_counted_without_weights(changes: dict[str, object]) -> None:
+    config = tiny_seeds_config(**changes)
+    counted = cost(on_meta(config), (64, 96))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        build_model(config).eval()(torch.zeros(1, 3, 64, 96))
+    assert counted.total.flops == counter.get_total_flops()
+    most = config.decoder.most_instances((64, 96))
+    assert counted.shapes["masks"] == (most, 32, 48) and counted.shapes["activation"] == (most, 16, 24)
 
 
 def test_a_convolution_counts_twice_its_multiply_accumulates() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig
+from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, SlotsConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling import build_model
 from sparseinst.modeling.model import SparseInst
@@ -23,7 +23,7 @@ def config(name: str, **backbone: object) -> ModelConfig:
         classes=("a", "b"),
         backbone=BackboneConfig.model_validate({"name": name, "norm": "batch"} | backbone),
         encoder=EncoderConfig(channels=48),
-        decoder=DecoderConfig(slots=6, groups=2, channels=16, convs=1, kernel_channels=8, activation="softmax"),
+        decoder=SlotsConfig(slots=6, groups=2, channels=16, convs=1, kernel_channels=8, activation="softmax"),
     )
 
 

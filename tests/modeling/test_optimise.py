@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sparseinst import load_model
-from sparseinst.config import BackboneConfig, DecoderConfig, EncoderConfig, ModelConfig
+from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, SlotsConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling import Segmenter, SparseInst, build_model
 from sparseinst.modeling.encoder import Encoder
@@ -91,7 +91,7 @@ def test_the_published_shape_at_odd_sizes(frozen: bool, encoder_norm: str) -> No
         classes=("a", "b", "c"),
         backbone=BackboneConfig(name="resnet50", norm="frozen" if frozen else "batch"),
         encoder=EncoderConfig(channels=32, norm=encoder_norm),  # type: ignore[arg-type]
-        decoder=DecoderConfig(slots=10, channels=32, kernel_channels=24, convs=2),
+        decoder=SlotsConfig(slots=10, channels=32, kernel_channels=24, convs=2),
     )
     fast = check(as_trained(build_model(config)), 96, 160)
     assert not any(hasattr(module, "running_var") for module in fast.modules())
@@ -162,18 +162,23 @@ def test_its_exported_program_takes_any_size() -> None:
 
 
 class Tangle(nn.Module):
-    """Convolutions whose norms must stay: the result is read twice, or the module is used twice, or in between."""
+    """Convolutions whose norms must stay: the result is read twice, or changed in between, or the norm reads others,
+    too. One pair that is used twice may go.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.plain, self.twice, self.shared, self.changed = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(4))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in range(4))
+        self.plain, self.twice, self.shared, self.changed, self.one, self.other = (
+            nn.Conv2d(4, 4, 3, padding=1) for _ in range(6)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in range(5))
 
     def forward(self, features: Tensor) -> Tensor:
-        plain, twice, shared, changed = self.norms
+        plain, twice, shared, changed, both = self.norms
         features = plain(self.plain(features))
         features = twice(kept := self.twice(features)) + kept
         features = shared(self.shared(shared(self.shared(features))))
+        features = both(self.one(both(self.other(features))))
         features = self.changed(features)
         features[:, 0] = 1
         return changed(features)
@@ -185,7 +190,7 @@ def test_norms_that_do_not_follow_alone_stay() -> None:
     features = noise(2, 4, 9, 7)
     expected = model(features)
     fold_norms(model, features)
-    assert [isinstance(norm, nn.BatchNorm2d) for norm in model.norms] == [False, True, True, True]
+    assert [isinstance(norm, nn.BatchNorm2d) for norm in model.norms] == [False, True, False, True, True]
     assert_same((model(features),), (expected,))
 
 

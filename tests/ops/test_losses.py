@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional as F
 
-from sparseinst.ops.losses import MaskLosses, focal_loss, mask_losses, pairwise_dice
+from sparseinst.ops.losses import Focus, MaskLosses, centre_focal_loss, focal_loss, mask_losses, pairwise_dice
 
 Case = tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]
 
@@ -162,3 +163,28 @@ def test_gradient_of_the_focal_loss() -> None:
     logits = torch.linspace(-3, 3, 6, dtype=torch.float64).requires_grad_()
     targets = torch.tensor([0.0, 1.0], dtype=torch.float64).repeat(3)
     torch.autograd.gradcheck(lambda x: focal_loss(x, targets), (logits,))
+
+
+def test_a_focus_weighs_the_cross_entropy_of_each_pixel_and_its_gradient() -> None:
+    random = torch.Generator().manual_seed(3)
+    masks = torch.randn(2, 4, 6, 5, generator=random, dtype=torch.float64, requires_grad=True)
+    targets = [torch.rand(3, 6, 5, generator=random).double(), torch.rand(2, 6, 5, generator=random).double()]
+    slots, matched = [torch.tensor([0, 3]), torch.tensor([2])], [torch.tensor([2, 0]), torch.tensor([1])]
+    focus = Focus(0.25, torch.rand(3, 6, generator=random).double(), torch.rand(3, 5, generator=random).double())
+    found = mask_losses(masks, targets, slots, matched, focus=focus)
+    logits = torch.stack([masks[0, 0], masks[0, 3], masks[1, 2]])
+    wanted = torch.stack([targets[0][2], targets[0][0], targets[1][1]])
+    weights = focus.far + focus.rows[:, :, None] * focus.columns[:, None, :]
+    expected = (weights * F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")).sum((1, 2))
+    torch.testing.assert_close(found.entropy, expected)
+    pull = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    (own,) = torch.autograd.grad((pull * found.entropy).sum(), masks)
+    (theirs,) = torch.autograd.grad((pull * expected).sum(), masks)
+    torch.testing.assert_close(own, theirs)
+
+
+def test_centre_focal_loss_is_that_of_cornernet() -> None:
+    logits = torch.tensor([0.0, 0.0, 0.0])
+    loss = centre_focal_loss(logits, torch.tensor([1.0, 0.0, 0.0]), torch.tensor([1.0, 0.5, 0.0]))
+    log2 = math.log(2)
+    assert loss.item() == pytest.approx(0.25 * log2 + 0.5**4 * 0.25 * log2 + 0.25 * log2)

@@ -8,6 +8,7 @@ from sparseinst.training import apply_settings, parse_assignments, scale_sizes, 
 from sparseinst.zoo import load_preset
 
 NATIVE = Preset.model_validate({"description": "micrographs", "model": {"preprocess": {"kind": "native"}}})
+SEEDS = Preset.model_validate({"description": "seeds", "model": {"decoder": {"kind": "seeds"}}})
 BASE = Preset.model_validate({"description": "base", "model": {}, "published": {"ap_val": 33.0}})
 
 
@@ -63,7 +64,7 @@ def test_a_wrong_setting_is_one_clear_message(settings, said):
 
 def test_every_setting_can_be_named_on_a_network_that_has_it():
     for name, path in setting_names().items():
-        bases = [base for base in (BASE, NATIVE) if _has(base, path)]
+        bases = [base for base in (BASE, NATIVE, SEEDS) if _has(base, path)]
         assert bases, name
         for base in bases:
             assert apply_settings(base, {name: _value(base, path)}).model == base.model
@@ -77,11 +78,9 @@ def _value(base, path):
 
 
 def _has(base, path):
-    try:
-        _value(base, path)
-    except AttributeError:
-        return False
-    return True
+    *groups, leaf = path
+    return leaf in type(_value(base, groups)).model_fields
+
 
 
 def test_settings_of_the_native_kind():

@@ -11,7 +11,7 @@ from sparseinst.config import ModelConfig, NativeConfig
 from sparseinst.evaluation.figures import ClassFigures, Evaluation, Figures
 from sparseinst.recipe import Recipe
 from sparseinst.zoo.card import model_card
-from tiny import tiny_config
+from tiny import tiny_config, tiny_seeds_config
 
 FIGURES = {"ap": 0.25, "ap50": 0.5, "ap75": 0.2, "ap_small": 0.1, "ap_medium": 0.3, "ap_large": -1.0, "ar": 0.4}
 
@@ -95,6 +95,15 @@ def test_the_body_tells_what_the_network_is_and_how_to_use_it() -> None:
     assert section(card, "Classes").strip() == "`disc`, `box`."
     assert "arxiv.org/abs/2203.12827" in card and "cheng2022sparseinst" in card
     assert "![" not in made()
+
+
+def test_the_room_of_seeds_is_told_as_it_is_counted() -> None:
+    def told(**decoder: object) -> str:
+        return model_card(tiny_seeds_config(**decoder), repo="me/tiny", parameters=1)
+
+    assert told().count("at most 6 instances in an image") == 2
+    by_area = told(candidates=400, candidates_per="area")
+    assert by_area.count("at most 400 instances for each 512 x 512 pixels of an image's frame") == 2
 
 
 def test_many_classes_are_folded() -> None:

@@ -1,4 +1,4 @@
-"""Our own line n, s, m, l: as cheap as promised, trainable in every part, made for a square of 640."""
+"""Our own line n, s, m, l: as cheap as promised, trainable in every part, at most 640 pixels a side."""
 
 import pytest
 import torch
@@ -21,12 +21,13 @@ def test_each_is_as_cheap_as_promised() -> None:
     costs = {name: cost_of(name) for name in LINE}
     gflop = [costs[name].total.flops / 1e9 for name in LINE]
     millions = [costs[name].total.parameters / 1e6 for name in LINE]
-    assert gflop[0] <= 9
-    assert gflop[1] <= 30
+    assert gflop[0] <= 8.8
+    assert costs["n"].parts["decoder"].flops <= 2.5e9
+    assert gflop[1] <= 29.4
     assert gflop[3] * 1e9 < cost_of("r50-giam").total.flops
     assert gflop == sorted(gflop)
     assert millions == sorted(millions)
-    assert millions == pytest.approx([2.3, 7.4, 17.5, 37.3], abs=0.1)
+    assert millions == pytest.approx([2.1, 7.0, 16.5, 36.3], abs=0.1)
     for counted in costs.values():  # encoder and decoder follow the backbone, as they do not in the published networks
         assert counted.parts["backbone"].flops > counted.parts["encoder"].flops + counted.parts["decoder"].flops
 
@@ -41,10 +42,11 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LINE)
-def test_an_image_of_any_shape_fits_the_one_frame_of_training_and_prediction(name: str) -> None:
+def test_an_image_of_any_shape_is_at_most_as_large_as_it_was_in_training(name: str) -> None:
     preset = load_preset(name)
     preprocess = preset.model.preprocess
-    assert preprocess.frame_hw == preset.recipe.augment.frame_hw == SIZE
+    assert preprocess.frame_hw is None  # no weight depends on the frame
+    assert preset.recipe.augment.frame_hw == SIZE
     for original in ((480, 640), (640, 480), (4000, 30), (64, 64)):
         assert max(resized_hw(original, preprocess.short_px, preprocess.long_px)) <= 640
     assert len(preset.model.classes) == 80

@@ -1,5 +1,6 @@
 """The network agrees with what the published implementation computes with the same weights."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -15,29 +16,11 @@ from sparseinst.modeling.model import SparseInst
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Frame, Predictions, Targets
 from sparseinst.zoo import load_model
+from zoo.conftest import NETWORKS
 
-NETWORKS = {
-    "r50": "sparse_inst_r50_base",
-    "r50-giam": "sparse_inst_r50_giam",
-    "r50-giam-soft": "sparse_inst_r50_giam_soft",
-    "r50d-dcn-giam": "sparse_inst_r50vd_dcn_giam_aug",
-    "cspdarknet53-giam": "sparse_inst_cspdarknet53_giam",
-    "pvtv2-b1-giam": "sparse_inst_pvt_b1_giam",
-}
-"""Preset -> published network whose outputs are there."""
 SIZES = ((320, 427), (288, 448))
 ORIGINALS = ((480, 640), (576, 896))
 FRAME = (320, 448)
-
-
-def picture(seeded: ModuleType, seed: int, height: int, width: int) -> np.ndarray:
-    """The reference's input; its bilinear enlargement rounds some pixels otherwise on one thread than on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        return seeded.image(seed, height, width)
-    finally:
-        torch.set_num_threads(threads)
 
 
 class Case:
@@ -51,10 +34,11 @@ class Case:
         self.model: SparseInst = load_model(name, weights=path)
         self.expected = np.load(shared / "reference" / "outputs" / f"{published}.npz")
         self.images = torch.zeros(2, 3, *FRAME)
+        inputs = np.load(shared / "reference" / "outputs" / "inputs.npz")
         for i, (height, width) in enumerate(SIZES):
-            self.images[i, :, :height, :width] = torch.from_numpy(picture(seeded, 10 + i, height, width))
+            self.images[i, :, :height, :width] = torch.from_numpy(inputs[f"image_{i}"])
         self.resized_hw = torch.tensor(SIZES)
-        self.targets = [self._target(seeded, i) for i in range(2)]
+        self.targets = [self._target(inputs, i) for i in range(2)]
         with torch.no_grad():
             padded = self.images.clone()
             for i, (height, width) in enumerate(SIZES):
@@ -62,12 +46,12 @@ class Case:
             self.predictions: Predictions = self.model(padded)
 
     @staticmethod
-    def _target(seeded: ModuleType, i: int) -> Targets:
-        masks, labels = seeded.targets(20 + i, *SIZES[i], (5, 7)[i])
+    def _target(inputs: Mapping[str, np.ndarray], i: int) -> Targets:
+        masks = np.unpackbits(inputs[f"target_masks_{i}"], axis=-1, count=SIZES[i][1])
         full = torch.zeros(len(masks), *FRAME)
         full[:, : SIZES[i][0], : SIZES[i][1]] = torch.from_numpy(masks)
         reduced = torch.nn.functional.interpolate(full[None], scale_factor=0.25, mode="bilinear", align_corners=False)
-        return Targets(torch.from_numpy(labels), reduced[0])
+        return Targets(torch.from_numpy(inputs[f"target_labels_{i}"]), reduced[0])
 
 
 @pytest.fixture(scope="module", params=list(NETWORKS))

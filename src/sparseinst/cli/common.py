@@ -37,6 +37,15 @@ Diameter = Annotated[
         metavar="PX", help="Or that of most objects in pixels of the image: they then look as large as in training."
     ),
 ]
+MaxInstances = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Most instances in an image, more or fewer than the network's settings say; of "
+        "networks with slots and exported files fewer only.",
+    ),
+]
 Weights = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Weights of a model given by name: a .safetensors, or a published .pth."),

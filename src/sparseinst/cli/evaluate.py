@@ -12,6 +12,7 @@ from sparseinst.cli.common import (
     Device,
     Diameter,
     Half,
+    MaxInstances,
     Overlap,
     RandomWeights,
     Scale,
@@ -55,6 +56,7 @@ def evaluate(
     overlap: Overlap = None,
     scale: Scale = None,
     diameter: Diameter = None,
+    max_instances: MaxInstances = None,
 ) -> None:
     """Measure a network on annotated images: COCO mask AP, in all and by class."""
     from sparseinst.evaluation import evaluate as measure
@@ -64,14 +66,15 @@ def evaluate(
         output_file(option, path)
     chosen = pick_device(device)
     network = open_model(
-        model, weights=weights, random_weights=random_weights, device=device, half=half, backend=backend
-    )
+        model, weights=weights, random_weights=random_weights, device=device, half=half, backend=backend,
+        max_instances=max_instances,
+    )  # fmt: skip
     start = time.perf_counter()
     with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(
             network, images, annotations, device=chosen, batch=batch, workers=workers, half=half, tile=tile,
-            overlap=overlap, scale=scale, diameter=diameter, max_dets=max_dets, save=save, report=report,
-            model_name=model,
+            overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances, max_dets=max_dets, save=save,
+            report=report, model_name=model,
         )  # fmt: skip
     seconds = time.perf_counter() - start
     if json is not None:

@@ -52,6 +52,15 @@ def export(
     float_input: Annotated[
         bool, typer.Option("--float-input", help="Take images as float32 instead of uint8, 0..255 either way.")
     ] = False,
+    max_instances: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Most instances in an image that the file can find (networks of seeds); without "
+            "it, what the network's settings say.",
+        ),
+    ] = None,
 ) -> None:
     """Write a network for another runtime, checked against the original on real images.
 
@@ -69,13 +78,14 @@ def export(
         done = export_model(
             model, out, export_format=export_format, weights=weights,
             size_hw=None if size is None else parse_size(size), precision=precision, calibration=calibration,
-            activation=activation, float_input=float_input,
+            activation=activation, float_input=float_input, max_instances=max_instances,
         )  # fmt: skip
     agreement = done.agreement
     say(f"{model} and {out} on {agreement.images} images, {agreement.instances} instances:")
     print_table(("", done.exported.precision), agreement.table())
     frame = done.exported.config.preprocess.frame_hw
     say(f"frame: {'any, in multiples of 32' if frame is None else f'{frame[0]}x{frame[1]}'}; batch: any")
+    say(f"at most {done.exported.config.room}")
     if export_format == "web":
         megabytes = sum(path.stat().st_size for path in done.files) / 1e6
         say(f"{out}: {len(done.files)} files, {megabytes:.1f} MB")

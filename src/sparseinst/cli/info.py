@@ -97,6 +97,8 @@ def describe(model: str, *, size_hw: tuple[int, int] | None = None) -> dict[str,
         "parameters": {name: part.parameters for name, part in parts.items()},
         "gflop": {name: part.flops / 1e9 for name, part in parts.items()},
         "shapes": {name: list(shape) for name, shape in counted.shapes.items()},
+        "max_instances": preset.model.decoder.most_instances(frame),
+        "room": preset.model.room,
         **{group: settings[group] for group in ("classes", "preprocess", "backbone", "encoder", "decoder")},
         "thresholds": settings["postprocess"],
         "recipe": preset.recipe.model_dump(mode="json") if found.has_recipe else None,
@@ -200,6 +202,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if facts["published"]:
         yield f"published ({facts['preset']})", _assignments(facts["published"])
     yield f"classes ({len(facts['classes'])})", ", ".join(facts["classes"])
+    yield "instances", f"at most {facts['max_instances']} in this frame: {facts['room']}"
     if facts["preprocess"]["kind"] == "native":
         diameter = facts["preprocess"]["diameter_px"]
         yield "objects trained on", "no size stated" if diameter is None else f"median diameter {diameter:.4g} px"

@@ -33,6 +33,7 @@ def open_model(
     backend: str | None = None,
     activation: bool = False,
     threads: int | None = None,
+    max_instances: int | None = None,
 ) -> "Backend":
     """What runs the model of this name: the fastest exact runtime installed, or that of an exported file.
 
@@ -45,6 +46,7 @@ def open_model(
         backend: what to run it by; None chooses.
         activation: the activation maps are wanted, which PyTorch gives without another conversion.
         threads: of a runtime that has threads of its own (those of PyTorch are the process's); None is all cores.
+        max_instances: of a network of seeds, how many it shall find in each image at most.
 
     Raises:
         InputError: no such model, device or backend, or an exported file and weights.
@@ -55,14 +57,16 @@ def open_model(
 
     def opened(network: "str | Path | SparseInst", on: str | None) -> "Backend":
         own = (backend or backend_name(network)) in OWN_THREADS
-        return open_backend(network, name=backend, device=on, half=half, threads=threads if own else None)
+        return open_backend(
+            network, name=backend, device=on, half=half, threads=threads if own else None, max_instances=max_instances
+        )
 
     if is_exported(model):
         if weights is not None or random_weights:
             raise InputError(f"{model} brings its own weights: leave weights and random weights out")
         return opened(model, None if device == "auto" else device)
     chosen = pick_device(device)
-    if backend is None and chosen == "cpu" and not (half or random_weights or activation):
+    if backend is None and chosen == "cpu" and not (half or random_weights or activation or max_instances):
         fast = _converted(model, weights)
         if fast is not None:
             return opened(fast, chosen)

@@ -11,6 +11,7 @@ from sparseinst.cli.common import (
     Device,
     Diameter,
     Half,
+    MaxInstances,
     Overlap,
     RandomWeights,
     Scale,
@@ -40,7 +41,7 @@ from sparseinst.cli.predict_video import (
 
 if TYPE_CHECKING:
     from sparseinst.config import PreprocessConfig
-    from sparseinst.inference import ImageResult, Report
+    from sparseinst.inference import Backend, ImageResult, Report
 
 _CROWD = 50
 """Objects in one image from which on looking closer is advised."""
@@ -97,6 +98,7 @@ def predict(
     overlap: Overlap = None,
     scale: Scale = None,
     diameter: Diameter = None,
+    max_instances: MaxInstances = None,
     save: Save = None,
     draw: Draw = True,
     show: Show = False,
@@ -112,14 +114,14 @@ def predict(
 
     A broken file is reported and skipped; the exit code is then 1. Ctrl-C ends a video's files as they should.
     """
-    from sparseinst.inference import is_video, predict_files
+    from sparseinst.inference import is_exported, is_video, predict_files
     from sparseinst.inference.scaling import at_scale
     from sparseinst.zoo import DEFAULT_MODEL
 
     chosen = pick_device(device)
     network = open_model(
         DEFAULT_MODEL if model is None else model, weights=weights, random_weights=random_weights, device=device,
-        half=half, backend=backend, activation=iam,
+        half=half, backend=backend, activation=iam, max_instances=max_instances,
     )  # fmt: skip
     if model is None and weights is None:
         say_what_ships()
@@ -129,25 +131,29 @@ def predict(
         predict_on_video(
             source, video, network=network, score=score, classes=names, out=out, save_json=save_json,
             save_masks=save_masks, iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap,
-            scale=scale, diameter=diameter,
+            scale=scale, diameter=diameter, max_instances=max_instances,
         )  # fmt: skip
         return
     lowest = network.metadata.postprocess.score if score is None else score
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
-    crowds = []
+    crowds, filled = [], []
     preprocess = at_scale(network.metadata.preprocess, scale=scale, diameter=diameter)
 
     def tell(result: "ImageResult") -> None:
         _print(result, nothing)
         if tile is None and _crowded(result, preprocess):
             crowds.append(result)
+        if result.instances is not None and result.instances.full:
+            filled.append(result)
 
     report = predict_files(
         source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
         iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap, scale=scale, diameter=diameter,
-        on_image=tell,
+        max_instances=max_instances, on_image=tell,
     )  # fmt: skip
     _close(report)
+    if filled:
+        _tell_filled(len(filled), network, exported=is_exported(model), most=max_instances)
     if crowds:
         say(
             f"{count(len(crowds), 'crowded image')} shrunk to fit the network: --tile "
@@ -169,6 +175,22 @@ def _crowded(result: "ImageResult", preprocess: "PreprocessConfig") -> bool:
     if isinstance(preprocess, NativeConfig):
         return shrinks(size_hw, preprocess)
     return network_hw(size_hw, preprocess) < size_hw
+
+
+def _tell_filled(images: int, network: "Backend", *, exported: bool, most: int | None) -> None:
+    """Tells that there was no room for more, and how to make some."""
+    from sparseinst.config import SeedsConfig
+
+    has = network.metadata.most_instances
+    places = most if has is None or (most is not None and most < has) else has
+    if isinstance(network.metadata.decoder, SeedsConfig) and exported and places != most:
+        advice = "export the network again with a larger --max-instances"
+    elif isinstance(network.metadata.decoder, SeedsConfig) or places == most:
+        advice = "raise --max-instances"
+    else:
+        advice = "look at parts of the image with --tile"
+    shown = "their places" if places is None else f"{places} places"
+    say(f"{count(images, 'image')} filled all {shown}: there may be more objects; {advice}", style="yellow")
 
 
 def _closer(preprocess: "PreprocessConfig") -> int:

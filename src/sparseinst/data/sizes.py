@@ -44,7 +44,8 @@ class ObjectSizes:
         sizes, inverse = np.unique(self.images_hw, axis=0, return_inverse=True)
         resized = np.array([network_hw((int(h), int(w)), preprocess) for h, w in sizes], float).reshape(-1, 2)
         factors = np.sqrt(resized.prod(1) / sizes.prod(1))[inverse.reshape(-1)]
-        return self.diameters_px * factors[self.image_of]
+        seen: NDArray[np.float64] = self.diameters_px * factors[self.image_of]
+        return seen
 
 
 def measure_sizes(dataset: CocoDataset) -> ObjectSizes:

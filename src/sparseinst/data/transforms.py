@@ -9,6 +9,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
+from sparseinst.data.photometric import Photometric
 from sparseinst.data.preprocess import network_hw, resize, resized_hw
 from sparseinst.errors import InputError
 from sparseinst.recipe import AugmentConfig
@@ -46,6 +47,7 @@ class TrainTransform:
         if augment.color:
             steps.append(v2.ColorJitter(brightness=augment.color, contrast=augment.color, saturation=augment.color))
         self._flip_and_color = v2.Compose(steps)
+        self._photometric = Photometric(augment.photometric) if augment.photometric else None
 
     def __call__(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
         """Changes both alike.
@@ -71,6 +73,8 @@ class TrainTransform:
                 image, layers = self._multi_scale(*self._published_crop(image, layers))
             else:
                 image, layers = self._large_scale_jitter(image, layers, self.preprocess, self.augment.jitter)
+        if self._photometric is not None:
+            image = self._photometric(image)
         return image.contiguous(), layers.contiguous()
 
     def _tile(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:

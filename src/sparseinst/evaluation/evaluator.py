@@ -38,6 +38,7 @@ def evaluate(
     overlap: int | None = None,
     scale: float | None = None,
     diameter: float | None = None,
+    max_instances: int | None = None,
     max_dets: int = 100,
     save: str | Path | None = None,
     groups: Mapping[int, str] | None = None,
@@ -58,6 +59,7 @@ def evaluate(
         overlap: pixels that neighbouring tiles share.
         scale: network pixels for each pixel of the image, in place of that of a network at native scale.
         diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
+        max_instances: most instances in an image (see `Predictor`); None is what the network's settings say.
         max_dets: highest-scored detections of a class in an image that count.
         save: where to write the detections as a COCO results list.
         groups: image id -> name of a group; AP is then also given for each group.
@@ -74,7 +76,7 @@ def evaluate(
         check_report_folder(Path(report))
     predictor = Predictor(
         model, device=device, half=half, batch=batch, score=0.0, tile=tile, overlap=overlap, scale=scale,
-        diameter=diameter,
+        diameter=diameter, max_instances=max_instances,
     )  # fmt: skip
     dataset = CocoDataset.load(images, annotations).remap(predictor.classes)
     results: list[dict[str, Any]] = []

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from sparseinst.config import ModelConfig, PostprocessConfig
+from sparseinst.config import ModelConfig, SeedsConfig
 from sparseinst.data.preprocess import Prepared, prepare, read_image, stack
 from sparseinst.errors import InputError
 from sparseinst.export.images import read_prepared
@@ -26,9 +27,11 @@ _BATCH = 2
 
 
 class Agreement(NamedTuple):
-    """Differences between an exported file and the network; the first five are over all slots.
+    """Differences between an exported file and the network; the first four are over all slots, or all seeds that pass
+    the gate.
 
-    An instance is a slot that the network scores at least as its settings show, or one of its ten best.
+    An instance is a slot or seed that the network scores at least as its settings show, or one of its ten best. Seeds
+    come best first, so rounding may change their order: each is compared with the one that is most like it.
     """
 
     images: int
@@ -38,7 +41,7 @@ class Agreement(NamedTuple):
     masks: float
     """Largest difference of a mask probability, 0..1."""
     labels: float
-    """Share of slots with another class, 0..1."""
+    """Share of them with another class, 0..1."""
     activation: float | None
     """Largest difference of an activation logit; None where the file has none."""
     instances: int
@@ -55,7 +58,7 @@ class Agreement(NamedTuple):
         rows = [
             ("largest difference of a score before rescoring", f"{self.gate:.2g}"),
             ("largest difference of a mask probability", f"{self.masks:.2g}"),
-            ("slots with another class", f"{self.labels:.2%}"),
+            ("candidates with another class", f"{self.labels:.2%}"),
             ("instances that the file gives, too", f"{self.found:.2%}"),
             ("mean IoU of their masks", f"{self.iou:.4f}"),
             ("mean difference of their scores", f"{self.score:.2g}"),
@@ -104,7 +107,7 @@ def compare(network: Backend, other: Backend, calibration: Sequence[Path] = ()) 
         InputError: an image cannot be read.
     """
     return _summary([
-        _differences(network(*batch), other(*batch), network.metadata.postprocess)
+        _differences(network(*batch), other(*batch), network.metadata)
         for batch in _batches(_images(other.metadata, calibration[:MOST_IMAGES]))
     ])  # fmt: skip
 
@@ -149,8 +152,12 @@ def _batches(prepared: Iterable[Prepared]) -> Iterator[tuple[Tensor, Tensor]]:
             yield stack(items[start : start + _BATCH])
 
 
-def _differences(network: Candidates, other: Candidates, post: PostprocessConfig) -> _Differences:
-    a, b = _on_cpu(network), _on_cpu(other)
+def _differences(network: Candidates, other: Candidates, config: ModelConfig) -> _Differences:
+    a, b, post = _on_cpu(network), _on_cpu(other), config.postprocess
+    judged = torch.ones_like(a.gate, dtype=torch.bool)  # (B, N)
+    if isinstance(config.decoder, SeedsConfig):
+        b = _in_order_of(a, b, gate=post.gate)
+        judged = (a.gate > post.gate) | (b.gate > post.gate)
     best = a.scores.topk(min(_LEAST_INSTANCES, a.scores.shape[1]), dim=1).values[:, -1:]
     wanted = (a.scores >= best.clamp(max=post.score)) & (a.gate > post.gate)  # (B, N)
     ours, theirs = a.masks[wanted] > post.mask_threshold, b.masks[wanted] > post.mask_threshold  # (n, h, w)
@@ -159,17 +166,47 @@ def _differences(network: Candidates, other: Candidates, post: PostprocessConfig
     activation = None
     if b.activation is not None:
         assert a.activation is not None
-        activation = _largest(a.activation - b.activation)
+        maps = len(a.activation[0]) // judged.shape[1]
+        activation = _largest((a.activation - b.activation)[judged.repeat(1, maps)])
     return _Differences(
         len(a.scores),
-        _largest(a.gate - b.gate),
-        _largest(a.masks - b.masks),
-        float((a.labels != b.labels).float().mean()),
+        _largest((a.gate - b.gate)[judged]),
+        _largest((a.masks - b.masks)[judged]),
+        float((a.labels != b.labels)[judged].float().mean()) if judged.any() else 0.0,
         activation,
         (b.gate > post.gate)[wanted].numpy(),
         iou.double().numpy(),
         (a.scores - b.scores)[wanted].abs().double().numpy(),
     )
+
+
+def _in_order_of(a: Candidates, b: Candidates, *, gate: float) -> Candidates:
+    """The seeds of `b` in the order of those of `a` that they are most like; zeros where `b` has too few."""
+    spare = Candidates(
+        *(part if part is None else torch.cat([part, torch.zeros_like(part[:, :1])], dim=1) for part in b)
+    )
+    images = []
+    for i in range(len(a.gate)):
+        order = _order(a.masks[i], a.gate[i], b.masks[i], b.gate[i], gate=gate)
+        images.append([None if part is None else part[i, order] for part in spare])
+    return Candidates(*(None if parts[0] is None else torch.stack(parts) for parts in zip(*images, strict=True)))
+
+
+def _order(masks_a: Tensor, gate_a: Tensor, masks_b: Tensor, gate_b: Tensor, *, gate: float) -> Tensor:
+    """(N,) which of b's M seeds each of a's N is like, M for none: by mask and score if they may pass the gate."""
+    order = torch.full((len(gate_a),), len(gate_b))
+    rows, columns = ((values > gate / 2).nonzero()[:, 0] for values in (gate_a, gate_b))
+    ours, theirs = masks_a[rows].flatten(1), masks_b[columns].flatten(1)
+    sizes = ours.square().sum(1)[:, None] + theirs.square().sum(1)
+    apart = (sizes - 2 * ours @ theirs.T) / sizes.clamp(min=1e-6) + (gate_a[rows, None] - gate_b[columns]).abs()
+    found, like = linear_sum_assignment(apart.nan_to_num(1e6).numpy())
+    order[rows[torch.from_numpy(found)]] = columns[torch.from_numpy(like)]
+    taken = torch.zeros(len(gate_b) + 1, dtype=torch.bool)
+    taken[order] = True
+    free, rest = (order == len(gate_b)).nonzero()[:, 0], (~taken[:-1]).nonzero()[:, 0]
+    number = min(len(free), len(rest))
+    order[free[:number]] = rest[:number]
+    return order
 
 
 def _on_cpu(candidates: Candidates) -> Candidates:
@@ -180,7 +217,7 @@ def _on_cpu(candidates: Candidates) -> Candidates:
 
 
 def _largest(difference: Tensor) -> float:
-    return float(difference.float().abs().max())
+    return float(difference.float().abs().max()) if difference.numel() else 0.0
 
 
 def _summary(parts: Sequence[_Differences]) -> Agreement:

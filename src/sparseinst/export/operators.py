@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sparseinst.config import ModelConfig, SeedsConfig
 from sparseinst.errors import InputError
 
 _NAMES = """
@@ -17,6 +18,19 @@ _NAMES = """
 """
 TENSORRT_OPERATORS = frozenset(_NAMES.split())
 """Those of TensorRT 10.1 and newer that networks use, as its ONNX parser documents them."""
+
+
+MOST_CHOSEN = 3840
+"""Largest number that TensorRT's TopK takes."""
+
+
+def check_candidates(config: ModelConfig) -> None:
+    """Raises `InputError` when a network of seeds takes more of them than TensorRT can choose."""
+    most = config.most_instances
+    if isinstance(config.decoder, SeedsConfig) and most is not None and most > MOST_CHOSEN:
+        raise InputError(
+            f"TensorRT chooses up to {MOST_CHOSEN} instances in an image, got {most}: give fewer as max_instances"
+        )
 
 
 def check_operators(model: Any) -> None:

@@ -16,14 +16,14 @@ from sparseinst.errors import InputError, misfit
 from sparseinst.export import tensorrt_build, web
 from sparseinst.export.agreement import Agreement, check, compare
 from sparseinst.export.half import to_half
-from sparseinst.export.operators import check_operators
+from sparseinst.export.operators import check_candidates, check_operators
 from sparseinst.export.quantise import quantise
 from sparseinst.files import atomic, atomic_folder, file_hash
 from sparseinst.inference import EagerBackend, list_sources, open_backend
 from sparseinst.inference.exported import Exported, Precision, Provenance
 from sparseinst.inference.exported_backend import save_program
 from sparseinst.inference.program import to_onnx, to_openvino, trace
-from sparseinst.modeling import SparseInst, optimise
+from sparseinst.modeling import SparseInst, optimise, with_max_instances
 from sparseinst.zoo import load_model, shipped_weights, weights_file
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def export_model(
     calibration: str | Path | None = None,
     activation: bool = False,
     float_input: bool = False,
+    max_instances: int | None = None,
 ) -> Export:
     """Writes a network for another runtime and checks the file on real images; a file that fails is not left behind.
 
@@ -86,6 +87,8 @@ def export_model(
             checked on some of them, too.
         activation: a further output, the logits of the activation maps (web always has it).
         float_input: take images as float32 instead of uint8 (TensorRT always does).
+        max_instances: of a network of seeds, how many instances the file can find in each image, whatever its frame;
+            None is what the network's settings say.
 
     Raises:
         InputError: the format cannot do what is asked for, a package is missing, or the file differs from the network
@@ -96,6 +99,8 @@ def export_model(
     if precision == "int8" and not images:
         raise InputError("int8 needs images to take statistics from: give a folder of them as calibration")
     network = model if isinstance(model, SparseInst) else load_model(model, weights=weights)
+    if max_instances is not None:
+        network = with_max_instances(network, max_instances)
     exported = Exported(
         config=network.config if size_hw is None else with_frame(network.config, size_hw),
         images="float32" if float_input or export_format == "tensorrt" else "uint8",
@@ -155,13 +160,14 @@ def _write_onnx(network: SparseInst, exported: Exported, files: Sequence[Path], 
 def _write_tensorrt(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
     model = _onnx(network, exported)
     check_operators(model)
+    check_candidates(exported.config)
     files[0].write_bytes(model.SerializeToString())
     files[1].write_text(json.dumps(exported.to_metadata(), indent=2), encoding="utf-8")
     files[2].write_bytes(Path(tensorrt_build.__file__).read_bytes())
 
 
 def _write_openvino(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
-    quantised = exported.precision == "int8"  # which finds the decoder by the plain network's coordinates
+    quantised = exported.precision == "int8"  # which finds the decoder in the plain network
     model = to_openvino(trace(network if quantised else optimise(network), exported), exported)
     import openvino as ov
 

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from sparseinst.config import ModelConfig
+from sparseinst.config import ModelConfig, SeedsConfig
 from sparseinst.errors import InputError
 from sparseinst.inference.devices import resolve_device
 from sparseinst.inference.exported import Exported
 from sparseinst.inference.exported_backend import ExportedBackend, load_program
 from sparseinst.inference.program import to_onnx, to_openvino, trace
 from sparseinst.inference.torch_backend import EagerBackend, TorchBackend
-from sparseinst.modeling import SparseInst, optimise
+from sparseinst.modeling import SparseInst, optimise, with_max_instances
 from sparseinst.structures import Candidates
 from sparseinst.zoo import load_model
 
@@ -47,6 +47,7 @@ class Wanted(NamedTuple):
     half: bool
     threads: int | None
     compile: bool
+    max_instances: int | None = None
 
 
 Opener = Callable[[Model, Wanted], Backend]
@@ -54,14 +55,14 @@ Opener = Callable[[Model, Wanted], Backend]
 
 def _open_torch(model: Model, wanted: Wanted) -> Backend:
     _refuse_threads(wanted)
-    network = _network(model, wanted.device)
+    network = _network(model, wanted, on=wanted.device)
     return TorchBackend(network, device=wanted.device, half=wanted.half, compile=wanted.compile)
 
 
 def _open_eager(model: Model, wanted: Wanted) -> Backend:
     if wanted.half or wanted.threads is not None:
         raise InputError("backend 'eager': computes in float32 on PyTorch's threads: leave half and threads out")
-    return EagerBackend(_network(model, wanted.device), device=wanted.device)
+    return EagerBackend(_network(model, wanted, on=wanted.device), device=wanted.device)
 
 
 def _open_onnxruntime(model: Model, wanted: Wanted) -> Backend:
@@ -70,7 +71,7 @@ def _open_onnxruntime(model: Model, wanted: Wanted) -> Backend:
     _refuse_half(wanted)
     if _is_file(model, ".onnx"):
         return OnnxBackend(model, device=wanted.device, threads=wanted.threads)
-    program, exported = _traced(model)
+    program, exported = _traced(_network(model, wanted))
     return OnnxBackend(to_onnx(program, exported).SerializeToString(), device=wanted.device, threads=wanted.threads)
 
 
@@ -80,7 +81,7 @@ def _open_openvino(model: Model, wanted: Wanted) -> Backend:
     if _is_file(model, ".xml"):
         return OpenVINOBackend(model, device=wanted.device, half=wanted.half, threads=wanted.threads)
     # Faster from the rewritten network; ONNX Runtime, which fuses more by itself, is faster from the plain one.
-    program = to_openvino(*_traced(optimise(_network(model))))
+    program = to_openvino(*_traced(optimise(_network(model, wanted))))
     return OpenVINOBackend(program, device=wanted.device, half=wanted.half, threads=wanted.threads)
 
 
@@ -89,8 +90,9 @@ def _open_exported(model: Model, wanted: Wanted) -> Backend:
     _refuse_threads(wanted)
     default = "cuda" if torch.cuda.is_available() else "cpu"
     chosen = resolve_device(default if wanted.device is None else wanted.device)
-    program, exported = load_program(model) if _is_file(model, ".pt2") else _traced(model, in_multiples=True)
-    return ExportedBackend(program, exported, device=chosen)
+    if _is_file(model, ".pt2"):
+        return ExportedBackend(*load_program(model), device=chosen)
+    return ExportedBackend(*_traced(_network(model, wanted), in_multiples=True), device=chosen)
 
 
 def _open_tensorrt(model: Model, wanted: Wanted) -> Backend:
@@ -135,6 +137,7 @@ def open_backend(
     half: bool = False,
     threads: int | None = None,
     compile: bool = False,
+    max_instances: int | None = None,
 ) -> Backend:
     """Opens whatever runs a network.
 
@@ -148,6 +151,8 @@ def open_backend(
         half: compute in 16 bits (torch and OpenVINO; ONNX, .pt2 and TensorRT files are exported so).
         threads: threads of one call (the backends of `OWN_THREADS`); None takes all cores.
         compile: of the torch backend, compile the network anew for each shape, which takes long.
+        max_instances: of a network of seeds, how many instances it finds in each image at most, in place of what its
+            settings say; None, or another network, leaves it as it is.
 
     Raises:
         InputError: there is no such backend, device, name or file, or a package it needs is missing.
@@ -159,7 +164,7 @@ def open_backend(
         raise InputError(f"threads must be at least 1, got {threads}: give the number of threads, or leave it out")
     if compile and name != "torch":
         raise InputError(f"compile: expected the backend torch, got {name!r}: leave compile out")
-    return BACKENDS[name](model, Wanted(device, half, threads, compile))
+    return BACKENDS[name](model, Wanted(device, half, threads, compile, max_instances))
 
 
 def backend_name(model: Model) -> str:
@@ -183,14 +188,16 @@ def _is_file(model: Model, suffix: str) -> TypeGuard[str | Path]:
     return True
 
 
-def _network(model: Model, device: Device = None) -> SparseInst:
-    if device is not None:
-        resolve_device(device)  # before the weights are read: a mistyped device is the cheaper error
-    return model if isinstance(model, SparseInst) else load_model(model)
+def _network(model: Model, wanted: Wanted, *, on: Device = None) -> SparseInst:
+    if on is not None:
+        resolve_device(on)  # before the weights are read: a mistyped device is the cheaper error
+    network = model if isinstance(model, SparseInst) else load_model(model)
+    if wanted.max_instances is None or not isinstance(network.config.decoder, SeedsConfig):
+        return network
+    return with_max_instances(network, wanted.max_instances)
 
 
-def _traced(model: Model, *, in_multiples: bool = False) -> tuple[ExportedProgram, Exported]:
-    network = _network(model)
+def _traced(network: SparseInst, *, in_multiples: bool = False) -> tuple[ExportedProgram, Exported]:
     exported = Exported(config=network.config)
     return trace(network, exported, in_multiples=in_multiples), exported
 

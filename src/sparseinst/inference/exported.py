@@ -9,7 +9,9 @@ from pydantic import Field, ValidationError
 from sparseinst.config import ModelConfig, Settings
 from sparseinst.errors import InputError, misfit
 
-EXPORT_FORMAT = "sparseinst-export-1"
+EXPORT_FORMAT = "sparseinst-export-2"
+_READABLE = ("sparseinst-export-1", EXPORT_FORMAT)
+"""Files of version 0.1 hold the same, but for settings that came later and whose defaults are what it did."""
 INPUTS = ("images", "resized_hw")
 OUTPUTS = ("scores", "labels", "masks", "gate")
 ACTIVATION = "activation"
@@ -42,9 +44,12 @@ class Exported(Settings):
         return (*OUTPUTS, ACTIVATION) if self.activation else OUTPUTS
 
     def to_metadata(self) -> dict[str, str]:
-        """As text by name, which every format can hold: settings and provenance are JSON."""
-        fields = {name: json.dumps(value) for name, value in self.model_dump(mode="json").items()}
-        return {"format": EXPORT_FORMAT, **fields}
+        """As text by name, which every format can hold: settings and provenance are JSON.
+
+        `max_instances` is there for other readers; it follows from the rest.
+        """
+        fields = self.model_dump(mode="json") | {"max_instances": self.config.most_instances}
+        return {"format": EXPORT_FORMAT, **{name: json.dumps(value) for name, value in fields.items()}}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], *, source: str) -> "Exported":
@@ -57,7 +62,7 @@ class Exported(Settings):
         Raises:
             InputError: the file was not exported by this package, or by a version whose settings do not fit.
         """
-        if metadata.get("format") != EXPORT_FORMAT:
+        if metadata.get("format") not in _READABLE:
             raise InputError(
                 f"{source}: expected a network exported by `sparseinst export` ({EXPORT_FORMAT}), found "
                 f"{metadata.get('format', 'no mark')!r} in its metadata: export the network again"

@@ -57,6 +57,7 @@ def merge(found: Sequence[Instances], windows: Sequence[Window], size_hw: tuple[
         encode_unions(_drawn(views, groups), size_hw, masks=len(groups)),
         views.slots[leaders],
         size_hw,
+        full=any(instances.full for instances in found),
     )
 
 

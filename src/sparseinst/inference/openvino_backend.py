@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sparseinst.config import ModelConfig
+from sparseinst.config import ModelConfig, SeedsConfig
 from sparseinst.errors import InputError
 from sparseinst.inference.exported import INPUTS, Exported
 from sparseinst.inference.program import missing_extra
@@ -23,7 +23,8 @@ class OpenVINOBackend:
     Args:
         model: the .xml file (with its .bin beside it), or a model in memory.
         device: "cpu" or None.
-        half: compute in bfloat16 where the processor can; a file exported with 16-bit weights always does.
+        half: compute in bfloat16 where the processor can; a file exported with 16-bit weights always does. Networks of
+            seeds compute in 32 bits all the same, which their places need.
         threads: threads of one call; None takes all cores.
 
     Attributes:
@@ -56,7 +57,9 @@ class OpenVINOBackend:
         self.exported = Exported.from_metadata(_metadata(model), source=source)
         self.metadata: ModelConfig = self.exported.config
         self.frame: tuple[int, int] | None = self.metadata.preprocess.frame_hw
-        sixteen = half or self.exported.precision == "fp16"
+        # In bfloat16 a seed that is hundreds of cells from the corner of the frame draws no ellipse.
+        seeds = isinstance(self.metadata.decoder, SeedsConfig)
+        sixteen = (half or self.exported.precision == "fp16") and not seeds
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if sixteen else "f32",  # its own choice would depend on the processor

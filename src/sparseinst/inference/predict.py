@@ -53,6 +53,7 @@ def predict_files(
     overlap: int | None = None,
     scale: float | None = None,
     diameter: float | None = None,
+    max_instances: int | None = None,
     on_image: Callable[[ImageResult], None] | None = None,
 ) -> Report:
     """Finds instances in image files and writes what was found.
@@ -74,6 +75,7 @@ def predict_files(
         overlap: pixels that neighbouring tiles share.
         scale: network pixels for each pixel of the image, in place of that of a network at native scale.
         diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
+        max_instances: most instances in an image (see `Predictor`); None is what the network's settings say.
         on_image: called after each file, in order, with what became of it.
 
     Returns:
@@ -88,7 +90,7 @@ def predict_files(
         raise InputError("save_json, save_masks and iam need a folder to write to, got none: give out")
     predictor = Predictor(
         model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap, scale=scale,
-        diameter=diameter,
+        diameter=diameter, max_instances=max_instances,
     )  # fmt: skip
     if iam:
         predictor.check_whole()

@@ -18,6 +18,7 @@ from sparseinst.data.preprocess import Prepared, read_image, to_rgb8
 from sparseinst.errors import InputError
 from sparseinst.inference.backends import Backend, open_backend
 from sparseinst.inference.exported import Exported
+from sparseinst.inference.limits import at_most, limited
 from sparseinst.inference.pipeline import feed_for
 from sparseinst.inference.scaling import FrameWatch, at_scale
 from sparseinst.inference.streaming import Found, stream
@@ -57,6 +58,9 @@ class Predictor:
         overlap: pixels that neighbouring tiles share at least, about the size of most objects; None is a quarter tile.
         scale: network pixels for each pixel of the image, in place of that of a network at native scale.
         diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
+        max_instances: most instances in an image (in a tile of one that is cut): a network of seeds looks for as many;
+            of slots or an exported file, which hold no more than they do, the best are kept. None is what the network's
+            settings say. `Instances.full` tells where all places were taken.
 
     Attributes:
         backend: what runs the network.
@@ -65,7 +69,8 @@ class Predictor:
         frame_watch: warns where a fixed frame cannot hold an image.
 
     Raises:
-        InputError: no such model or device; batch, score, tile or overlap out of range; a scale that cannot be.
+        InputError: no such model or device; batch, score, tile or overlap out of range; a scale that cannot be; more
+            instances than the network or file can find.
 
     Example:
         `Predictor("nuclei")("cells.png").boxes`
@@ -83,6 +88,7 @@ class Predictor:
         overlap: int | None = None,
         scale: float | None = None,
         diameter: float | None = None,
+        max_instances: int | None = None,
     ) -> None:
         if batch < 1:
             raise InputError(f"batch must be at least 1, got {batch}: give the number of images at once")
@@ -90,8 +96,10 @@ class Predictor:
             raise InputError(f"score must be in 0..1, got {score}: give the lowest score to keep")
         self.tiling = Tiling.of(tile, overlap)
         if isinstance(model, str | Path | SparseInst):
-            model = open_backend(model, device=device, half=half)
-        self.backend = model
+            model = open_backend(model, device=device, half=half, max_instances=max_instances)
+        if max_instances is not None:
+            model = at_most(model, max_instances)
+        self.backend, self.max_instances = model, max_instances
         self.batch = batch
         self.score = model.metadata.postprocess.score if score is None else score
         framed = _with_frame(model.metadata.preprocess, model.frame)
@@ -282,7 +290,9 @@ class Predictor:
             found: dict[int, tuple[Instances, Tensor | None]] = {}
             for indices, selecting, logits in started:
                 for place, (index, instances) in enumerate(zip(indices, selecting(), strict=True)):
-                    found[index] = instances[instances.areas > 0], None if logits is None else logits[place]
+                    frame_hw = prepared[index].frame.frame_hw
+                    kept = limited(instances, backend.metadata.decoder, frame_hw, self.max_instances)
+                    found[index] = kept[kept.areas > 0], None if logits is None else logits[place]
             return [found[index] for index in range(len(prepared))]
 
         return finish

@@ -135,12 +135,13 @@ def _forget_source(model: Any) -> None:
 
 def _name_axes(model: Any) -> None:
     """Gives the axes that are known only at run time their names."""
+    plain = {0: "batch", 1: "candidates"}
     axes = {
         "images": {0: "batch", 2: "height", 3: "width"},
-        "masks": {0: "batch", 2: "mask_height", 3: "mask_width"},
-        "activation": {0: "batch", 2: "activation_height", 3: "activation_width"},
+        "masks": {**plain, 2: "mask_height", 3: "mask_width"},
+        "activation": {0: "batch", 1: "maps", 2: "activation_height", 3: "activation_width"},
     }
     for value in [*model.graph.input, *model.graph.output]:
         for axis, size in enumerate(value.type.tensor_type.shape.dim):
             if size.dim_param:
-                size.dim_param = axes.get(value.name, {0: "batch"})[axis]
+                size.dim_param = axes.get(value.name, plain)[axis]

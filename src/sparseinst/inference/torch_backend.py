@@ -1,6 +1,7 @@
 """Runs a network with PyTorch: as it is, or rewritten for speed."""
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Self
 
@@ -10,8 +11,13 @@ from torch import Tensor
 from sparseinst.config import ModelConfig
 from sparseinst.inference.cuda_graphs import CudaGraphs, ShapeCache
 from sparseinst.inference.devices import resolve_device
-from sparseinst.modeling import Segmenter, SparseInst, optimise
+from sparseinst.modeling import Segmenter, SparseInst, optimise, with_max_instances
+from sparseinst.modeling.seeds.decoder import SeedsDecoder
+from sparseinst.modeling.seeds.selection import NEVER
 from sparseinst.structures import Candidates
+
+_MARGIN = 1e-3
+"""Logits by which a seed may miss the gate and is still grown: no rounding loses one."""
 
 
 class EagerBackend:
@@ -34,10 +40,23 @@ class EagerBackend:
 
     def with_activation(self) -> Self:
         """The same network, that also gives the logits of the activation maps."""
-        explaining = copy.copy(self)
-        explaining._segmenter = Segmenter(self._segmenter.model, activation=True).eval()
-        explaining._run = self._runner(explaining._segmenter)
-        return explaining
+        return self._with(Segmenter(self._segmenter.model, activation=True))
+
+    def with_max_instances(self, most: int) -> Self:
+        """The same network of seeds, that finds up to this many instances in each image.
+
+        Raises:
+            InputError: less than 1, or a network of slots.
+        """
+        return self._with(
+            Segmenter(with_max_instances(self._segmenter.model, most), activation=self._segmenter.activation)
+        )
+
+    def _with(self, segmenter: Segmenter) -> Self:
+        other = copy.copy(self)
+        other._segmenter, other.metadata = segmenter.eval(), segmenter.model.config
+        other._run = self._runner(other._segmenter)
+        return other
 
     def _runner(self, segmenter: Segmenter) -> Callable[[Tensor, Tensor], Candidates]:
         return segmenter
@@ -51,7 +70,8 @@ class EagerBackend:
 class TorchBackend(EagerBackend):
     """A copy of the module rewritten for inference (see `optimise`): the same candidates, sooner.
 
-    On a GPU by CUDA graphs: each shape that comes again is captured, and replayed from then on.
+    On a GPU by CUDA graphs: each shape that comes again is captured, and replayed from then on. On a CPU, where shapes
+    may follow the data, seeds that cannot pass the gate are left out: there are fewer candidates, all that matter.
 
     Args:
         model: in float32; it is left as it is, and changes made to it later are not seen.
@@ -74,9 +94,20 @@ class TorchBackend(EagerBackend):
         network = optimise(model)
         if half:
             network.set_dtype(torch.bfloat16 if device.type == "cpu" else torch.float16)
+        if device.type == "cpu" and not compile:
+            _leave_out(network, gate=model.config.postprocess.gate)
         self._compile = compile
         super().__init__(network, device=device, activation=activation)
 
     def _runner(self, segmenter: Segmenter) -> Callable[[Tensor, Tensor], Candidates]:
         run = torch.compile(segmenter, dynamic=False) if self._compile else segmenter
         return ShapeCache(run, CudaGraphs(self.device)) if self.device.type == "cuda" else run
+
+
+def _leave_out(network: SparseInst, *, gate: float) -> None:
+    """Lets a decoder of seeds grow those alone that may pass the gate: a score before rescoring is sqrt(class x IoU),
+    at most sqrt(class).
+    """
+    if isinstance(network.decoder, SeedsDecoder):
+        least = math.log(gate**2 / (1 - gate**2)) - _MARGIN if gate > 0 else NEVER
+        network.decoder.budget = network.decoder.budget._replace(least_logit=max(least, NEVER))

@@ -1,15 +1,18 @@
 """Feature maps at the strides wanted, from any timm model."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import timm
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import Tensor, nn
 
 from sparseinst.errors import InputError
 from sparseinst.ops.deform import DeformableConv
+from sparseinst.ops.same import EvenSameConv
 
 
 class Backbone(nn.Module):
@@ -48,17 +51,31 @@ class Backbone(nn.Module):
                 "give a file by --init FILE, or connect this machine to the internet"
             ) from error
         _cut(features)
+        _pad_evenly(features)
         self.channels: tuple[int, ...] = tuple(features.feature_info.channels())
         for index, stride in zip(indices, strides, strict=True):
             if stride in deformable:
                 _deform(_stage(features, index), f"backbone.name {name!r}, stride {stride}")
         self.channels_last = getattr(features, "output_fmt", "NCHW") == "NHWC"
+        self._is_depthwise = _is_depthwise(features)
         self.features: nn.Module = freeze_batch_norm_2d(features) if norm == "frozen" else features
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) normalised images to one (B, D, H/stride, W/stride) for each stride."""
-        features: list[Tensor] = self.features(images)
+        with self._precision(images.device.type):
+            features: list[Tensor] = self.features(images)
         return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_last else features
+
+    def _precision(self, device: str) -> AbstractContextManager[object]:
+        """Under autocast on a CPU depthwise convolutions stay in float32, where they are trained a quarter faster."""
+        lower = device == "cpu" and self._is_depthwise and torch.is_autocast_enabled("cpu")
+        return torch.autocast("cpu", enabled=False) if lower else nullcontext()
+
+
+def _is_depthwise(features: nn.Module) -> bool:
+    """Whether most convolutions that see more than one place are depthwise."""
+    spatial = [m for m in features.modules() if isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1)]
+    return 2 * sum(conv.groups == conv.in_channels for conv in spatial) > len(spatial)
 
 
 def _create(name: str, **options: Any) -> Any:
@@ -73,6 +90,14 @@ def _cut(features: Any) -> None:
     last: str = features.feature_info.module_name()[-1]
     if last.startswith("blocks.") and isinstance(features.blocks, nn.Sequential):
         features.blocks = features.blocks[: int(last.split(".")[1]) + 1]
+
+
+def _pad_evenly(features: nn.Module) -> None:
+    """Replaces convolutions that compute their padding from the image: the sides here are multiples of every stride."""
+    for module in list(features.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is Conv2dSame and EvenSameConv.fits(child):
+                setattr(module, name, EvenSameConv(child))
 
 
 def _stage(features: Any, index: int) -> nn.Module:

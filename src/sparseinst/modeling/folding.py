@@ -1,6 +1,6 @@
 """Batch norms made part of the convolutions before them, in any network: what follows what is seen by running it."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,8 +13,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from sparseinst.ops.deform import DeformableConv
+from sparseinst.ops.same import EvenSameConv
 
-_CONVOLUTIONS = (nn.Conv2d, Conv2dSame, DeformableConv)
+_CONVOLUTIONS = (nn.Conv2d, Conv2dSame, EvenSameConv, DeformableConv)
 """Linear in the weights that they hold; subclasses may normalise theirs first, so the type must match exactly."""
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, BatchNormAct2d, SyncBatchNormAct)
 
@@ -40,7 +41,7 @@ def fold_norms(model: nn.Module, *example: Tensor) -> None:
 
 
 def _pairs(model: nn.Module, example: Sequence[Tensor]) -> Iterator[tuple[Any, Any]]:
-    """Convolutions whose one result is read by one norm and by nothing else."""
+    """Convolutions whose results are all read by one norm, which reads nothing else, and by nothing else."""
     reads = _Reads()
     convs = [m for m in model.modules() if type(m) in _CONVOLUTIONS and not m._forward_hooks]
     norms = [
@@ -56,10 +57,12 @@ def _pairs(model: nn.Module, example: Sequence[Tensor]) -> Iterator[tuple[Any, A
     finally:
         for handle in handles:
             handle.remove()
-    calls = Counter(conv for conv, _ in reads.results)
+    readers: defaultdict[nn.Module, list[list[nn.Module | None]]] = defaultdict(list)
     for conv, result in reads.results:
-        match reads.readers[id(result)]:
-            case [nn.Module() as norm] if calls[conv] == 1 and reads.entered[norm] == 1:
+        readers[conv].append(reads.readers[id(result)])
+    for conv, calls in readers.items():  # several calls where levels share a branch
+        match calls[0]:
+            case [nn.Module() as norm] if calls.count([norm]) == len(calls) == reads.entered[norm]:
                 yield conv, norm
 
 

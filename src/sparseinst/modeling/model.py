@@ -1,15 +1,21 @@
 """The network, from images to predictions, and how it is put together from its settings."""
 
+import copy
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
-from sparseinst.config import ModelConfig, SlotsConfig
+from sparseinst.config import ModelConfig, SeedsConfig, SlotsConfig
+from sparseinst.errors import InputError
 from sparseinst.modeling.backbones import Backbone
 from sparseinst.modeling.encoder import Encoder
 from sparseinst.modeling.seeds.decoder import SeedsDecoder
 from sparseinst.modeling.seeds.selection import Budget
 from sparseinst.modeling.slots.decoder import Decoder
 from sparseinst.structures import Predictions
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class SparseInst(nn.Module):
@@ -70,6 +76,37 @@ def build_model(config: ModelConfig, *, pretrained: bool = False) -> SparseInst:
         norm=config.encoder.norm,
     )
     return SparseInst(backbone, encoder, _decoder(config), config=config)
+
+
+def with_max_instances(model: SparseInst, most: int) -> SparseInst:
+    """A network of seeds that finds up to this many instances in each image, whatever its frame; it shares its weights
+    with the one that is given, which is left as it is.
+
+    Raises:
+        InputError: less than 1, or a network of slots, whose number is learned.
+    """
+    settings = model.config.decoder
+    if most < 1:
+        raise InputError(f"max_instances must be at least 1, got {most}: give the most instances in an image")
+    if not isinstance(settings, SeedsConfig):
+        raise InputError(
+            f"max_instances {most}: expected a network of seeds, got one that has learned {settings.slots} slots: "
+            "leave it out; prediction may keep fewer, and tiles find more"
+        )
+    changed = _sharing(model)
+    changed.decoder = _sharing(model.decoder)
+    settings = settings.model_copy(update={"candidates": most, "candidates_per": "image"})
+    changed.config = model.config.model_copy(update={"decoder": settings})
+    if isinstance(changed.decoder, SeedsDecoder):
+        changed.decoder.budget = changed.decoder.budget._replace(candidates=most, per="image")
+    return changed
+
+
+def _sharing(module: AnyModule) -> AnyModule:
+    """The module once more, whose parts and tensors are those of the given one."""
+    other = copy.copy(module)
+    other._modules = dict(module._modules)
+    return other
 
 
 def _decoder(config: ModelConfig) -> Decoder | SeedsDecoder:

@@ -19,11 +19,22 @@ _CHUNK, _CPU_CHUNK = 2**24, 2**19
 """Pixels worked on at a time: on a CPU few enough for its cache, elsewhere enough to fill the device."""
 
 
+class Focus(NamedTuple):
+    """Where the cross-entropy of K masks counts: weight far + rows * columns at a pixel."""
+
+    far: float
+    """Weight of every pixel."""
+    rows: Tensor
+    """(K, h) further weight by row ..."""
+    columns: Tensor
+    """(K, w) ... times that by column."""
+
+
 class MaskLosses(NamedTuple):
     """What K pairs of a slot and a target give, in the order of the pairs."""
 
     entropy: Tensor
-    """(K,) binary cross-entropy summed over the pixels."""
+    """(K,) binary cross-entropy summed over the pixels, by their weights where there is a focus."""
     dice: Tensor
     """(K,) 1 - dice."""
     iou: Tensor
@@ -72,7 +83,12 @@ def centre_focal_loss(logits: Tensor, centres: Tensor, near: Tensor) -> Tensor:
 
 
 def mask_losses(
-    masks: Tensor, targets: Sequence[Tensor], slots: Sequence[Tensor], matched: Sequence[Tensor]
+    masks: Tensor,
+    targets: Sequence[Tensor],
+    slots: Sequence[Tensor],
+    matched: Sequence[Tensor],
+    *,
+    focus: Focus | None = None,
 ) -> MaskLosses:
     """Losses of matched slots, without a copy of all their masks.
 
@@ -84,8 +100,9 @@ def mask_losses(
         targets: B times (T, h, w) soft target masks in 0..1 of any floating type.
         slots: B times (k,) int64 matched slots of an image, none twice.
         matched: B times (k,) int64 target of each of these slots, counted within its image.
+        focus: where the cross-entropy counts; None is everywhere alike.
     """
-    return MaskLosses(*_MaskLosses.apply(masks, *targets, *slots, *matched))
+    return MaskLosses(*_MaskLosses.apply(masks, focus, *targets, *slots, *matched))
 
 
 def binary_iou_(masks: Tensor, targets: Tensor) -> Tensor:
@@ -134,7 +151,7 @@ class _MaskLosses(torch.autograd.Function):
     """The losses and their gradient in closed form: p = sigmoid(logit) has dp = p (1 - p), cross-entropy p - t."""
 
     @staticmethod
-    def forward(ctx: Any, masks: Tensor, *pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, masks: Tensor, focus: Focus | None, *pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         count = sum(map(len, pairs[len(masks) : 2 * len(masks)]))
         kind = torch.promote_types(masks.dtype, torch.float32)
         entropy, overlap, squares, iou = (masks.new_zeros(count, dtype=kind) for _ in range(4))
@@ -145,10 +162,15 @@ class _MaskLosses(torch.autograd.Function):
             overlap[at] = product.sum(1)
             squares[at] = torch.mul(p, p, out=product).sum(1) + torch.mul(t, t, out=product).sum(1) + DICE_EPSILON
             # max(x, 0) - x t is exactly 0 where the mask is surely right, so that the small rest is not lost beside x.
-            surely = torch.clamp(x, min=0, out=product).addcmul_(x, t, value=-1).sum(1)
-            entropy[at] = surely - F.logsigmoid(x.abs_()).sum(1)
+            surely = torch.clamp(x, min=0, out=product).addcmul_(x, t, value=-1)
+            unsure = F.logsigmoid(x.abs_())
+            if focus is not None:
+                weight = _weights(focus, at)
+                surely, unsure = surely.mul_(weight), unsure.mul_(weight)
+            entropy[at] = surely.sum(1) - unsure.sum(1)
             iou[at] = binary_iou_(p, t)
         ctx.save_for_backward(masks, overlap, squares, *pairs)
+        ctx.focus = focus
         ctx.mark_non_differentiable(iou)
         return entropy, 1 - 2 * overlap / squares, iou
 
@@ -167,6 +189,14 @@ class _MaskLosses(torch.autograd.Function):
             p, t = chunk.logits.sigmoid_(), chunk.wanted
             d_x = (by_p[chunk.pairs] * p).addcmul_(by_t[chunk.pairs], t)
             d_x.mul_(torch.addcmul(p, p, p, value=-1))
-            d_x.addcmul_(p.sub_(t), d_entropy[chunk.pairs, None])
+            d_entropies = d_entropy[chunk.pairs, None]
+            if ctx.focus is not None:
+                d_entropies = d_entropies * _weights(ctx.focus, chunk.pairs)
+            d_x.addcmul_(p.sub_(t), d_entropies)
             gradient[chunk.image].index_copy_(0, chunk.slots, d_x.to(masks.dtype).unflatten(1, masks.shape[2:]))
-        return gradient, *(None for _ in pairs)
+        return gradient, None, *(None for _ in pairs)
+
+
+def _weights(focus: Focus, pairs: slice) -> Tensor:
+    """(k, h*w) weights of the pixels of some pairs."""
+    return (focus.far + focus.rows[pairs, :, None] * focus.columns[pairs, None, :]).flatten(1)

@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, misfit
 from sparseinst.files import atomic
 from sparseinst.recipe import Preset
+from sparseinst.zoo.migration import current_preset, gone_mechanisms
+
+_FORMAT = "sparseinst-run-2"
+"""Mark of the files written here; those of version 0.1 have none."""
 
 _FREE = ("workers", "log_every", "evaluate_every", "pictures", "max_dets")
 """Parts of the recipe that do not change what is computed, so that a resumed run may change them."""
@@ -59,7 +64,10 @@ def save_state(path: Path, progress: Progress, preset: Preset, data: str, tensor
         data: `fingerprint` of its training data.
         tensors: state dicts of model, average, optimiser and the like, by name.
     """
-    content = {"progress": asdict(progress), "preset": preset.model_dump(mode="json"), "data": data, "tensors": tensors}
+    content = {
+        "format": _FORMAT, "progress": asdict(progress), "preset": preset.model_dump(mode="json"), "data": data,
+        "tensors": tensors,
+    }  # fmt: skip
     with atomic(path) as temporary:
         torch.save(content, temporary)
 
@@ -68,7 +76,8 @@ def load_state(path: Path, preset: Preset, data: str) -> tuple[Progress, dict[st
     """Reads what `save_state` wrote, if it belongs to the same run.
 
     Raises:
-        InputError: there is no such file, it is damaged, or settings or data have changed.
+        InputError: there is no such file, it is damaged, or settings or data have changed; or version 0.1 wrote it with
+            settings that are gone, without which the run cannot go on exactly.
     """
     if not path.is_file():
         raise InputError(f"{path}: expected the state of a run to resume, found none: start without resume")
@@ -78,7 +87,7 @@ def load_state(path: Path, preset: Preset, data: str) -> tuple[Progress, dict[st
         raise InputError(
             f"{path}: not readable as the state of a run ({error}): start again in another folder"
         ) from error
-    changes = _changes(content["preset"], preset.model_dump(mode="json"))
+    changes = _changes(_preset(content, path).model_dump(mode="json"), preset.model_dump(mode="json"))
     if changes:
         raise InputError(
             f"{path}: resuming needs the settings that the run was started with; changed: {'; '.join(changes)}. "
@@ -90,6 +99,31 @@ def load_state(path: Path, preset: Preset, data: str) -> tuple[Progress, dict[st
             "give the same data, or start in another folder"
         )
     return Progress(**content["progress"]), content["tensors"]
+
+
+def _preset(content: dict[str, Any], path: Path) -> Preset:
+    """The settings of a saved run; those that it was too early to know have their defaults."""
+    values, written = content["preset"], content.get("format")
+    if written not in (None, _FORMAT):
+        raise InputError(
+            f"{path}: expected the state of a run ({_FORMAT}), found {written!r}: resume it with the version of "
+            "sparseinst that wrote it, or start in another folder"
+        )
+    if written is None:
+        used = ", ".join(f"{name}={value}" for name, value in gone_mechanisms(values["recipe"]).items())
+        if used:
+            raise InputError(
+                f"{path}: this run of version 0.1 used settings that are gone: {used}; it cannot go on exactly where "
+                f"it stopped. Start from its weights (--model or --init {path.parent / 'last.safetensors'}) in another "
+                "folder, or resume it with version 0.1"
+            )
+        values = current_preset(values, source=path)
+    try:
+        return Preset.model_validate(values)
+    except ValidationError as error:
+        raise InputError(
+            f"{path}: its settings do not fit this version of sparseinst ({misfit(error)}): start in another folder"
+        ) from error
 
 
 def _changes(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:

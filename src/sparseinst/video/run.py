@@ -51,6 +51,7 @@ def predict_video(
     overlap: int | None = None,
     scale: float | None = None,
     diameter: float | None = None,
+    max_instances: int | None = None,
     on_frame: Callable[[VideoResult, VideoSource], None] | None = None,
     stop: Event | None = None,
 ) -> VideoReport:
@@ -83,6 +84,7 @@ def predict_video(
         overlap: pixels that neighbouring tiles share.
         scale: network pixels for each pixel of the image, in place of that of a network at native scale.
         diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
+        max_instances: most instances in an image (see `Predictor`); None is what the network's settings say.
         on_frame: called after each frame, in order, with what became of it and the video it is from.
         stop: once set (by a signal handler, say), no further frame is taken; all that was taken is finished.
 
@@ -91,7 +93,7 @@ def predict_video(
     """
     predictor = Predictor(
         model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap, scale=scale,
-        diameter=diameter,
+        diameter=diameter, max_instances=max_instances,
     )  # fmt: skip
     outputs = {"video": save, "json": save_json, "mot": save_mot, "masks": save_masks}
     files = {kind: Path(path) for kind, path in outputs.items() if path is not None}

@@ -132,7 +132,7 @@ def _about(config: ModelConfig, facts: Mapping[str, Any], parameters: int, pictu
     description = text(facts.get("description", ""))
     if description:
         head = f"{description[0].upper()}{description[1:].rstrip('.')}. {head}"
-    pre, decoder = config.preprocess, config.decoder
+    pre = config.preprocess
     frame = "padded to multiples of 32" if pre.frame_hw is None else "padded to {} x {}".format(*pre.frame_hw)
     if isinstance(pre, NativeConfig):
         size = f"{pre.scale:g} pixels of the network for each of the image's"
@@ -145,7 +145,7 @@ def _about(config: ModelConfig, facts: Mapping[str, Any], parameters: int, pictu
     rows = (
         ("task", "instance segmentation"),
         ("input", f"images of any size; {size}; {frame}"),
-        ("output", f"at most {decoder.slots} instances an image; masks at 1/{config.mask_stride} of the input's size, "
+        ("output", f"at most {config.room}; masks at 1/{config.mask_stride} of the input's size, "
                    "enlarged to the image's"),
         ("backbone", code(config.backbone.name)),
         ("parameters", f"{parameters / 1e6:.1f} million" if parameters >= 100_000 else f"{parameters:,}"),
@@ -234,7 +234,7 @@ def _training(facts: Mapping[str, Any]) -> str:
 
 def _usual_limits(config: ModelConfig) -> str:
     return (
-        f"It knows the classes above and nothing else, and finds at most {config.decoder.slots} instances in an image. "
+        f"It knows the classes above and nothing else, and finds at most {config.room}. "
         "On images of another kind or origin than those it was trained on, results will be worse."
     )
 

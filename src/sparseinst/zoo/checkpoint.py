@@ -18,7 +18,9 @@ from sparseinst.modeling import SparseInst
 from sparseinst.zoo.tensors import read_safetensors
 from sparseinst.zoo.upstream import backbone_name, is_detectron2_resnet, is_published, our_name
 
-FORMAT = "sparseinst-1"
+FORMAT = "sparseinst-2"
+_READABLE = ("sparseinst-1", FORMAT)
+"""Those of version 0.1 differ only in what their recipes may hold (see `migration`)."""
 
 SHOWN = 12
 """Misfits that an error names."""
@@ -57,7 +59,7 @@ def read_checkpoint(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
         InputError: the file is not such a checkpoint or is damaged.
     """
     metadata, tensors = read_safetensors(path)
-    if metadata.get("format") != FORMAT or "config" not in metadata:
+    if metadata.get("format") not in _READABLE or "config" not in metadata:
         raise InputError(
             f"{path}: expected a sparseinst checkpoint ({FORMAT}), found {metadata.get('format', 'no mark')!r} "
             "in its metadata: give a file written by `sparseinst train`"
@@ -69,7 +71,7 @@ def read_checkpoint(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
 
 
 def checkpoint_extra(path: Path) -> dict[str, object]:
-    """The further facts that `save_checkpoint` stored in a file."""
+    """The further facts that `save_checkpoint` stored in a file, as they are (a 0.1 recipe with all it held)."""
     with safe_open(path, framework="pt") as file:
         facts: dict[str, object] = json.loads(file.metadata().get("extra", "{}"))
         return facts

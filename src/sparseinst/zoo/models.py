@@ -16,6 +16,7 @@ from sparseinst.zoo.checkpoint import (
     read_checkpoint,
     translate,
 )
+from sparseinst.zoo.migration import current_recipe
 from sparseinst.zoo.names import load_preset, shipped_weights
 from sparseinst.zoo.recognise import recognise
 from sparseinst.zoo.tensors import PICKLED, read_tensors
@@ -93,7 +94,7 @@ def preset_of(name_or_path: str | Path) -> Preset:
     facts = checkpoint_extra(path)
     description = str(facts.get("description", path.stem))
     try:
-        recipe = Recipe.model_validate(facts.get("recipe", {}))
+        recipe = Recipe.model_validate(current_recipe(facts.get("recipe", {}), source=path))
     except ValidationError as error:
         raise InputError(
             f"{path}: its recipe does not fit this version of sparseinst ({misfit(error)}): name a preset, and start "

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from sparseinst.errors import InputError, misfit
 from sparseinst.recipe import Preset
+from sparseinst.zoo.migration import current_preset
 
 _PRESETS = Path(str(files("sparseinst.zoo") / "presets"))
 _WEIGHTS = Path(str(files("sparseinst.zoo") / "weights"))
@@ -23,12 +24,13 @@ def preset_names() -> list[str]:
 
 
 def load_preset(name: str | Path) -> Preset:
-    """A preset by name, or read from a YAML file of the same form.
+    """A preset by name, or read from a YAML file of the same form (also one that version 0.1 wrote).
 
     Raises:
         InputError: there is no such preset or file, or the file holds an unknown setting or a wrong value.
     """
-    path = Path(name) if str(name).endswith((".yaml", ".yml")) else _PRESETS / f"{name}.yaml"
+    by_user = str(name).endswith((".yaml", ".yml"))
+    path = Path(name) if by_user else _PRESETS / f"{name}.yaml"
     if not path.is_file():
         close = get_close_matches(str(name), preset_names(), n=3, cutoff=0.4)
         raise InputError(
@@ -37,7 +39,8 @@ def load_preset(name: str | Path) -> Preset:
             f"model {str(name)!r}: no preset or file of this name; presets: {', '.join(preset_names())}"
         )  # fmt: skip
     try:
-        return Preset.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Preset.model_validate(current_preset(values, source=path) if by_user else values)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not readable as YAML: {error}") from error
     except ValidationError as error:

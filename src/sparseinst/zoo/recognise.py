@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sparseinst.config import ModelConfig
+from sparseinst.config import ModelConfig, SlotsConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling import build_model
 from sparseinst.recipe import Preset
@@ -78,9 +78,10 @@ def _fitted(preset: Preset, tensors: Mapping[str, Tensor]) -> Preset:
     rows = {what: len(tensors[name]) if name in tensors else 0 for what, name in _ROWS.items()}
     model = preset.model
     decoder = model.decoder
-    slots = rows["maps"] // decoder.groups
-    if slots and slots != decoder.slots:
-        decoder = decoder.model_copy(update={"slots": slots})
+    if isinstance(decoder, SlotsConfig):  # as those of all published networks
+        slots = rows["maps"] // decoder.groups
+        if slots and slots != decoder.slots:
+            decoder = decoder.model_copy(update={"slots": slots})
     classes = model.classes
     if rows["classes"] and rows["classes"] != len(classes):
         classes = tuple(f"class {i + 1}" for i in range(rows["classes"]))

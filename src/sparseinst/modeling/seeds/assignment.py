@@ -87,7 +87,10 @@ def assign(cells: Tensor, places: Geometry, objects: Tensor, *, step: int) -> As
     return Assigned(objects, centre, down[:, :, None] * across[:, None, :])
 
 
-def near_cells(closeness: Tensor, count: int) -> Tensor:
-    """(t, count) int64 random cells near each object's centre, with replacement where there are fewer."""
-    chance = (closeness > NEAR).flatten(1).float()  # (t, h*w), never empty: the centre itself is 1
-    return torch.multinomial(chance, count, replacement=True)
+def answering(assigned: Assigned, count: int) -> Tensor:
+    """(t, count) int64 cells that answer for each object's mask: the centre, and random ones near it."""
+    centre = assigned.centre[:, None]
+    if count == 1:
+        return centre
+    chance = (assigned.closeness > NEAR).flatten(1).float()  # (t, h*w), never empty: the centre itself is 1
+    return torch.cat([centre, torch.multinomial(chance, count - 1, replacement=True)], dim=1)

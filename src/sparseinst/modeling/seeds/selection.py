@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-AREA_PX = 512 * 512
-"""Pixels that candidates are counted for where they follow the area of the frame."""
+from sparseinst.config import AREA_PX
+
 NEVER = -1e4
 """Logit of what is no candidate: its probability is exactly 0 in float32."""
 _ORDER = 1e-5
@@ -28,13 +28,13 @@ class Budget(NamedTuple):
     if it is so in all; None takes as many as there may be."""
 
     def most(self, grid_hw: Sequence[int]) -> int:
-        """Seeds of a finest grid of (h, w) cells, at least 1."""
+        """Seeds of a finest grid of (h, w) cells, at least 1 (`SeedsConfig.most_instances`, also of symbols)."""
         if self.per == "image":
             return self.candidates
         height, width = grid_hw
         return (height * width * self.stride**2 * self.candidates + AREA_PX - 1) // AREA_PX
 
-    def count(self, grid_hw: Sequence[int], scores: Tensor) -> int:
+    def number(self, grid_hw: Sequence[int], scores: Tensor) -> int:
         """K for the (B, S) scores of the cells of all levels, over a finest grid of (h, w) cells."""
         most = self.most(grid_hw)
         if self.least_logit is None:
@@ -74,7 +74,7 @@ def select_seeds(logits: Sequence[Tensor], heads: Sequence[Tensor], budget: Budg
     """
     levels = [_cells(level, 2**depth) for depth, level in enumerate(logits)]
     scores, y, x, cells = (torch.cat(parts, dim=-1) for parts in zip(*levels, strict=True))  # (B, S), then (S,)
-    count = budget.count(logits[0].shape[-2:], scores)
+    count = budget.number(logits[0].shape[-2:], scores)
     best, at = F.pad(scores, (0, count), value=NEVER).topk(count, dim=1)  # (B, K)
     at = at.clamp(max=scores.shape[1] - 1)
     said, head = (_taken(maps, at) for maps in (logits, heads))

@@ -1,0 +1,49 @@
+"""How many instances there may be in an image: a setting of prediction for seeds, otherwise the network's."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sparseinst.config import DecoderConfig, SeedsConfig
+from sparseinst.errors import InputError
+from sparseinst.inference.backends import Backend
+from sparseinst.inference.torch_backend import EagerBackend
+from sparseinst.structures import Instances
+
+
+def at_most(backend: Backend, most: int) -> Backend:
+    """What finds up to this many instances in an image, or more of which the best have to be kept (see `limited`).
+
+    Raises:
+        InputError: less than 1, or more than the backend can find in any image.
+    """
+    decoder = backend.metadata.decoder
+    if isinstance(backend, EagerBackend) and isinstance(decoder, SeedsConfig):
+        return backend.with_max_instances(most)
+    if most < 1:
+        raise InputError(f"max_instances must be at least 1, got {most}: give the most instances in an image")
+    has = backend.metadata.most_instances
+    if has is not None and most > has:
+        advice = (
+            "export it with a larger max_instances, or give the network itself" if isinstance(decoder, SeedsConfig) else
+            "its slots are as many, so look at parts of the image (tile)"
+        )  # fmt: skip
+        raise InputError(
+            f"max_instances: expected at most {has}, which is what the network can find, got {most}: {advice}"
+        )
+    return backend
+
+
+def limited(instances: Instances, decoder: DecoderConfig, frame_hw: tuple[int, int], most: int | None) -> Instances:
+    """The best by score of the instances of an image, in their order, and whether they are all that could be found.
+
+    Args:
+        instances: all that passed the thresholds, also without a pixel.
+        decoder: of the network.
+        frame_hw: padded frame of the image.
+        most: how many; None keeps all.
+    """
+    places = decoder.most_instances(frame_hw)
+    if most is not None and len(instances) > most:
+        instances = instances[np.sort(np.argsort(-instances.scores, kind="stable")[:most])]
+    return replace(instances, full=len(instances) >= min(places, most or places))
