@@ -55,6 +55,13 @@ def paste(mask, frame_hw, resized, original_hw):
     return cv2.resize(in_frame[: resized[0], : resized[1]], original_hw[::-1], interpolation=cv2.INTER_LINEAR)
 
 
+def without_small_pieces(mask, least):
+    """A mask (H, W) without pieces below this share of its area; the largest stays."""
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    areas = np.where(np.arange(len(stats)) > 0, stats[:, cv2.CC_STAT_AREA], 0)  # 0 is the background
+    return mask & (areas >= min(least * areas.sum(), areas.max()))[pieces]
+
+
 def load(path):
     """The session of an exported file and its settings."""
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -71,6 +78,7 @@ def segment(session, settings, rgb):
     for slot in np.flatnonzero((gate > post["gate"]) & (scores >= post["score"])):
         mask = paste(masks[slot], images.shape[2:], resized[0], rgb.shape[:2]) > post["mask_threshold"]
         if mask.any():
+            mask = without_small_pieces(mask, post.get("least_piece", 0))
             found.append((float(scores[slot]), settings["classes"][labels[slot]], mask))
     return found
 

@@ -20,6 +20,19 @@ def test_runs_cover_exactly_the_masks(masks: np.ndarray) -> None:
     assert (drawn.reshape(len(masks), width, height).transpose(0, 2, 1) == masks).all()
 
 
+@given(dense_masks())
+def test_strips_lie_in_one_column_and_cover_exactly_the_masks(masks: np.ndarray) -> None:
+    strips = decode_runs(rle.encode(masks)).strips(masks.shape[1])
+    drawn = np.zeros(masks.shape, int)
+    for column, top, bottom, owner in zip(*strips, strict=True):
+        assert top < bottom
+        drawn[owner, top:bottom, column] += 1
+    assert (drawn == masks).all()
+    assert sorted(zip(strips.owners, strips.columns, strips.tops, strict=True)) == list(
+        zip(strips.owners, strips.columns, strips.tops, strict=True)
+    )
+
+
 @given(dense_masks(), st.data())
 def test_a_window_of_a_mask(masks: np.ndarray, data: st.DataObject) -> None:
     runs = decode_runs(rle.encode(masks))

@@ -249,6 +249,9 @@ class PostprocessConfig(Settings):
     )
     mask_threshold: float = Field(0.45, gt=0, lt=1, description="a pixel belongs to a mask above this probability")
     score: float = Field(0.3, ge=0, lt=1, description="default lowest score that prediction shows")
+    least_piece: float = Field(
+        0.0, ge=0, le=1, description="pieces of a mask smaller than this share of its area are dropped"
+    )
 
 
 class ModelConfig(Settings):

@@ -13,6 +13,21 @@ from numpy.typing import NDArray
 _Longs = NDArray[np.int64]
 
 
+class Strips(NamedTuple):
+    """Foreground of several masks, cut at the ends of columns: each (strips,), in pixels."""
+
+    columns: _Longs
+    tops: _Longs
+    bottoms: _Longs
+    """Row after the last."""
+    owners: _Longs
+    """Mask of each."""
+
+    def chosen(self, keep: NDArray[np.bool_]) -> "Strips":
+        """Some of them, (strips,)."""
+        return Strips(*(values[keep] for values in self))
+
+
 class Runs(NamedTuple):
     """The runs of several masks, one mask after the other."""
 
@@ -46,6 +61,16 @@ class Runs(NamedTuple):
         lengths = ends - starts
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         return np.repeat(starts, lengths) + within, np.repeat(owner, lengths)
+
+    def strips(self, height: int) -> Strips:
+        """Foreground runs cut at the ends of columns, mask after mask, in column order; `height` is the image's."""
+        starts, ends, owners = self.spans()
+        first = starts // height
+        counts = (ends - 1) // height - first + 1
+        columns = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        tops = np.maximum(np.repeat(starts, counts) - columns * height, 0)
+        bottoms = np.minimum(np.repeat(ends, counts) - columns * height, height)
+        return Strips(columns, tops, bottoms, np.repeat(owners, counts))
 
     def dense(self, mask: int, height: int, window: tuple[slice, slice]) -> NDArray[np.bool_]:
         """Part of one mask, as drawn: what lies in the window's columns is made, not the whole image.

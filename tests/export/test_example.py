@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sparseinst import Predictor
+from masks import dense_masks
+from sparseinst import Predictor, rle
 from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.data.preprocess import network_hw, resize
 from sparseinst.export import export_model
+from sparseinst.ops.pieces import drop_small_pieces
 from sparseinst.zoo.names import DEMO_IMAGE
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_only.py"
@@ -85,3 +87,11 @@ def test_its_sizes_are_those_of_the_package(height: int, width: int, config: Pre
     assert ours == network_hw((height, width), config)
     frame = config.frame_hw
     assert frame is None or (ours[0] <= frame[0] and ours[1] <= frame[1])
+
+
+@given(dense_masks(), st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+@settings(deadline=None)
+def test_small_pieces(masks: np.ndarray, least: float) -> None:
+    expected = drop_small_pieces(rle.encode(masks), masks.shape[1:], least=least)
+    for mask, counts in zip(masks, expected, strict=True):
+        assert rle.encode(onnx_only.without_small_pieces(mask, least)[None]) == (counts,)

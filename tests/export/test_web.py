@@ -70,6 +70,8 @@ def test_a_site_has_page_network_settings_and_runtime(model, checkpoint, npm, tm
     assert told["network"]["preprocess"] == {
         "kind": "short_side", "short_px": 64, "long_px": 96, "frame_hw": None,
     }  # fmt: skip
+    for name in ("gate", "mask_threshold", "least_piece"):
+        assert told["network"][name] == getattr(model.config.postprocess, name)
     assert told["network"]["file"] == "model.onnx" and told["network"]["images"] == "uint8"
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from sparseinst import rle
 from sparseinst.inference.merging import merge
-from sparseinst.inference.pieces import Window
+from sparseinst.inference.strips import Window
 from sparseinst.structures import Instances
 
 SIZE = (40, 100)

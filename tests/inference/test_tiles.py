@@ -66,6 +66,20 @@ def test_every_object_is_found_once_and_whole(labels: np.ndarray, overlap: int, 
         assert found.labels[i] == picture[y, x, 1] and found.scores[i] == pytest.approx(picture[y, x, 2] / 255)
 
 
+@pytest.mark.parametrize(("least", "kept"), [(0.0, True), (0.02, True), (0.05, False), (0.1, False)])
+def test_small_pieces_of_whole_objects_are_dropped(least: float, kept: bool) -> None:
+    labels = np.zeros((TILE, 56), np.int64)
+    labels[10:20, 20:] = 1
+    labels[2:5, 2:5] = 1  # 7 % of what the first tile shows of the object, 2.4 % of all of it
+    backend = PerfectBackend()
+    post = backend.metadata.postprocess.model_copy(update={"least_piece": least})
+    backend.metadata = backend.metadata.model_copy(update={"postprocess": post})
+    found = Predictor(backend, tile=TILE, overlap=8)(paint(labels, 0))
+    expected = labels == 1
+    expected[:5] &= kept
+    assert found.counts == rle.encode(expected[None])
+
+
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(2, 60), st.data())
 @settings(deadline=None)
 def test_windows_cover_the_image_with_enough_overlap(height: int, width: int, tile: int, data: st.DataObject) -> None:

@@ -9,8 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from masks import dense_masks
 from sparseinst import rle
 from sparseinst.ops.masks import paste_exact
+from sparseinst.ops.pieces import drop_small_pieces
+from sparseinst.runs import decode_runs
 from sparseinst.structures import Frame
 
 
@@ -19,6 +22,7 @@ class Case(NamedTuple):
     """(h, w)"""
     frame: Frame
     threshold: float
+    least_piece: float = 0.0
 
 
 @st.composite
@@ -46,7 +50,8 @@ def encoded(node, case: Case) -> dict[str, Any] | None:
     grid = list(case.mask.shape)
     sizes = dict(zip(("frame", "resized", "original"), case.frame, strict=True))
     columns = node.call("browser_masks.js", "columnsOf", grid[1], sizes)
-    return node.call("browser_masks.js", "encodeMask", case.mask.numpy(), grid, columns, sizes, case.threshold)
+    thresholds = case.threshold, case.least_piece
+    return node.call("browser_masks.js", "encodeMask", case.mask.numpy(), grid, columns, sizes, *thresholds)
 
 
 def pasted(node, case: Case) -> np.ndarray:
@@ -90,6 +95,27 @@ def test_values_equal_to_the_threshold_are_outside(node, seed: int, h: int, w: i
     frame = Frame((4 * h, 4 * w), (4 * h, 4 * w), (2 * h, 2 * w))  # all weights are dyadic: there is no rounding
     expected = paste_exact(mask[None], frame)[0] > threshold
     assert (pasted(node, Case(mask, frame, threshold)) == expected.numpy()).all()
+
+
+@given(cases(), st.sampled_from([0.01, 0.05, 0.2, 0.5, 1.0]))
+@example(eye(8, Frame((32, 32), (32, 32), (16, 16)), 0.5), 1.0)
+@settings(max_examples=200, deadline=None)
+def test_small_pieces_go_as_they_do_elsewhere(node, case: Case, least: float) -> None:
+    whole = pasted(node, case)
+    expected = drop_small_pieces(rle.encode(whole[None]), whole.shape, least=least)
+    assert rle.encode(pasted(node, case._replace(least_piece=least))[None]) == expected
+
+
+@given(dense_masks(most=1), st.sampled_from([0.01, 0.1, 0.3, 1.0]))
+@settings(max_examples=200, deadline=None)
+def test_small_pieces_of_any_mask(node, masks: np.ndarray, least: float) -> None:
+    for counts in rle.encode(masks):
+        height = masks.shape[1]
+        starts, ends, _ = decode_runs([counts]).spans()
+        edges = np.stack([starts, ends], axis=1).ravel().tolist()
+        found = node.call("browser_pieces.js", "withoutSmallPieces", edges, height, least)
+        starts, ends, _ = decode_runs(drop_small_pieces([counts], masks.shape[1:], least=least)).spans()
+        assert found == np.stack([starts, ends], axis=1).ravel().tolist()
 
 
 @pytest.mark.parametrize("value", [0.0, 0.45, 0.46, 1.0])

@@ -23,6 +23,8 @@ export const engine = new BrowserEngine();
 """
 _SIZES = {"kind", "short_px", "long_px", "scale", "frame_hw"}
 """Of the settings of preprocessing, as far as a kind has them: what a page needs to bring a picture to the network."""
+_POSTPROCESS = {"gate", "mask_threshold", "least_piece"}
+"""Of the settings of what comes after the network, those that do not change with the picture or the visitor's wish."""
 _MOST_PIXELS = 50_000_000
 """Of a picture: a phone's tab holds the values of so many."""
 
@@ -64,6 +66,6 @@ def _model(exported: Exported) -> dict[str, object]:
             "images": exported.images,
             "activation": config.decoder.activation,
             "preprocess": config.preprocess.model_dump(mode="json", include=_SIZES),
-            **config.postprocess.model_dump(mode="json", include={"gate", "mask_threshold"}),
+            **config.postprocess.model_dump(mode="json", include=_POSTPROCESS),
         },
     }

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sparseinst.inference.pieces import Pieces, Window, coverage, encode_unions, join, pieces_of
+from sparseinst.inference.strips import Strips, Window, coverage, encode_unions, join, strips_of
 from sparseinst.runs import decode_runs
 from sparseinst.structures import Instances
 
@@ -72,7 +72,7 @@ class _Views(NamedTuple):
     """Whether each reaches a border of its tile that is inside the image."""
     offsets: NDArray[np.int64]
     """(tiles + 1,) where each tile's views begin."""
-    tiles: list[Pieces]
+    tiles: list[Strips]
     """The masks by tile; owners number each tile's views from 0."""
 
     @classmethod
@@ -85,7 +85,7 @@ class _Views(NamedTuple):
             np.concatenate([instances.areas for instances in found]),
             np.concatenate([_cut(instances, window, size_hw) for instances, window in pairs]),
             np.cumsum([0, *(len(instances) for instances in found)]),
-            [pieces_of(decode_runs(instances.counts), window) for instances, window in pairs],
+            [strips_of(decode_runs(instances.counts), window) for instances, window in pairs],
         )
 
     @property
@@ -171,13 +171,13 @@ def _groups(views: _Views, same: _Links, inside: _Links) -> list[_Group]:
     return groups
 
 
-def _drawn(views: _Views, groups: Sequence[_Group]) -> Pieces:
+def _drawn(views: _Views, groups: Sequence[_Group]) -> Strips:
     """The masks of all groups' members; owners are the groups."""
     group_of = np.full(len(views.scores), -1)
     for number, group in enumerate(groups):
         group_of[group.members] = number
     parts = []
-    for pieces, first in zip(views.tiles, views.offsets[:-1], strict=True):
-        owners = group_of[first + pieces.owners]
-        parts.append(Pieces(*(values[owners >= 0] for values in pieces._replace(owners=owners))))
+    for strips, first in zip(views.tiles, views.offsets[:-1], strict=True):
+        owners = group_of[first + strips.owners]
+        parts.append(strips._replace(owners=owners).chosen(owners >= 0))
     return join(parts)

@@ -207,7 +207,8 @@ class Predictor:
             score: lowest score to keep of these; None is that of the predictor.
         """
         begin = partial(self._begin_segment, score=score)
-        return segment_cuts(cuts, lambda parts: self._over(parts, begin))
+        least_piece = self.backend.metadata.postprocess.least_piece
+        return segment_cuts(cuts, lambda parts: self._over(parts, begin), least_piece=least_piece)
 
     def results_with_maps(self, prepared: Iterable[Prepared], *, score: float | None = None) -> Iterator[Explained]:
         """The same for whole images, with the activation maps of the instances (see `segment_with_maps`)."""
@@ -281,6 +282,7 @@ class Predictor:
                 gate=post.gate,
                 mask_threshold=post.mask_threshold,
                 min_score=self.score if score is None else score,
+                least_piece=post.least_piece,
             )
             started.append((indices, selecting, candidates.activation))
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sparseinst.data.preprocess import Prepared
 from sparseinst.errors import InputError
 from sparseinst.inference.merging import merge
-from sparseinst.inference.pieces import Window
+from sparseinst.inference.strips import Window
+from sparseinst.modeling import without_small_pieces
 from sparseinst.structures import Instances
 
 OVERLAP_SHARE = 4
@@ -95,13 +96,14 @@ def cut(image: NDArray[np.uint8], tiling: Tiling | None, prepare: Callable[[NDAr
 
 
 def segment_cuts(
-    cuts: Iterable[Cut], segment: Callable[[Iterable[Prepared]], Iterator[Instances]]
+    cuts: Iterable[Cut], segment: Callable[[Iterable[Prepared]], Iterator[Instances]], *, least_piece: float = 0.0
 ) -> Iterator[Instances]:
     """Finds the instances of whole images through their tiles, which are segmented in one stream.
 
     Args:
         cuts: the images; each is asked for when those before it have been given to `segment`.
         segment: gives the instances of each prepared image, in their order.
+        least_piece: pieces below this share of a mask are dropped from what several tiles showed, too.
 
     Returns:
         The instances of each image, in their order (see `merging.merge`).
@@ -116,4 +118,6 @@ def segment_cuts(
     found = segment(parts())
     for first in found:
         done = waiting.popleft()
-        yield merge([first, *islice(found, len(done.windows) - 1)], done.windows, done.size_hw)
+        merged = merge([first, *islice(found, len(done.windows) - 1)], done.windows, done.size_hw)
+        # Views of the same object may fail to meet. The masks of a whole image are as `segment` gives them.
+        yield merged if len(done.windows) == 1 else without_small_pieces(merged, least=least_piece)

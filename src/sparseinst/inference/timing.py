@@ -117,7 +117,7 @@ def _once(timing: Timing, predictor: Predictor, image: Path) -> dict[str, float]
     inputs = stack([prepared])
     candidates = step("network", lambda: predictor.backend(*inputs))
     post = predictor.backend.metadata.postprocess
-    choices = {**post.model_dump(include={"gate", "mask_threshold"}), "min_score": predictor.score}
+    choices = {**post.model_dump(include={"gate", "mask_threshold", "least_piece"}), "min_score": predictor.score}
     found = step("select", lambda: select(candidates, [prepared.frame], **choices)[0])
     step("encode", lambda: json.dumps(to_coco(found, 1, range(1, len(predictor.classes) + 1))))
     timing.frame_hw, timing.instances = prepared.frame.frame_hw, len(found)

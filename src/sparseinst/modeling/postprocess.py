@@ -9,6 +9,7 @@ from sparseinst.modeling.model import SparseInst
 from sparseinst.ops.fetch import fetch
 from sparseinst.ops.masks import fill_padding, mean_inside
 from sparseinst.ops.paste import begin_pasted, encode_pasted
+from sparseinst.ops.pieces import drop_small_pieces
 from sparseinst.structures import Candidates, Frame, Instances, Predictions
 
 
@@ -46,7 +47,13 @@ class Segmenter(nn.Module):
 
 
 def select(
-    candidates: Candidates, frames: Sequence[Frame], *, gate: float, mask_threshold: float, min_score: float = 0.0
+    candidates: Candidates,
+    frames: Sequence[Frame],
+    *,
+    gate: float,
+    mask_threshold: float,
+    min_score: float = 0.0,
+    least_piece: float = 0.0,
 ) -> list[Instances]:
     """Keeps what is above the thresholds and brings its masks to the original images, in slot order.
 
@@ -56,12 +63,21 @@ def select(
         gate: a slot is kept when its score before rescoring is above this.
         mask_threshold: a pixel belongs to a mask when its probability at the original size is above this.
         min_score: and when its score after rescoring is at least this.
+        least_piece: pieces of a mask below this share of its area are dropped; the score is that of the whole mask.
     """
-    return begin_select(candidates, frames, gate=gate, mask_threshold=mask_threshold, min_score=min_score)()
+    return begin_select(
+        candidates, frames, gate=gate, mask_threshold=mask_threshold, min_score=min_score, least_piece=least_piece
+    )()
 
 
 def begin_select(
-    candidates: Candidates, frames: Sequence[Frame], *, gate: float, mask_threshold: float, min_score: float = 0.0
+    candidates: Candidates,
+    frames: Sequence[Frame],
+    *,
+    gate: float,
+    mask_threshold: float,
+    min_score: float = 0.0,
+    least_piece: float = 0.0,
 ) -> Callable[[], list[Instances]]:
     """Starts what `select` does, and with the same arguments; what it returns waits for the instances.
 
@@ -75,7 +91,15 @@ def begin_select(
         begin(candidates.scores[i], candidates.labels[i], candidates.masks[i], keep[i], frame, mask_threshold)
         for i, frame in enumerate(frames)
     ]
-    return lambda: [finish() for finish in started]
+    return lambda: [without_small_pieces(finish(), least=least_piece) for finish in started]
+
+
+def without_small_pieces(instances: Instances, *, least: float) -> Instances:
+    """The same instances with their masks as `drop_small_pieces` leaves them."""
+    if not least:
+        return instances
+    counts = drop_small_pieces(instances.counts, instances.size_hw, least=least)
+    return Instances(instances.scores, instances.labels, counts, instances.slots, instances.size_hw)
 
 
 def _begin(

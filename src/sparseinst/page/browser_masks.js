@@ -6,6 +6,8 @@
  * rows of which one is above the threshold and the other is not, and two straight lines tell where exactly.
  */
 
+import { withoutSmallPieces } from "./browser_pieces.js";
+
 /**
  * How the columns of a picture come from those of the grid: each from at most three neighbours.
  * @param {number} grid - columns of the grid.
@@ -41,15 +43,16 @@ function lerpAt(place, scale, count) {
  * @param columns - of `columnsOf` for these sizes.
  * @param sizes - of `frameOf`.
  * @param {number} threshold - 0..1; a pixel above it belongs to the mask.
+ * @param {number} leastPiece - 0..1; pieces below this share of the mask's area are left out.
  * @returns {{counts: string, area: number, bbox: number[]} | null} compressed COCO code, pixels, and x, y, width,
  *   height; null where no pixel belongs to the mask.
  */
-export function encodeMask(mask, grid, columns, sizes, threshold) {
+export function encodeMask(mask, grid, columns, sizes, threshold, leastPiece) {
   const limit = Math.fround(threshold);
   const window = windowOf(mask, grid, sizes, limit);
   if (!window) return null;
   const edges = edgesOf(mask, grid, window, columns, sizes, limit);
-  return edges.length ? described(edges, sizes.original) : null;
+  return edges.length ? described(withoutSmallPieces(edges, sizes.original[0], leastPiece), sizes.original) : null;
 }
 
 /** Rows of the grid that matter to the picture, the others being padding. */

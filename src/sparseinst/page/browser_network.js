@@ -75,7 +75,8 @@ export class Network {
     for (let slot = 0; slot < scores.data.length; slot++) {
       if (!(gate.data[slot] > leastGate && scores.data[slot] >= least)) continue;
       const mask = masks.data.subarray(slot * height * width, (slot + 1) * height * width);
-      const encoded = encodeMask(mask, [height, width], columns, sizes, network.mask_threshold);
+      const { mask_threshold: threshold, least_piece: leastPiece } = network;
+      const encoded = encodeMask(mask, [height, width], columns, sizes, threshold, leastPiece);
       if (!encoded) continue;
       const label = Number(labels.data[slot]);
       found.push({

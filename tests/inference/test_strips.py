@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from masks import dense_masks
 from sparseinst import rle
-from sparseinst.inference.pieces import Window, coverage, encode_unions, join, pieces_of
+from sparseinst.inference.strips import Window, coverage, encode_unions, join, strips_of
 from sparseinst.runs import decode_runs
 
 windows = st.tuples(*[st.tuples(st.integers(0, 30), st.integers(0, 30))] * 2).map(
@@ -18,7 +18,7 @@ def test_pixels_shared_with_a_window(masks: np.ndarray, top: int, left: int, win
     image = np.zeros((len(masks), 40, 40), bool)
     image[:, top : top + height, left : left + width] = masks
     place = (slice(top, top + height), slice(left, left + width))
-    covered = coverage(pieces_of(decode_runs(rle.encode(masks)), place), window, masks=len(masks))
+    covered = coverage(strips_of(decode_runs(rle.encode(masks)), place), window, masks=len(masks))
     part = image[:, *window].transpose(0, 2, 1)  # columns first
     assert (covered.toarray() == part.reshape(len(masks), part.shape[1] * part.shape[2])).all()
 
@@ -32,7 +32,7 @@ def test_unions_over_the_whole_image(masks: np.ndarray, top: int, left: int, mar
     for owner, mask in zip(owners, masks, strict=True):
         expected[owner, top : top + height, left : left + width] |= mask
     place = (slice(top, top + height), slice(left, left + width))
-    pieces = pieces_of(decode_runs(rle.encode(masks)), place)
-    pieces = pieces._replace(owners=owners[pieces.owners])
-    assert encode_unions(pieces, size, masks=4) == rle.encode(expected)
-    assert encode_unions(join([pieces, pieces]), size, masks=4) == rle.encode(expected)
+    strips = strips_of(decode_runs(rle.encode(masks)), place)
+    strips = strips._replace(owners=owners[strips.owners])
+    assert encode_unions(strips, size, masks=4) == rle.encode(expected)
+    assert encode_unions(join([strips, strips]), size, masks=4) == rle.encode(expected)
