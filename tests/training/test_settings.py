@@ -82,7 +82,6 @@ def _has(base, path):
     return leaf in type(_value(base, groups)).model_fields
 
 
-
 def test_settings_of_the_native_kind():
     changed = apply_settings(NATIVE, {"preprocess.scale": "0.5", "preprocess.diameter_px": "12.5"})
     assert (changed.model.preprocess.scale, changed.model.preprocess.diameter_px) == (0.5, 12.5)

@@ -16,12 +16,13 @@ class EvenSameConv(nn.Conv2d):
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
+        height, width = conv.kernel_size
         super().__init__(
-            conv.in_channels, conv.out_channels, conv.kernel_size, stride=conv.stride, groups=conv.groups,
+            conv.in_channels, conv.out_channels, (height, width), stride=2, groups=conv.groups,
             bias=conv.bias is not None, device="meta",
         )  # fmt: skip
         self.weight, self.bias = conv.weight, conv.bias
-        rows, columns = (side - 2 for side in conv.kernel_size)
+        rows, columns = height - 2, width - 2
         self.margins = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
 
     @classmethod
