@@ -18,7 +18,8 @@ BackendName = Annotated[
         "--backend",
         metavar="NAME",
         help="torch, onnxruntime, openvino or eager; without it, on a CPU ONNX Runtime where it is installed "
-        "(each network is converted once), else torch.",
+        "(each network is converted once), else torch; torch for seeds that follow the area of the frame, most of which "
+        "it need not grow.",
     ),
 ]
 
@@ -87,14 +88,18 @@ def say_what_ships() -> None:
 
 def _converted(model: str, weights: Path | None) -> Path | None:
     """The network's form for ONNX Runtime, converted now if need be; None if there is none to be had."""
+    from sparseinst.config import SeedsConfig
     from sparseinst.inference.converted import can_convert, converted_file, keep_converted
-    from sparseinst.zoo import load_model, shipped_weights, weights_file
+    from sparseinst.zoo import load_model, preset_of, shipped_weights, weights_file
 
     if not can_convert():
         return None
     source = weights or weights_file(model) or shipped_weights(model)
     if source is None or not source.is_file():
         return None  # loading it says what is wrong
+    decoder = preset_of(source).model.decoder if source.suffix == ".safetensors" else None
+    if isinstance(decoder, SeedsConfig) and decoder.candidates_per == "area":
+        return None  # a converted network grows all seeds that there may be, PyTorch those that are sure enough
     path = converted_file(model, source)
     if path.is_file():
         return path

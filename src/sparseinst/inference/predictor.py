@@ -23,7 +23,7 @@ from sparseinst.inference.pipeline import feed_for
 from sparseinst.inference.scaling import FrameWatch, at_scale
 from sparseinst.inference.streaming import Found, stream
 from sparseinst.inference.tiles import Cut, Tiling, cut, segment_cuts
-from sparseinst.inference.torch_backend import EagerBackend
+from sparseinst.inference.torch_backend import EagerBackend, TorchBackend
 from sparseinst.inference.video_source import RATE, Source
 from sparseinst.modeling import SparseInst, begin_select
 from sparseinst.structures import Frame, Instances
@@ -228,7 +228,7 @@ class Predictor:
 
     def _begin_segment(self, prepared: Sequence[Prepared], score: float | None = None) -> Callable[[], list[Instances]]:
         """Starts `segment`; what it returns waits for its result."""
-        found = self._begin(self.backend, prepared, score)
+        found = self._begin(self._sure if score is None or score >= self.score else self.backend, prepared, score)
         return lambda: [instances for instances, _ in found()]
 
     def _begin_segment_with_maps(
@@ -249,6 +249,11 @@ class Predictor:
                 "take the network itself (a preset or .safetensors), or export it with its activation maps"
             )
         return activation_maps(logits, instances.slots, frame, groups=decoder.groups, activation=decoder.activation)
+
+    @cached_property
+    def _sure(self) -> Backend:
+        """The backend where nothing below the predictor's own score is asked for."""
+        return self.backend.with_least_score(self.score) if isinstance(self.backend, TorchBackend) else self.backend
 
     @cached_property
     def _explaining(self) -> Backend:

@@ -11,7 +11,7 @@ from torch import Tensor
 from sparseinst.config import ModelConfig
 from sparseinst.inference.cuda_graphs import CudaGraphs, ShapeCache
 from sparseinst.inference.devices import resolve_device
-from sparseinst.modeling import Segmenter, SparseInst, optimise, with_max_instances
+from sparseinst.modeling import Segmenter, SparseInst, optimise, with_budget, with_max_instances
 from sparseinst.modeling.seeds.decoder import SeedsDecoder
 from sparseinst.modeling.seeds.selection import NEVER
 from sparseinst.structures import Candidates
@@ -94,20 +94,29 @@ class TorchBackend(EagerBackend):
         network = optimise(model)
         if half:
             network.set_dtype(torch.bfloat16 if device.type == "cpu" else torch.float16)
-        if device.type == "cpu" and not compile:
-            _leave_out(network, gate=model.config.postprocess.gate)
         self._compile = compile
+        self._follows_data = device.type == "cpu" and not compile and isinstance(network.decoder, SeedsDecoder)
+        if self._follows_data:
+            network = with_budget(network, least_logit=_least_logit(model.config.postprocess.gate))
         super().__init__(network, device=device, activation=activation)
+
+    def with_least_score(self, score: float) -> Self:
+        """The same network where only instances of at least this score (0..1) are asked for.
+
+        On a CPU it leaves out seeds that cannot reach it, for rescoring never raises a score.
+        """
+        if not self._follows_data:
+            return self
+        least = max(score, self.metadata.postprocess.gate)
+        network = with_budget(self._segmenter.model, least_logit=_least_logit(least))
+        return self._with(Segmenter(network, activation=self._segmenter.activation))
 
     def _runner(self, segmenter: Segmenter) -> Callable[[Tensor, Tensor], Candidates]:
         run = torch.compile(segmenter, dynamic=False) if self._compile else segmenter
         return ShapeCache(run, CudaGraphs(self.device)) if self.device.type == "cuda" else run
 
 
-def _leave_out(network: SparseInst, *, gate: float) -> None:
-    """Lets a decoder of seeds grow those alone that may pass the gate: a score before rescoring is sqrt(class x IoU),
-    at most sqrt(class).
-    """
-    if isinstance(network.decoder, SeedsDecoder):
-        least = math.log(gate**2 / (1 - gate**2)) - _MARGIN if gate > 0 else NEVER
-        network.decoder.budget = network.decoder.budget._replace(least_logit=max(least, NEVER))
+def _least_logit(score: float) -> float:
+    """Of a seed's class, below which sqrt(class x IoU), at most sqrt(class), cannot be this score (0..1)."""
+    share = score**2
+    return max(math.log(share / (1 - share)) - _MARGIN, NEVER) if 0 < share < 1 else NEVER if share == 0 else -NEVER

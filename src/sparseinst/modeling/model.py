@@ -1,7 +1,7 @@
 """The network, from images to predictions, and how it is put together from its settings."""
 
 import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -93,12 +93,20 @@ def with_max_instances(model: SparseInst, most: int) -> SparseInst:
             f"max_instances {most}: expected a network of seeds, got one that has learned {settings.slots} slots: "
             "leave it out; prediction may keep fewer, and tiles find more"
         )
-    changed = _sharing(model)
-    changed.decoder = _sharing(model.decoder)
+    changed = with_budget(model, candidates=most, per="image")
     settings = settings.model_copy(update={"candidates": most, "candidates_per": "image"})
     changed.config = model.config.model_copy(update={"decoder": settings})
+    return changed
+
+
+def with_budget(model: SparseInst, **changes: Any) -> SparseInst:
+    """A network of seeds that takes other seeds (see `Budget`); it shares its weights with the one that is given, which
+    is left as it is.
+    """
+    changed = _sharing(model)
+    changed.decoder = _sharing(model.decoder)
     if isinstance(changed.decoder, SeedsDecoder):
-        changed.decoder.budget = changed.decoder.budget._replace(candidates=most, per="image")
+        changed.decoder.budget = changed.decoder.budget._replace(**changes)
     return changed
 
 
