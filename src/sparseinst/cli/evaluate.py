@@ -107,7 +107,10 @@ def _print(evaluation: "Evaluation", title: str) -> None:
             style="yellow",
         )
     if evaluation.best_f1 > 0:
-        say(f"The highest F1 at IoU 0.50, {evaluation.best_f1:.3f}, is that of score {evaluation.best_score:.2f}.")
+        say(
+            f"The highest F1 at IoU 0.50 of all classes together, {evaluation.best_f1:.3f}, is that of score "
+            f"{evaluation.best_score:.2f}."
+        )
     present = [item for item in evaluation.per_class if item.instances]
     if len(present) > 1:
         figures = [(item.name, str(item.instances), shown(item.ap), shown(item.ap50)) for item in present]
