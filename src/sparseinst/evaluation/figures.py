@@ -69,6 +69,9 @@ class Evaluation(Figures):
         covering: the same figures at a cap that covers every image, if `most_instances` is above `max_dets`.
         per_class: in the order of the file's category ids.
         per_group: figures of groups of images at `max_dets`, by the group's name.
+        twins: share (0..1) of the detections at the model's default score that have another of them in their image, of
+            whatever class, at a mask IoU above 0.50; -1 without detections, or where no model was at hand.
+        pieces: share of the same that are in several pieces (8-connected), likewise.
     """
 
     images: int
@@ -80,6 +83,8 @@ class Evaluation(Figures):
     covering: Figures | None
     per_class: tuple[ClassFigures, ...]
     per_group: dict[str, Figures]
+    twins: float = NOTHING
+    pieces: float = NOTHING
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values; figures that do not exist are null."""

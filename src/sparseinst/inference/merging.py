@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sparseinst.inference.strips import Strips, Window, coverage, encode_unions, join, strips_of
-from sparseinst.runs import decode_runs
+from sparseinst.inference.strips import Window, coverage, encode_unions, join, strips_of
+from sparseinst.runs import Strips, decode_runs
 from sparseinst.structures import Instances
 
 SAME_IOU = 0.5
