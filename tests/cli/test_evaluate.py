@@ -23,6 +23,7 @@ def test_figures_are_printed_and_saved(cli, val, checkpoint, tmp_path) -> None:
     )
     assert {"disk", "box"} <= {name.strip() for name in rows}, "AP by class"
     assert "more than" not in result.stdout
+    assert ("have a twin" in result.stdout) == (content["twins"] is not None)
     assert str(saved) in result.stdout and str(figures) in result.stdout
 
 

@@ -15,7 +15,6 @@ from pycocotools.cocoeval import COCOeval
 from perturbed import perturbed
 from sparseinst import InputError
 from sparseinst.evaluation import Evaluation, evaluate_results
-from sparseinst.evaluation.figures import best_threshold
 
 NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar")
 
@@ -163,13 +162,3 @@ def test_an_evaluation_is_json(photographs: tuple[Path, list[dict[str, Any]]]) -
     content = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert content["ap"] == found.ap and len(content["per_class"]) == 80
     assert any(one["ap"] is None for one in content["per_class"])
-
-
-def test_best_threshold_is_where_f1_peaks() -> None:
-    recall = np.linspace(0, 1, 101)
-    precision = np.stack([np.where(recall <= 0.6, 0.9, 0.0), np.full(101, -1.0)], axis=1)
-    scores = np.stack([1 - recall, np.full(101, -1.0)], axis=1)
-    f1, score = best_threshold(precision, scores)
-    assert f1 == pytest.approx(2 * 0.9 * 0.6 / 1.5)
-    assert score == pytest.approx(0.4)
-    assert best_threshold(precision[:, 1:], scores[:, 1:]) == (-1.0, -1.0)

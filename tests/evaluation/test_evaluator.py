@@ -96,6 +96,23 @@ def test_a_report_takes_one_pass_of_the_network(squares: Path) -> None:
     assert "<h1>squares on truth.json</h1>" in (squares / "out/report/index.html").read_text()
 
 
+def test_twins_and_pieces_are_counted_at_the_default_score(squares: Path) -> None:
+    class Odd(Knowing):
+        """The square twice, once with a speck of its own, and surely a third time below the default score of 0.3."""
+
+        def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
+            masks = super().__call__(images, resized_hw).masks.repeat(1, 3, 1, 1)
+            masks[:, 1, -3:, :3] = 1
+            scores = torch.tensor([[0.8, 0.6, 0.2]]).repeat(len(images), 1)
+            return Candidates(scores, torch.tensor([[1, 0, 1]]).repeat(len(images), 1), masks, scores)
+
+    found = evaluate(Odd(), squares, squares / "truth.json", report=squares / "report")
+    assert (found.detections, found.twins, found.pieces) == (15, 1.0, 0.5)
+    plain = evaluate(Knowing(), squares, squares / "truth.json")
+    assert (plain.twins, plain.pieces) == (0, 0)
+    assert json.loads((squares / "report/report.json").read_text())["evaluation"]["pieces"] == 0.5
+
+
 def test_native_scale_is_measured_at_the_scale_asked_for(squares: Path) -> None:
     class Native(Knowing):
         metadata = Knowing.metadata.model_copy(update={"preprocess": NativeConfig(diameter_px=16)})

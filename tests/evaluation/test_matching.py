@@ -85,6 +85,41 @@ def test_a_score_threshold_changes_nothing_above_it(tmp_path: Path, seed: int) -
     assert np.array_equal(np.where(everything.found_at >= 0.5, everything.found_at, MISSED), above.found_at)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("crowds", [False, True])
+def test_the_default_score_is_where_f1_of_all_classes_together_is_highest(
+    tmp_path: Path, seed: int, crowds: bool
+) -> None:
+    of = scored(tmp_path, *random_scene(seed, crowds=crowds))
+
+    def f1(min_score: float) -> float:
+        right, false, missed = plain(of, min_score, by_class=True)
+        return 2 * right / (2 * right + false + missed)
+
+    best = max(f1(score) for score in {item["score"] for item in of.detections})
+    assert of.evaluation.best_f1 == pytest.approx(best) and 0 < best < 1
+    assert f1(of.evaluation.best_score) == pytest.approx(best)
+
+
+def test_a_class_does_not_hide_another(tmp_path: Path) -> None:
+    """Few rings are found surely, many discs with low scores; in a mean over classes both would count alike."""
+    places = [(x, y, x + 4, y + 4) for x in range(0, 30, 5) for y in range(0, 30, 5)]
+    rings, discs = [record(1, IDS[2], box) for box in places[:2]], [record(2, IDS[0], box) for box in places]
+    found = [{**ring, "score": 0.9} for ring in rings] + [{**disc, "score": 0.2} for disc in discs]
+    wrong = [record(3, IDS[2], box, score=0.5) for box in places[:10]]
+    evaluation = scored(tmp_path, rings + discs, found + wrong).evaluation
+    assert evaluation.best_f1 == pytest.approx(2 * 38 / (2 * 38 + 10))
+    assert evaluation.best_score == pytest.approx(0.1)  # the middle of 0.00 .. 0.20
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_without_instances_there_is_no_best_score(tmp_path: Path, found: bool) -> None:
+    detections = [record(1, IDS[0], (0, 0, 9, 9), score=0.5)] if found else []
+    evaluation = scored(tmp_path, [record(1, IDS[0], (20, 20, 30, 30), iscrowd=1)], detections).evaluation
+    assert (evaluation.best_f1, evaluation.best_score) == (-1, -1)
+    assert evaluation.to_json()["best_score"] is None
+
+
 def test_each_instance_is_taken_once_and_knows_its_score(tmp_path: Path) -> None:
     boxes = [record(1, IDS[0], (0, 0, 10, 10)), record(1, IDS[0], (20, 20, 30, 30))]
     of = scored(tmp_path, boxes, [record(1, IDS[0], (0, 0, 10, 10 - i), score=0.9 - i / 10) for i in range(3)])

@@ -79,7 +79,7 @@ def evaluate(
     seconds = time.perf_counter() - start
     if json is not None:
         write_json(json, evaluation.to_json())
-    _print(evaluation, f"{model} on {annotations}")
+    _print(evaluation, f"{model} on {annotations}", score=network.metadata.postprocess.score)
     say(f"{seconds:.1f} s on {chosen}, {seconds / max(evaluation.images, 1):.3f} s per image, AP included")
     page = None if report is None else report / "index.html"
     for name, path in (("detections", save), ("figures", json), ("report", page)):
@@ -87,8 +87,8 @@ def evaluate(
             say(f"{name}: {path}")
 
 
-def _print(evaluation: "Evaluation", title: str) -> None:
-    from sparseinst.evaluation.figures import shown
+def _print(evaluation: "Evaluation", title: str, *, score: float) -> None:
+    from sparseinst.evaluation.figures import NOTHING, shown
 
     say(title, style="bold")
     say(f"{evaluation.images} images, {evaluation.instances} instances, {evaluation.detections} detections")
@@ -107,7 +107,15 @@ def _print(evaluation: "Evaluation", title: str) -> None:
             style="yellow",
         )
     if evaluation.best_f1 > 0:
-        say(f"The highest F1 at IoU 0.50, {evaluation.best_f1:.3f}, is that of score {evaluation.best_score:.2f}.")
+        say(
+            f"The highest F1 at IoU 0.50 of all classes together, {evaluation.best_f1:.3f}, is that of score "
+            f"{evaluation.best_score:.2f}."
+        )
+    if evaluation.twins != NOTHING:
+        say(
+            f"Of the detections from the default score {score:.2f} on, {evaluation.twins:.1%} have a twin (mask IoU "
+            f"above 0.50) and {evaluation.pieces:.1%} are in several pieces."
+        )
     present = [item for item in evaluation.per_class if item.instances]
     if len(present) > 1:
         figures = [(item.name, str(item.instances), shown(item.ap), shown(item.ap50)) for item in present]

@@ -55,7 +55,7 @@ class Thresholds:
         precision: the part of the detections that are right, 0..1; None where there is none.
         recall: the part of the instances that are found, 0..1; 0 where there is none.
         f1: their harmonic mean.
-        best: the threshold of the highest F1, the lowest of equals.
+        best: the threshold of the highest F1; of equals in a row the middle one, far from what would change it.
     """
 
     scores: tuple[float, ...]
@@ -111,8 +111,21 @@ def thresholds(matches: Matches) -> Thresholds:
         precision=tuple(int(hits) / int(count) if count else None for hits, count in zip(right, shown, strict=True)),
         recall=tuple(recall.tolist()),
         f1=tuple(f1.tolist()),
-        best=float(_THRESHOLDS[f1.argmax()]),
+        best=float(_THRESHOLDS[_middle_of_highest(f1)]),
     )
+
+
+def _middle_of_highest(values: NDArray[np.float64]) -> int:
+    """The middle of the first row of highest values.
+
+    Example:
+        >>> _middle_of_highest(np.array([1.0, 3.0, 3.0, 3.0, 2.0, 3.0]))
+        2
+    """
+    first = int(values.argmax())
+    lower = np.flatnonzero(values[first:] < values[first])
+    length = int(lower[0]) if len(lower) else len(values) - first
+    return first + (length - 1) // 2
 
 
 def _from_threshold(scores: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from sparseinst.data.records import read_records
 from sparseinst.errors import InputError
-from sparseinst.evaluation.figures import ClassFigures, Evaluation, Figures, best_threshold, figures, mean
+from sparseinst.evaluation.calibration import thresholds
+from sparseinst.evaluation.figures import NOTHING, ClassFigures, Evaluation, Figures, figures, mean
 from sparseinst.evaluation.inputs import detections, ground_truth, groups_of
+from sparseinst.evaluation.matching import Matches, match
 
-Accumulated = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
-"""COCO's precision (IoUs, recalls, classes, areas, caps), recall (the same without recalls) and scores."""
+Accumulated = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""COCO's precision (IoUs, recalls, classes, areas, caps) and recall (the same without recalls)."""
 
 _ROUND = 100
 """The covering cap is the next multiple of this."""
@@ -52,6 +54,8 @@ class Scored(NamedTuple):
     """COCO annotations as `inputs.ground_truth` gives them; annotation i has id i + 1."""
     detections: list[dict[str, Any]]
     """COCO results, checked."""
+    matches: Matches
+    """Of all of them, by class."""
     precision: NDArray[np.float64]
     """(IoUs, recalls, classes), of all areas at the evaluation's `max_dets`; -1 for a class without instances."""
     gt: Any
@@ -60,7 +64,7 @@ class Scored(NamedTuple):
     def figures(self, image_ids: Sequence[int], *, evaluator: type[COCOeval_faster] = COCOeval_faster) -> Figures:
         """The figures of some of the images, or those of another evaluator."""
         max_dets = self.evaluation.max_dets
-        precision, recall, _ = _accumulate(self.gt, self.dt, [max_dets], image_ids, evaluator)
+        precision, recall = _accumulate(self.gt, self.dt, [max_dets], image_ids, evaluator)
         return Figures(**figures(precision, recall, cap=0, max_dets=max_dets))
 
 
@@ -81,24 +85,25 @@ def score_results(
     caps = [max_dets] if most <= max_dets else [max_dets, -(-most // _ROUND) * _ROUND]
     gt = COCO(truth)
     dt = gt.loadRes(found)
-    precision, recall, scores = _accumulate(gt, dt, caps, [image["id"] for image in truth["images"]])
-    best_f1, best_score = best_threshold(precision[0, :, :, 0, 0], scores[0, :, :, 0, 0])
+    precision, recall = _accumulate(gt, dt, caps, [image["id"] for image in truth["images"]])
+    matches = match(truth, found, max_dets=max_dets)
+    by_score = thresholds(matches)
     evaluation = Evaluation(
         **figures(precision, recall, cap=0, max_dets=max_dets),
         images=len(truth["images"]),
         instances=len(counted),
         detections=len(found),
         most_instances=most,
-        best_f1=best_f1,
-        best_score=best_score,
+        best_f1=max(by_score.f1) if counted else NOTHING,
+        best_score=by_score.best if counted else NOTHING,
         covering=Figures(**figures(precision, recall, cap=1, max_dets=caps[1])) if len(caps) > 1 else None,
         per_class=_per_class(precision, truth["categories"], Counter(item["category_id"] for item in counted)),
         per_group={
-            name: Figures(**figures(*_accumulate(gt, dt, caps[:1], members)[:2], cap=0, max_dets=max_dets))
+            name: Figures(**figures(*_accumulate(gt, dt, caps[:1], members), cap=0, max_dets=max_dets))
             for name, members in groups_of(groups or {}, truth, path)
         },
     )
-    return Scored(evaluation, truth, found, precision[:, :, :, 0, 0], gt, dt)
+    return Scored(evaluation, truth, found, matches, precision[:, :, :, 0, 0], gt, dt)
 
 
 def check_max_dets(max_dets: int) -> None:
@@ -118,8 +123,7 @@ def _accumulate(
     shape = (len(evaluator.params.iouThrs), -1, len(evaluator.params.catIds), len(evaluator.params.areaRng), len(caps))
     precision = np.asarray(evaluator.eval["precision"], np.float64).reshape(shape)
     recall = np.asarray(evaluator.eval["recall"], np.float64).reshape(shape[0], *shape[2:])
-    scores = np.asarray(evaluator.eval["scores"], np.float64).reshape(shape)
-    return precision, recall, scores
+    return precision, recall
 
 
 def _per_class(

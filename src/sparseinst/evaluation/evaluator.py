@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sparseinst.data.preprocess import Prepared, prepare
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import check_max_dets, score_results
 from sparseinst.evaluation.figures import Evaluation
+from sparseinst.evaluation.oddities import oddities
 from sparseinst.evaluation.report import about
 from sparseinst.evaluation.report_files import check_report_folder, write_report
 from sparseinst.inference import Predictor, to_coco, write_json
@@ -87,6 +89,8 @@ def evaluate(
         write_json(Path(save), results)
         _LOGGER.info("%s: %d detections", save, len(results))
     scored = score_results(annotations, results, max_dets=max_dets, groups=groups)
+    odd = oddities(scored.detections, score=predictor.backend.metadata.postprocess.score)
+    scored = scored._replace(evaluation=replace(scored.evaluation, twins=odd.twins, pieces=odd.pieces))
     if report is not None:
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
         write_report(Path(report), scored, dataset, about(predictor, dataset, model=name, half=half), groups=groups)

@@ -63,11 +63,15 @@ class Evaluation(Figures):
         instances: annotated instances in them, crowds not counted.
         detections: detections in them, all of them.
         most_instances: most instances of one class in one image, which is what `max_dets` limits.
-        best_f1: highest F1 at IoU 0.50 that any score threshold gives, mean over classes.
-        best_score: that threshold, a good default for showing predictions.
+        best_f1: highest F1 at IoU 0.50 that any score threshold gives, all detections of all classes in one list; -1
+            where there is no instance.
+        best_score: that threshold (see `calibration.Thresholds`), a good default for showing predictions; -1 likewise.
         covering: the same figures at a cap that covers every image, if `most_instances` is above `max_dets`.
         per_class: in the order of the file's category ids.
         per_group: figures of groups of images at `max_dets`, by the group's name.
+        twins: share (0..1) of the detections at the model's default score that have another of them in their image, of
+            whatever class, at a mask IoU above 0.50; -1 without detections, or where no model was at hand.
+        pieces: share of the same that are in several pieces (8-connected), likewise.
     """
 
     images: int
@@ -79,6 +83,8 @@ class Evaluation(Figures):
     covering: Figures | None
     per_class: tuple[ClassFigures, ...]
     per_group: dict[str, Figures]
+    twins: float = NOTHING
+    pieces: float = NOTHING
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values; figures that do not exist are null."""
@@ -111,26 +117,6 @@ def figures(precision: NDArray[np.float64], recall: NDArray[np.float64], *, cap:
         "max_dets": max_dets, "ap": mean(at[..., 0]), "ap50": mean(at[0, :, :, 0]), "ap75": mean(at[5, :, :, 0]),
         "ap_small": small, "ap_medium": medium, "ap_large": large, "ar": mean(recall[:, :, 0, cap]),
     }  # fmt: skip
-
-
-def best_threshold(precision: NDArray[np.float64], scores: NDArray[np.float64]) -> tuple[float, float]:
-    """The highest F1 over score thresholds, and the threshold.
-
-    Args:
-        precision: (recalls, classes) at one IoU, at recalls spread evenly over 0..1; -1 for a class without instances.
-        scores: (recalls, classes) of the detections that reach each recall.
-
-    Returns:
-        F1 and threshold, -1 and -1 if no class counts.
-    """
-    counted = (precision > NOTHING).all(axis=0)
-    if not counted.any():
-        return NOTHING, NOTHING
-    precision = precision[:, counted].mean(axis=1)
-    recall = np.linspace(0, 1, len(precision))
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
-    best = int(f1.argmax())
-    return float(f1[best]), float(scores[best, counted].mean())
 
 
 def mean(values: NDArray[np.float64]) -> float:

@@ -80,7 +80,7 @@ def match(
     scores = np.array([item["score"] for item in detections], np.float64)
     taken = np.full(len(detections), FALSE)
     counts = np.zeros(len(detections), bool)
-    truths_in, found_in = _by_image(truth["annotations"]), _by_image(detections)
+    truths_in, found_in = by_image(truth["annotations"]), by_image(detections)
     for image in truth["images"]:
         mine = _best_first(found_in[image["id"]], scores, labels, max_dets, min_score)
         theirs = np.array(truths_in[image["id"]], np.int64)
@@ -130,7 +130,8 @@ def _labels(records: Iterable[_Record], label_of: Mapping[int, int]) -> NDArray[
     return np.array([label_of[item["category_id"]] for item in records], np.int64)
 
 
-def _by_image(records: Iterable[_Record]) -> defaultdict[int, list[int]]:
+def by_image(records: Iterable[_Record]) -> defaultdict[int, list[int]]:
+    """The places of each image's records, by image id."""
     places: defaultdict[int, list[int]] = defaultdict(list)
     for place, item in enumerate(records):
         places[item["image_id"]].append(place)

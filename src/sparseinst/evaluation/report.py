@@ -13,7 +13,7 @@ from sparseinst.evaluation.coco_eval import Scored
 from sparseinst.evaluation.confusion import Confusion, confusion
 from sparseinst.evaluation.curves import Curve, curves
 from sparseinst.evaluation.figures import Evaluation, Figures, nulled
-from sparseinst.evaluation.matching import Matches, match
+from sparseinst.evaluation.matching import match
 from sparseinst.evaluation.worst import Outcome
 from sparseinst.files import file_hash
 from sparseinst.inference import Predictor
@@ -135,9 +135,7 @@ def about(predictor: Predictor, dataset: CocoDataset, *, model: str, half: bool 
     )
 
 
-def make_report(
-    scored: Scored, matches: Matches, about: About, worst: Sequence[WorstImage], *, groups: Mapping[int, str]
-) -> Report:
+def make_report(scored: Scored, about: About, worst: Sequence[WorstImage], *, groups: Mapping[int, str]) -> Report:
     """Computes all that a report shows, but for the pictures."""
     evaluation, image_ids = scored.evaluation, [image["id"] for image in scored.truth["images"]]
     instances = Counter(dict.fromkeys(image_ids, 0))
@@ -162,8 +160,8 @@ def make_report(
         ),
         curves=curves(scored.precision, evaluation.per_class),
         confusion=confusion(shown, [item.name for item in evaluation.per_class]),
-        calibration=calibrate(matches, shown=about.score),
-        thresholds=thresholds(matches),
+        calibration=calibrate(scored.matches, shown=about.score),
+        thresholds=thresholds(scored.matches),
         worst=tuple(worst),
     )
 

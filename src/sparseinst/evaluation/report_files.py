@@ -9,7 +9,6 @@ from pathlib import Path
 from sparseinst.data import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import Scored
-from sparseinst.evaluation.matching import Matches, match
 from sparseinst.evaluation.page import page
 from sparseinst.evaluation.report import About, WorstImage, make_report
 from sparseinst.evaluation.worst import draw_outcome, worst_images
@@ -35,11 +34,10 @@ def write_report(
     Raises:
         InputError: the folder holds something else.
     """
-    matches = match(scored.truth, scored.detections, max_dets=scored.evaluation.max_dets)
     with _replaced(folder) as temporary:
         (temporary / _PICTURES).mkdir()
-        worst = tuple(_draw_worst(temporary, scored, matches, dataset, about))
-        report = make_report(scored, matches, about, worst, groups=groups or {})
+        worst = tuple(_draw_worst(temporary, scored, dataset, about))
+        report = make_report(scored, about, worst, groups=groups or {})
         write_json(temporary / _JSON, report.to_json())
         (temporary / _PAGE).write_text(page(report), encoding="utf-8", errors="backslashreplace")
 
@@ -82,9 +80,8 @@ def _replaced(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _draw_worst(
-    folder: Path, scored: Scored, matches: Matches, dataset: CocoDataset, about: About
-) -> Iterator[WorstImage]:
+def _draw_worst(folder: Path, scored: Scored, dataset: CocoDataset, about: About) -> Iterator[WorstImage]:
+    matches = scored.matches
     classes = [item.name for item in scored.evaluation.per_class]
     for number, outcome in enumerate(worst_images(matches, score=about.score, limit=_WORST), 1):
         pixels = dataset.image(outcome.image, about.intensity)
