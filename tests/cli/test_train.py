@@ -17,12 +17,16 @@ def train(cli, tiny_data: Path, preset: Path, tmp_path: Path):
     return run
 
 
-def test_a_run_says_where_its_files_are(train, tmp_path) -> None:
+def test_a_run_says_where_its_files_are(train, tiny_data, tmp_path) -> None:
     result = train("--workers", 0)
     assert result.exit_code == 0, result.stderr
     run = tmp_path / "run"
     assert "6 training images, 12 instances, 2 classes; 2 iterations" in result.stdout
     assert "best: AP" in result.stdout
+    assert f"run in {run}" in result.stdout
+    assert f"evaluate --model {run}/best.safetensors --images {tiny_data}/val " in result.stdout
+    assert f"export {run}/best.safetensors --format onnx" in result.stdout
+    assert "decoder.slots" not in result.stdout
     assert f"predict IMAGES --model {run}/best.safetensors" in result.stdout
     assert load_model(run / "best.safetensors").config.classes == ("disk", "box")
     again = train()
@@ -53,7 +57,7 @@ def test_options_reach_the_function(train, tiny_data, preset, tmp_path, monkeypa
     result = train(
         "--recipe", "small-data",
         "--epochs", 3, "--batch", 4, "--size", 96, "--lr", 0.01, "--workers", 1, "--precision", "bf16", "--seed", 7,
-        "--max-minutes", 2, "--set", "optim.ema=0.9", "--set", "decoder.slots=8", "--resume",
+        "--max-minutes", 2, "--minutes", 1.5, "--set", "optim.ema=0.9", "--set", "decoder.slots=8", "--resume",
     )  # fmt: skip
     console = given.pop("console")
     assert console is not None
@@ -61,7 +65,8 @@ def test_options_reach_the_function(train, tiny_data, preset, tmp_path, monkeypa
         "data": tiny_data, "model": str(preset), "out": tmp_path / "run", "init": "random", "device": "cpu",
         "recipe": "small-data",
         "epochs": 3.0, "iterations": None, "batch": 4, "size": 96, "lr": 0.01, "workers": 1, "precision": "bf16",
-        "seed": 7, "max_minutes": 2.0, "settings": {"optim.ema": "0.9", "decoder.slots": "8"}, "resume": True,
+        "seed": 7, "max_minutes": 2.0, "minutes": 1.5, "resume": True,
+        "settings": {"optim.ema": "0.9", "decoder.slots": "8"},
     }  # fmt: skip
     assert result.exit_code == 130
     assert "--resume" in result.stderr and str(tmp_path / "run") in result.stderr
@@ -91,6 +96,9 @@ def test_the_end_before_the_end_is_said(train, tmp_path, monkeypatch) -> None:
         (["--epochs", "1", "--iterations", "2"], "leave one out"),
         (["--init", "gone.pth"], "gone.pth"),
         (["--resume"], "run"),
+        (["--minutes", "1", "--iterations", "2"], "leave one out"),
+        (["--minutes", "0"], "above 0"),
+        (["--recipe", "small-data"], "networks of slots"),
     ],
 )
 def test_wrong_settings_name_themselves(train, tmp_path, arguments, named) -> None:
@@ -128,3 +136,19 @@ def test_left_out_annotations_are_warned_about(train, tiny_data, tmp_path, monke
 
 def _stop(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_data_alone_is_enough_and_needs_no_download(cli, tiny_data, tmp_path, monkeypatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("offline")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.chdir(tmp_path)
+    quick = ("--size", 64, "--batch", 2, "--workers", 0, "--device", "cpu")
+    result = cli("train", "--data", tiny_data, "--iterations", 1, *quick)
+    assert result.exit_code == 0, result.stderr
+    assert f"network lite, run in runs/{tiny_data.name}\n" in result.stdout
+    assert "ImageNet weights of tf_efficientnet_lite0 that ship with the package" in result.stdout
+    assert load_model(tmp_path / "runs" / tiny_data.name / "last.safetensors").config.decoder.kind == "seeds"
+    again = cli("train", "--data", tiny_data, "--iterations", 1, "--resume", *quick)
+    assert again.exit_code == 0 and f"run in runs/{tiny_data.name}\n" in again.stdout

@@ -9,16 +9,35 @@ from sparseinst.recipe import Preset, Recipe
 from sparseinst.training import apply_settings, load_recipe, recipe_names, scale_sizes, train, use_recipe
 from sparseinst.zoo import load_preset, preset_names
 
+SLOTS = {"kind": "slots"}
+SEEDS = {"kind": "seeds"}
+
+
+def fits(network: str, name: str) -> bool:
+    return load_recipe(name).decoder in ("any", load_preset(network).model.decoder.kind)
+
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_recipe_fits_every_network(name):
+def test_a_recipe_fits_every_network_of_its_kind(name):
     situation = load_recipe(name)
     for network in preset_names():
-        preset = use_recipe(load_preset(network), situation)
+        before = load_preset(network)
+        if not fits(network, name):
+            with pytest.raises(InputError, match=f"networks of {before.model.decoder.kind}, .*fine-tune"):
+                use_recipe(before, situation)
+            continue
+        preset = use_recipe(before, situation)
+        assert preset.model.decoder == before.model.decoder
+        assert preset.model.encoder == before.model.encoder
+        if before.model.decoder.kind == "seeds":  # a crop is all that it learns in
+            assert preset.model.preprocess == before.model.preprocess
+            assert preset.recipe.augment.frame_hw == before.recipe.augment.frame_hw
+            assert preset.recipe.loss == before.recipe.loss
+            continue
         frame = preset.recipe.augment.frame_hw
         assert frame == (preset.model.preprocess.frame_hw if situation.frame_px else None)
-        if load_preset(network).model.preprocess.frame_hw is not None:  # a network keeps its own frame
-            assert preset.model.preprocess == load_preset(network).model.preprocess
+        if before.model.preprocess.frame_hw is not None:  # a network keeps its own frame
+            assert preset.model.preprocess == before.model.preprocess
         smaller = scale_sizes(preset, preset.model.preprocess.short_px // 2)
         assert (smaller.recipe.augment.frame_hw is None) == (frame is None)
 
@@ -26,17 +45,29 @@ def test_a_recipe_fits_every_network(name):
 @pytest.mark.parametrize("name", recipe_names())
 @pytest.mark.parametrize("frame", [None, [256, 256]])
 def test_a_network_at_native_scale_keeps_its_crop_and_predicts_in_any_frame(name, frame):
-    native = Preset.model_validate(
-        {"description": "", "model": {"preprocess": {"kind": "native"}}, "recipe": {"augment": {"frame_hw": frame}}}
-    )
-    preset = use_recipe(native, load_recipe(name))
-    wanted = load_recipe(name).frame_px
+    situation = load_recipe(name)
+    native = Preset.model_validate({
+        "description": "",
+        "model": {"preprocess": {"kind": "native"}, "decoder": SLOTS if situation.decoder == "slots" else SEEDS},
+        "recipe": {"augment": {"frame_hw": frame}},
+    })  # fmt: skip
+    preset = use_recipe(native, situation)
+    wanted = situation.frame_px
     assert preset.model.preprocess == native.model.preprocess
     assert preset.recipe.augment.frame_hw == ((256, 256) if frame else wanted and (wanted, wanted))
 
 
 def test_the_published_recipe_is_that_of_the_settings_defaults():
-    assert use_recipe(load_preset("nuclei"), load_recipe("published")).recipe == Recipe()
+    assert use_recipe(load_preset("r50-giam"), load_recipe("published")).recipe == Recipe()
+
+
+def test_fine_tuning_is_a_tenth_as_fast_as_training_afresh_and_keeps_the_kind_of_images():
+    before = load_preset("nuclei")
+    fresh, fine = (use_recipe(before, load_recipe(name)).recipe for name in ("small-data", "fine-tune"))
+    assert fine.optim.lr == pytest.approx(fresh.optim.lr / 10)
+    assert fine.optim.warmup == 0.1 * fine.iterations and fine.optim.warmup_factor < 0.01
+    assert fine.augment.quarter_turns and fine.augment.vertical_flip == 0.5
+    assert fine.max_dets == before.recipe.max_dets
 
 
 def test_a_run_says_which_recipe_it_follows(tiny_data, tmp_path):

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from shapes import tiny_preset
 from sparseinst.errors import InputError
+from sparseinst.modeling.slots.criterion import Criterion
 from sparseinst.training import NonFiniteLoss, read_table, train
 from sparseinst.zoo import checkpoint_extra, load_model, load_preset
 
@@ -116,16 +117,14 @@ def test_a_loss_that_is_not_finite_stops_with_step_images_and_checkpoint(tiny_da
 
 @pytest.mark.parametrize("saving", [{"settings": {"evaluate_every": 2}}, {"save_minutes": 0}])
 def test_images_of_a_bad_loss_and_the_last_checkpoint_are_named(tiny_data, tmp_path, monkeypatch, saving):
-    from sparseinst.training import engine
-
-    real, calls = engine.Criterion.__call__, []
+    real, calls = Criterion.__call__, []
 
     def poisoned(self, *args, **kwargs):
         calls.append(1)
         losses = real(self, *args, **kwargs)
         return losses if len(calls) < 3 else {**losses, "loss_dice": losses["loss_dice"] * float("nan")}
 
-    monkeypatch.setattr(engine.Criterion, "__call__", poisoned)
+    monkeypatch.setattr(Criterion, "__call__", poisoned)
     with pytest.raises(NonFiniteLoss) as caught:
         train(tiny_data, tiny_preset(), tmp_path / "run", init="random", batch=6, device="cpu", **saving)
     message = str(caught.value)

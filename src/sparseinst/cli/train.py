@@ -25,13 +25,16 @@ def train(
     model: Annotated[
         str,
         typer.Option(metavar="NAME", help="A preset (see `sparseinst models`), its YAML file, or weights to train on."),
-    ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run, such as runs/first.")],
+    ] = "lite",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the run; without it, one in runs/ with the name of the data."),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Instead of the model's own recipe: published, small-data, from-coco, full-coco, or a YAML file.",
+            help="Instead of the model's own recipe: small-data, fine-tune, full-coco, published, or a YAML file.",
         ),
     ] = None,
     init: Annotated[
@@ -40,7 +43,7 @@ def train(
             metavar="WEIGHTS|random",
             help="Weights to start from: a checkpoint, a published .pth, weights of the backbone (timm, torchvision, "
             "detectron2's .pkl), or random for none; "
-            "without it, timm's weights of the backbone (downloaded).",
+            "without it, ImageNet weights of the backbone: those in the package, else timm's (downloaded).",
         ),
     ] = None,
     epochs: Annotated[float | None, setting("recipe.epochs")] = None,
@@ -59,8 +62,15 @@ def train(
     seed: Annotated[int | None, setting("recipe.seed")] = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where the run in --out stopped.")] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="About how long the run takes, instead of iterations or epochs: a short measurement decides on these.",
+        ),
+    ] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(min=0, help="Stop after so many minutes, evaluated and saved.")
+        float | None, typer.Option(min=0, help="Stop after so many minutes, evaluated and saved, wherever the run is.")
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -73,9 +83,13 @@ def train(
 
     Several GPUs: torchrun --nproc-per-node=4 -m sparseinst.cli train ...
     """
-    from sparseinst.training import parse_assignments
+    from sparseinst.training import parse_assignments, run_folder
     from sparseinst.training import train as run
 
+    # Named before the processes of a run meet, so that all of them find the same.
+    out = run_folder(data, resume=resume) if out is None else out
+    if _speaks():
+        say(f"network {model}, run in {out}")
     chosen = pick_device(device)
     if chosen == "cpu":
         keep_freed_memory()
@@ -83,16 +97,23 @@ def train(
         result = run(
             data, model, out, recipe=recipe, init=init, iterations=iterations, epochs=epochs, batch=batch, size=size,
             lr=lr, workers=workers, precision=precision, seed=seed, settings=parse_assignments(settings or []),
-            device=chosen, resume=resume, max_minutes=max_minutes, console=console(),
+            device=chosen, resume=resume, minutes=minutes, max_minutes=max_minutes, console=console(),
         )  # fmt: skip
     except KeyboardInterrupt:
         say_error(f"training stopped; what was saved last is in {out}: the same command with --resume goes on from it")
         raise
-    if os.environ.get("RANK", "0") == "0":  # one process speaks for all
-        _report(result)
+    if _speaks():
+        _report(result, data)
 
 
-def _report(result: "TrainResult") -> None:
+def _speaks() -> bool:
+    """Whether this is the process that speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _report(result: "TrainResult", data: Path) -> None:
+    from sparseinst.data.formats import resolve_data
+
     if not result.finished:
         say(f"stopped at the time limit after {result.iterations} iterations; the same command with --resume goes on")
     if result.best_ap is not None:
@@ -100,4 +121,11 @@ def _report(result: "TrainResult") -> None:
     if result.surplus_targets:
         say(f"{result.surplus_targets} instances had no slot to learn from: raise decoder.slots", style="yellow")
     say(f"curves, pictures and logs: {result.out}")
-    say(f"look at it: sparseinst predict IMAGES --model {result.best or result.last}")
+    weights, split = result.best or result.last, resolve_data(data).val
+    say(f"look at it: sparseinst predict IMAGES --model {weights}")
+    if split is not None:
+        say(
+            f"measure it: sparseinst evaluate --model {weights} --images {split.images} "
+            f"--annotations {split.annotations}"
+        )
+    say(f"ship it: sparseinst export {weights} --format onnx --out {weights.with_suffix('.onnx')}")

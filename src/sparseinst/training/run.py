@@ -4,17 +4,17 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from sparseinst.errors import InputError
 from sparseinst.modeling import SparseInst
 from sparseinst.recipe import Preset
 from sparseinst.structures import Batch
+from sparseinst.training.batches import take
 from sparseinst.training.engine import Engine, NonFiniteLoss, Step
+from sparseinst.training.folder import BEST, LAST, STATE
 from sparseinst.training.logs import FIGURES, RunLog
 from sparseinst.training.progress import Display, TimeLeft, clock
 from sparseinst.training.state import Progress, save_state
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from sparseinst.evaluation import Evaluation
 
 _LOGGER = logging.getLogger(__name__)
-
-STATE, LAST, BEST = "state.pt", "last.safetensors", "best.safetensors"
 
 
 @dataclass(frozen=True)
@@ -108,11 +106,7 @@ class Run:
         now = time.monotonic()
         stop = self.limits.stop_s is not None and now - self._started >= self.limits.stop_s
         save = now - self._saved >= self.limits.save_s
-        try:
-            own = list(islice(batches, self.recipe.optim.accumulate))
-        except InputError as error:
-            # A loader process sends its traceback within the message.
-            raise InputError(str(error).rsplit("InputError: ", 1)[-1].strip()) from error
+        own = take(batches, self.recipe.optim.accumulate)
         try:
             step = self.engine.step(own, done=self.progress.iteration, requests=(stop, save))
         except NonFiniteLoss as error:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sparseinst.config import ModelConfig, NativeConfig, Settings, kinds_of
+from sparseinst.config import ModelConfig, NativeConfig, SeedsConfig, Settings, kinds_of
 from sparseinst.data.preprocess import MULTIPLE_PX
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
@@ -111,14 +111,19 @@ def scale_sizes(preset: Preset, size_px: int) -> Preset:
     return validated(values)
 
 
+def is_free_of_frames(config: ModelConfig) -> bool:
+    """Whether a network may be trained in one frame and predict in another: slots learn their places in it."""
+    return isinstance(config.decoder, SeedsConfig) or isinstance(config.preprocess, NativeConfig)
+
+
 def with_frame(preset: Preset, frame_hw: tuple[int, int]) -> Preset:
     """The preset with one fixed frame for training and prediction, which images are resized to fit into.
 
-    At native scale it is the frame of training alone; prediction takes images of any size.
+    For seeds, and at native scale, it is the frame of training alone; prediction keeps its own.
     """
     values = preset.model_dump()
     values["recipe"]["augment"]["frame_hw"] = frame_hw
-    if isinstance(preset.model.preprocess, NativeConfig):
+    if is_free_of_frames(preset.model):
         return validated(values)
     sizes = {"short_px": min(frame_hw), "long_px": max(frame_hw), "frame_hw": frame_hw}
     if preset.model.preprocess.frame_hw != frame_hw:

@@ -3,16 +3,16 @@
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
 
-from sparseinst.config import NativeConfig, Settings
+from sparseinst.config import Settings
 from sparseinst.data.preprocess import MULTIPLE_PX
 from sparseinst.errors import InputError, misfit
 from sparseinst.recipe import Preset, Recipe
-from sparseinst.training.settings import apply_settings, with_frame
+from sparseinst.training.settings import apply_settings, is_free_of_frames, with_frame
 
 _RECIPES = Path(str(files("sparseinst.training") / "recipes"))
 
@@ -21,10 +21,14 @@ class Situation(Settings):
     """A named recipe: what differs from the published one."""
 
     description: str
+    decoder: Literal["slots", "seeds", "any"] = Field("any", description="kind of decoder that it is made for")
+    base: Literal["published", "own"] = Field(
+        "published", description="what it changes: the published recipe, or the network's own"
+    )
     frame_px: int | None = Field(
         None, gt=0, multiple_of=MULTIPLE_PX,
         description="side of one square frame for training and prediction; a network that has a frame keeps its own, "
-        "one at native scale the crop of its own recipe",
+        "one of seeds or at native scale the crop of its own recipe",
     )  # fmt: skip
     settings: dict[str, Any] = Field(description="settings by dotted name, of the recipe and of the network")
 
@@ -54,18 +58,31 @@ def load_recipe(name: str | Path) -> Situation:
 
 
 def use_recipe(preset: Preset, situation: Situation) -> Preset:
-    """The preset with another recipe in place of its own: the published one, changed as the situation says.
+    """The preset with another recipe in place of its own: the published one, or its own, changed as the situation says.
 
-    A network at native scale keeps the crop of its own recipe: its size is that of the objects, not of the images.
+    A network of seeds or at native scale keeps the crop of its own recipe, for its weights do not depend on the frame.
 
     Raises:
-        InputError: a setting is unknown or does not fit the network.
+        InputError: the recipe is for another kind of decoder, or a setting is unknown or does not fit the network.
     """
-    native = isinstance(preset.model.preprocess, NativeConfig)
-    frame = preset.recipe.augment.frame_hw if native else preset.model.preprocess.frame_hw
-    preset = preset.model_copy(update={"recipe": Recipe()})
+    _check_kind(preset, situation)
+    free = is_free_of_frames(preset.model)
+    frame = preset.recipe.augment.frame_hw if free else preset.model.preprocess.frame_hw
+    if situation.base == "published":
+        preset = preset.model_copy(update={"recipe": Recipe()})
     if situation.frame_px is not None:
         preset = with_frame(preset, frame or (situation.frame_px, situation.frame_px))
-    elif native and frame is not None:
+    elif free and frame is not None:
         preset = with_frame(preset, frame)
     return apply_settings(preset, situation.settings)
+
+
+def _check_kind(preset: Preset, situation: Situation) -> None:
+    kind = preset.model.decoder.kind
+    if situation.decoder in (kind, "any"):
+        return
+    fitting = [name for name in recipe_names() if load_recipe(name).decoder in (kind, "any")]
+    raise InputError(
+        f"recipe: expected one for networks of {kind}, got one for networks of {situation.decoder}: take "
+        f"{' or '.join(fitting)}, or leave it out for the network's own"
+    )

@@ -1,7 +1,8 @@
 """From a folder of images and a COCO file to a trained network, in one call."""
 
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,23 +18,24 @@ from sparseinst.data import (
     describe_sizes,
     iterations_of,
     measure_sizes,
-    training_loader,
 )
 from sparseinst.data.formats import DataSource, resolve_data
 from sparseinst.errors import InputError
 from sparseinst.inference import resolve_device
 from sparseinst.modeling import SparseInst, build_model
 from sparseinst.recipe import Preset
-from sparseinst.structures import Batch
+from sparseinst.training.batches import batches_from
+from sparseinst.training.calibration import agreed, as_begun, check_minutes, is_set, laid_over, length_for, measure
 from sparseinst.training.engine import Engine, make_accelerator, release_accelerator
+from sparseinst.training.folder import BEST, CONFIG, LAST, STATE, check_folder, make_folder, run_folder
 from sparseinst.training.logs import RunLog
 from sparseinst.training.progress import Display, clock
-from sparseinst.training.run import BEST, LAST, STATE, Limits, Run
+from sparseinst.training.run import Limits, Run
 from sparseinst.training.settings import apply_settings, scale_sizes, with_classes, write_config
 from sparseinst.training.situations import Situation, load_recipe, use_recipe
 from sparseinst.training.state import Progress, fingerprint, load_state
 from sparseinst.training.validation import Validation
-from sparseinst.zoo import init_weights, preset_of, weights_file
+from sparseinst.zoo import init_weights, load_preset, preset_of, start_network, weights_file
 
 if TYPE_CHECKING:
     from sparseinst.evaluation import Evaluation
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 
 _DIAMETER = "preprocess.diameter_px"
+
+DEFAULT_NETWORK = "lite"
+"""What is trained where nothing is named."""
 
 RANDOM = "random"
 """Value of `init` for a start from fresh weights, backbone included."""
@@ -85,8 +90,8 @@ class TrainResult:
 
 def train(
     data: str | Path,
-    model: str | Path | Preset,
-    out: str | Path,
+    model: str | Path | Preset = DEFAULT_NETWORK,
+    out: str | Path | None = None,
     *,
     recipe: str | Path | None = None,
     init: str | Path | None = None,
@@ -101,6 +106,7 @@ def train(
     settings: Mapping[str, object] | None = None,
     device: str | torch.device | None = None,
     resume: bool = False,
+    minutes: float | None = None,
     max_minutes: float | None = None,
     save_minutes: float = 5.0,
     console: Console | None = None,
@@ -114,9 +120,11 @@ def train(
         data: a folder or YAML file that `resolve_data` understands; validation images may be absent.
         model: a preset by name, its YAML file (such as a run's config.yaml), or itself; or a file of weights (also
             "hf:owner/name"), whose network is trained on, unless `init` says what else to start from.
-        out: folder of the run; must not hold another run unless `resume`.
+        out: folder of the run; must not hold another run unless `resume`. None for one of its own in runs/ (see
+            `run_folder`).
         recipe: a recipe by situation ("small-data"; see `recipe_names`) or its YAML file, in place of the preset's own.
-        init: weights to start from (see `init_weights`); None for timm's backbone weights, "random" for none at all.
+        init: weights to start from (see `init_weights`); None for ImageNet weights of the backbone (those in the
+            package, else timm's), "random" for none at all.
         iterations: optimiser steps, in place of the preset's.
         epochs: passes over the training images, instead of iterations.
         batch: images of one step over all processes.
@@ -129,6 +137,10 @@ def train(
         settings: any further settings by dotted name, such as {"optim.ema": 0.999}; the last word.
         device: "cpu", "cuda", "mps"; None takes the best there is.
         resume: go on exactly where the run in `out` stopped; the settings must be the same.
+        minutes: about how long the run takes, in place of iterations: a short measurement fixes these, the iterations
+            between evaluations (for 8 of them, or as many as take a fifth of the time) and a warm-up of at most 4 %,
+            unless `settings` has them, and config.yaml keeps them. The run is then that of these settings, to the bit.
+            A resumed run has them already.
         max_minutes: stop after so long (then evaluate and save); the learning rate follows the iterations all the same.
         save_minutes: longest time between two checkpoints.
         console: where to show progress; nothing is shown without one.
@@ -140,11 +152,14 @@ def train(
         InputError: data, settings or weights cannot be used, or the folder holds another run.
         NonFiniteLoss: (an InputError) the loss or the weights are no longer numbers.
     """
+    began_s, settings = time.monotonic(), settings or {}
     if iterations is not None and epochs is not None:
         raise InputError("expected iterations or epochs, got both: leave one out")
-    out = Path(out)
+    if minutes is not None:
+        check_minutes(minutes, iterations, epochs, settings)
+    out = run_folder(data, resume=resume) if out is None else Path(out)
     target = resolve_device(_best_device() if device is None else device)
-    _check_folder(out, resume)
+    check_folder(out, resume)
     preset, brought = (model, None) if isinstance(model, Preset) else (preset_of(model), weights_file(model))
     init = brought if init is None else init
     situation = None if recipe is None else load_recipe(recipe)
@@ -154,14 +169,16 @@ def train(
         "iterations": iterations, "epochs": epochs, "batch": batch, "optim.lr": lr, "workers": workers,
         "precision": precision, "seed": seed,
     }  # fmt: skip
-    for chosen in ({k: v for k, v in options.items() if v is not None}, settings or {}):
+    for chosen in ({k: v for k, v in options.items() if v is not None}, settings):
         preset = apply_settings(preset, chosen)
     source = resolve_data(Path(data))
     dataset = _training_images(source, data)
     sizes = measure_sizes(dataset)
     preset = _for_data(preset, dataset)
-    if not any(name.endswith(_DIAMETER) for name in settings or {}):
+    if not any(name.endswith(_DIAMETER) for name in settings):
         preset = _with_diameter(preset, sizes)
+    if minutes is not None and resume:
+        preset = as_begun(preset, load_preset(out / CONFIG).recipe, settings)
     limits = Limits(None if max_minutes is None else 60 * max_minutes, 60 * save_minutes)
     with ExitStack() as stack:
         # The caller's random numbers are not ours to use up.
@@ -169,6 +186,12 @@ def train(
         accelerator = make_accelerator(preset.recipe, target)
         stack.callback(release_accelerator)
         validation = _validation(source, preset, accelerator)  # before the weights: a mistake in a file is cheaper
+        timed: list[str] = []
+        if minutes is not None and not resume:
+            until_s = began_s + 60 * minutes
+            preset, line = _fitted(preset, dataset, accelerator, validation, init, settings, until_s)
+            release_accelerator()  # with all that the measurement has used up
+            accelerator, timed = make_accelerator(preset.recipe, target), [line]
         engine, origin = _engine(preset, accelerator, init, resume)
         mark, progress = fingerprint(dataset.image_ids, dataset.instances), Progress()
         if resume:
@@ -176,43 +199,26 @@ def train(
             engine.load_state_dict(tensors)
         log = None
         if accelerator.is_main_process:
-            _make_folder(out)
+            make_folder(out)
             if not resume:
-                write_config(out / "config.yaml", preset, notes={"data": data, "weights": origin})
+                write_config(out / CONFIG, preset, notes={"data": data, "weights": origin})
             log = stack.enter_context(RunLog(out, engine.losses, last_iteration=progress.iteration))
         shown = console if accelerator.is_main_process else None
         display = stack.enter_context(Display(shown, iterations=preset.recipe.iterations, start=progress.iteration))
         told = [] if situation is None else [f"recipe {recipe}: {situation.description}", *_listed(situation)]
         told += describe_sizes(sizes, preset.model.preprocess)
-        for line in (*told, origin, *_summary(preset, dataset, engine, progress)):
+        for line in (*told, origin, *_advice(origin, situation), *timed, *_summary(preset, dataset, engine, progress)):
             _LOGGER.info(line)
             display.say(line)
         run = Run(
             out, preset, data=mark, images=len(dataset), engine=engine, progress=progress, validation=validation,
             log=log, display=display, limits=limits,
         )  # fmt: skip
-        finished = run.go(_batches(dataset, preset, engine, progress))
+        finished = run.go(batches_from(progress.iteration, dataset, preset, engine))
     return TrainResult(
         out, engine.average.module, progress.iteration, finished, progress.seconds, run.evaluation, progress.best_ap,
         progress.best_iteration, progress.surplus,
     )  # fmt: skip
-
-
-def _check_folder(out: Path, resume: bool) -> None:
-    state = out / STATE
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: expected a folder for the run, found a file: choose another name")
-    if state.is_file() and not resume:
-        raise InputError(f"{out}: holds a run already: resume it (--resume) or choose another folder")
-    if resume and not state.is_file():
-        raise InputError(f"{out}: expected the state of a run to resume ({STATE}), found none: start without --resume")
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: this folder cannot be made ({error}): choose another place") from error
 
 
 def _training_images(source: DataSource, data: str | Path) -> CocoDataset:
@@ -255,14 +261,7 @@ def _build(preset: Preset, init: str | Path | None, resume: bool) -> tuple[Spars
     if init is not None:
         network = build_model(preset.model)
         return network, "fresh weights" if init == RANDOM else init_weights(network, init)
-    name = preset.model.backbone.name
-    try:
-        return build_model(preset.model, pretrained=True), f"timm's weights in backbone {name}, the rest fresh"
-    except RuntimeError as error:  # timm has none for this model
-        raise InputError(
-            f"backbone {name!r}: timm has no weights for it ({error}); give some with --init FILE, start from fresh "
-            f"ones with --init {RANDOM}, or choose another backbone with --set backbone.name=NAME"
-        ) from error
+    return start_network(preset.model)
 
 
 def _validation(source: DataSource, preset: Preset, accelerator: Any) -> Validation | None:
@@ -272,13 +271,21 @@ def _validation(source: DataSource, preset: Preset, accelerator: Any) -> Validat
     return Validation(source.val, preset.model.classes, preset.recipe, accelerator.device, batch=share)
 
 
-def _batches(dataset: CocoDataset, preset: Preset, engine: Engine, progress: Progress) -> Iterator[Batch]:
-    """This process's share of the batches from the current iteration on."""
-    accelerator = engine.accelerator
-    return iter(training_loader(
-        dataset, preset.model, preset.recipe, start_iteration=progress.iteration, rank=accelerator.process_index,
-        world=accelerator.num_processes, pin_memory=accelerator.device.type == "cuda",
-    ))  # fmt: skip
+def _fitted(
+    preset: Preset, dataset: CocoDataset, accelerator: Any, validation: Validation | None, init: str | Path | None,
+    settings: Mapping[str, object], until_s: float,
+) -> tuple[Preset, str]:  # fmt: skip
+    """The preset whose run ends at about that time, and a line that says what was measured."""
+    engine, _ = _engine(preset, accelerator, init, resume=False)
+    batches = batches_from(0, dataset, preset, engine)
+    pace = measure(engine, batches, validation, seconds=until_s - time.monotonic())
+    every = preset.recipe.evaluate_every if is_set("evaluate_every", settings) else None
+    length = agreed(length_for(pace, until_s - time.monotonic(), evaluate_every=every))
+    line = (
+        f"measured {pace.step_s:.3g} s a step and about {pace.evaluation_s:.3g} s an evaluation: "
+        f"{length.iterations} iterations, evaluated every {length.evaluate_every}"
+    )
+    return laid_over(preset, length, settings), line
 
 
 def _summary(preset: Preset, dataset: CocoDataset, engine: Engine, progress: Progress) -> list[str]:
@@ -298,6 +305,14 @@ def _summary(preset: Preset, dataset: CocoDataset, engine: Engine, progress: Pro
     if progress.iteration:
         lines.append(f"resumed after iteration {progress.iteration} ({clock(progress.seconds)} spent)")
     return lines
+
+
+def _advice(origin: str, situation: Situation | None) -> list[str]:
+    """What to know about a start from a whole network: a recipe for a fresh one may lose what it has learnt."""
+    _, found, fresh = origin.partition("fresh: ")
+    if situation is not None or not found or "encoder" in fresh:
+        return []
+    return ["this network is trained already: --recipe fine-tune changes it more gently than a recipe for a fresh one"]
 
 
 def _listed(situation: Situation) -> list[str]:

@@ -1,5 +1,6 @@
 """What a run does with its validation images: figures and pictures."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sparseinst.recipe import Recipe
 from sparseinst.structures import Instances
 from sparseinst.visualisation import draw, legible_scale
 
+_TIMED_IMAGES = 8
 _GAP_PX = 8
 """White pixels between truth and prediction."""
 
@@ -47,6 +49,19 @@ class Validation:
             model, self.split.images, self.split.annotations, device=self.device, batch=self.batch,
             workers=self.recipe.workers, half=False, max_dets=self.recipe.max_dets,
         )  # fmt: skip
+
+    def expected_seconds(self, model: SparseInst) -> float:
+        """About what measuring and drawing will take: from a few images, which a network that has learnt finds more in.
+
+        The network may be fresh: finding, encoding and matching what a trained one sees is counted as much again.
+        """
+        predictor = Predictor(model, device=self.device, batch=self.batch, score=0.0)
+        count, intensity = min(_TIMED_IMAGES, len(self.dataset)), model.config.preprocess.intensity
+        for _ in range(2):  # the first time is slower
+            began = time.monotonic()
+            predictor([self.dataset.image(index, intensity) for index in range(count)])
+        each_s = (time.monotonic() - began) / max(1, count)
+        return 2 * each_s * (len(self.dataset) + min(self.recipe.pictures, len(self.dataset)))
 
     def picture(self, model: SparseInst, folder: Path) -> None:
         """Draws the first `recipe.pictures` images to `folder`, ground truth left, prediction right."""

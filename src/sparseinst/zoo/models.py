@@ -109,7 +109,7 @@ def init_weights(model: SparseInst, path: str | Path) -> str:
     Args:
         model: changed in place.
         path: our .safetensors, a published .pth, weights of the backbone alone (timm's, torchvision's, detectron2's
-            .pkl), "hf:owner/name", or the name of a preset whose weights ship.
+            .pkl), "hf:owner/name", or the name of a preset or of a backbone whose weights ship.
 
     Returns:
         One line that says how much was loaded and what was not.

@@ -1,0 +1,56 @@
+"""The folder of a run."""
+
+from pathlib import Path
+
+from sparseinst.errors import InputError
+
+STATE, LAST, BEST, CONFIG = "state.pt", "last.safetensors", "best.safetensors", "config.yaml"
+
+RUNS = Path("runs")
+"""Where runs go that are given no folder."""
+
+
+def run_folder(data: str | Path, *, resume: bool = False) -> Path:
+    """The folder of a run that is given none: runs/NAME, NAME-2, NAME-3 and so on, by the name of its data.
+
+    Args:
+        data: a folder, or a YAML file.
+        resume: take the last one that is there instead of the next one that is free.
+
+    Example:
+        >>> run_folder("no/such/cells.yaml").as_posix()
+        'runs/cells'
+    """
+    path = Path(data).expanduser()
+    name = (path.stem if path.suffix.lower() in (".yaml", ".yml") else path.resolve().name) or "run"
+    there = [1] if (RUNS / name).exists() else []
+    there += [int(end) for other in RUNS.glob("*-*") if (end := other.name.removeprefix(f"{name}-")).isdecimal()]
+    number = max(there, default=0) + (not resume)
+    return RUNS / (name if number <= 1 else f"{name}-{number}")
+
+
+def check_folder(out: Path, resume: bool) -> None:
+    """Checks that a run may start, or go on, in a folder.
+
+    Raises:
+        InputError: it may not.
+    """
+    state = out / STATE
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: expected a folder for the run, found a file: choose another name")
+    if state.is_file() and not resume:
+        raise InputError(f"{out}: holds a run already: resume it (--resume) or choose another folder")
+    if resume and not state.is_file():
+        raise InputError(f"{out}: expected the state of a run to resume ({STATE}), found none: start without --resume")
+
+
+def make_folder(out: Path) -> None:
+    """Makes the folder of a run.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: this folder cannot be made ({error}): choose another place") from error
