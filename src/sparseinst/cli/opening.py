@@ -18,8 +18,8 @@ BackendName = Annotated[
         "--backend",
         metavar="NAME",
         help="torch, onnxruntime, openvino or eager; without it, on a CPU ONNX Runtime where it is installed "
-        "(each network is converted once), else torch; torch for seeds that follow the area of the frame, most of which "
-        "it need not grow.",
+        "(each network is converted once), else torch; torch for seeds that follow the area of the frame, for most of "
+        "them need not be grown.",
     ),
 ]
 
