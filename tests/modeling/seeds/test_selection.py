@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,3 +73,18 @@ def test_no_two_peaks_touch_and_every_peak_is_a_maximum(seed: int, height: int, 
     around = F.avg_pool2d(F.pad(peaks.float()[:, None], (1, 1, 1, 1)), 3, stride=1)[:, 0] * 9
     assert (around[peaks].round() == 1).all()
     assert peaks.flatten(1).any(1).all()
+
+
+@pytest.mark.parametrize(("fine", "coarse"), [(1.0, 3.0), (3.0, 1.0)])
+def test_an_object_is_taken_on_the_level_that_is_surer_of_it(fine: float, coarse: float) -> None:
+    levels = [maps((0, 5, 7, fine)), maps((0, 2, 3, coarse), size_hw=(6, 8)), maps((0, 2, 3, 0.5), size_hw=(3, 4))]
+    seeds = select_seeds(levels, list(map(heads, levels)), IMAGE)
+    sure = seeds.logits[0].amax(1) > -5
+    assert seeds.logits[0, sure].amax(1).tolist() == [3.0, 0.5]  # the last lies elsewhere
+    assert seeds.cells[0, 0] == (1 if fine > coarse else 2)
+
+
+def test_an_object_of_another_class_or_place_stays_beside_one_on_another_level() -> None:
+    levels = [maps((1, 5, 7, 1.0), (0, 1, 14, 0.0)), maps((0, 2, 3, 3.0), size_hw=(6, 8))]
+    seeds = select_seeds(levels, list(map(heads, levels)), IMAGE)
+    assert seeds.logits[0, :3].amax(1).tolist() == [3.0, 1.0, 0.0]

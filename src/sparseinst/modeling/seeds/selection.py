@@ -72,7 +72,7 @@ def select_seeds(logits: Sequence[Tensor], heads: Sequence[Tensor], budget: Budg
         heads: of each level, (B, P, h, w).
         budget: decides K; a frame of fewer cells is filled up with what is no candidate.
     """
-    levels = [_cells(level, 2**depth) for depth, level in enumerate(logits)]
+    levels = [_cells(level, _rivals(logits, depth), 2**depth) for depth, level in enumerate(logits)]
     scores, y, x, cells = (torch.cat(parts, dim=-1) for parts in zip(*levels, strict=True))  # (B, S), then (S,)
     count = budget.number(logits[0].shape[-2:], scores)
     best, at = F.pad(scores, (0, count), value=NEVER).topk(count, dim=1)  # (B, K)
@@ -87,10 +87,26 @@ def _taken(maps: Sequence[Tensor], at: Tensor) -> Tensor:
     return flat.gather(2, at[:, None].expand(-1, flat.shape[1], -1)).transpose(1, 2)
 
 
-def _cells(logits: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of one level the scores (B, h*w), `NEVER` off the peaks, and the places (h*w,) on the finest grid."""
-    scores = logits.float().amax(1)  # (B, h, w)
+def _rivals(logits: Sequence[Tensor], depth: int) -> Tensor | None:
+    """(B, C, h, w) for each cell and class the surest cell around it on the next finer and coarser levels."""
+    around = []
+    if depth > 0:
+        around.append(F.max_pool2d(logits[depth - 1].float(), 4, stride=2, padding=1))
+    if depth + 1 < len(logits):
+        coarser = F.max_pool2d(logits[depth + 1].float(), 3, stride=1, padding=1)
+        around.append(F.interpolate(coarser, size=logits[depth].shape[-2:], mode="nearest"))
+    return torch.stack(around).amax(0) if around else None
+
+
+def _cells(logits: Tensor, rivals: Tensor | None, cells: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of one level the scores (B, h*w), `NEVER` off the peaks, and the places (h*w,) on the finest grid.
+
+    A peak of whose class a neighbouring level is surer there is none: one object is not found on two levels.
+    """
+    scores, labels = logits.float().max(1)  # (B, h, w)
     peaks = torch.where(is_peak(scores), scores, NEVER)
+    if rivals is not None:
+        peaks = torch.where(rivals.gather(1, labels[:, None])[:, 0] > scores, NEVER, peaks)
     rows, columns = (
         torch.arange(size, device=logits.device, dtype=torch.float32) * cells + (cells - 1) / 2
         for size in scores.shape[1:]
