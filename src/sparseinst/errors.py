@@ -15,9 +15,9 @@ class InputError(ValueError):
 
 
 def misfit(error: "ValidationError") -> str:
-    """Which settings do not fit, why, and what came, in one line."""
+    """Which settings do not fit, why, and what came, in one line; the kinds that pydantic puts into names are left out."""
     return "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}"
+        f"{'.'.join(str(part) for part in e['loc'] if not str(part).startswith('kind=')) or 'settings'}: {e['msg']}"
         + ("" if isinstance(e["input"], dict) else f" (got {e['input']!r})")
         for e in error.errors()
     )

@@ -71,7 +71,7 @@ def test_models_lists_every_preset(cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["paint"], ["predict"], ["predict", "x", "--batch", "0"], ["train", "--data", "x"]]
+    "arguments", [["paint"], ["predict"], ["predict", "x", "--batch", "0"], ["train", "--model", "lite"]]
 )
 def test_usage_mistakes_exit_with_2(cli, arguments: list[str]) -> None:
     result = cli(*arguments)

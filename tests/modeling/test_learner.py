@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sparseinst.modeling import Criterion, Learner, build_model, count_instances, fill_padding
+from sparseinst.modeling import Learner, build_model, count_instances, fill_padding
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Batch
 from tiny import discs, tiny_config
@@ -17,8 +17,7 @@ def batch_of(resized_hw: tuple[int, int] = (64, 64)) -> Batch:
 
 def learner_of(**decoder: object) -> Learner:
     torch.manual_seed(0)
-    network = build_model(tiny_config(**decoder))
-    return Learner(network, Criterion(LossConfig(), objectness=network.config.decoder.objectness))
+    return Learner(build_model(tiny_config(**decoder)), LossConfig())
 
 
 @pytest.mark.parametrize("objectness", [True, False])
@@ -28,7 +27,7 @@ def test_its_losses_are_those_of_the_parts(objectness: bool) -> None:
     found = learner(batch, count)
     network = learner.network
     images = fill_padding(batch.images, batch.resized_hw, network.mean).contiguous(memory_format=torch.channels_last)
-    assert tuple(found) == learner.criterion.names
+    assert tuple(found) == learner.names == learner.criterion.names
     torch.testing.assert_close(found, learner.criterion(network(images), batch.targets, count), rtol=0, atol=0)
 
 
@@ -49,7 +48,7 @@ def test_what_lies_in_the_padding_does_not_matter() -> None:
 def test_autocast_reaches_the_network_and_leaves_the_losses_in_float32(dtype: torch.dtype) -> None:
     learner, batch = learner_of(), batch_of()
     seen: list[torch.dtype] = []
-    learner.network.register_forward_hook(lambda _, __, predictions: seen.append(predictions.masks.dtype))
+    learner.network.decoder.register_forward_hook(lambda _, __, predictions: seen.append(predictions.masks.dtype))
     with torch.autocast("cpu", dtype=dtype):
         losses = learner(batch, count_instances(batch.targets, "cpu"))
     assert seen == [dtype]

@@ -25,6 +25,7 @@ class Learner(nn.Module):
         config: how losses are weighed.
 
     Attributes:
+        criterion: of the network's decoder.
         names: of the losses, in the order of the log.
     """
 
@@ -34,11 +35,11 @@ class Learner(nn.Module):
         decoder, settings = network.decoder, network.config.decoder
         self._read: Callable[[Tensor], Any] = decoder.__call__  # no submodule twice
         if isinstance(settings, SlotsConfig):
-            self._losses: Criterion | SeedsCriterion = Criterion(config, objectness=settings.objectness)
+            self.criterion: Criterion | SeedsCriterion = Criterion(config, objectness=settings.objectness)
         else:
             assert isinstance(decoder, SeedsDecoder)
-            self._read, self._losses = decoder.fields, SeedsCriterion(config, decoder)
-        self.names = self._losses.names
+            self._read, self.criterion = decoder.fields, SeedsCriterion(config, decoder)
+        self.names = self.criterion.names
 
     def forward(self, batch: Batch, num_instances: Tensor) -> dict[str, Tensor]:
         """The weighted losses, named as `names` says.
@@ -49,4 +50,4 @@ class Learner(nn.Module):
         """
         images = fill_padding(batch.images, batch.resized_hw, self.network.mean)
         features = self.network.encode(images.contiguous(memory_format=torch.channels_last))
-        return self._losses(self._read(features), batch.targets, num_instances)
+        return self.criterion(self._read(features), batch.targets, num_instances)
