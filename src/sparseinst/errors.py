@@ -15,7 +15,7 @@ class InputError(ValueError):
 
 
 def misfit(error: "ValidationError") -> str:
-    """Which settings do not fit, why, and what came, in one line; the kinds that pydantic puts into names are left out."""
+    """Which settings do not fit, why, and what came, in one line, by the names that `--set` knows."""
     return "; ".join(
         f"{'.'.join(str(part) for part in e['loc'] if not str(part).startswith('kind=')) or 'settings'}: {e['msg']}"
         + ("" if isinstance(e["input"], dict) else f" (got {e['input']!r})")
