@@ -105,7 +105,9 @@ def _cuts(dataset: CocoDataset, predictor: Predictor, workers: int) -> Iterator[
         return prepare(image, predictor.preprocess)
 
     def read(index: int) -> Cut:
-        return cut(dataset.image(index, predictor.preprocess.intensity), predictor.tiling, prepared)
+        return cut(
+            dataset.image(index, predictor.preprocess.intensity), predictor.tiling_of(dataset.size_hw(index)), prepared
+        )
 
     if not workers:
         yield from map(read, range(len(dataset)))

@@ -175,6 +175,8 @@ class _Run:
         for index, path in enumerate(self.paths):
             try:
                 picture = self.predictor.read(path)
+                if self.outputs.iam:
+                    self.predictor.check_one_pass((picture.shape[0], picture.shape[1]))
                 cut = self.predictor.cut(picture)
             except InputError as error:
                 message = str(error)

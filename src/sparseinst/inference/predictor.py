@@ -22,7 +22,7 @@ from sparseinst.inference.limits import at_most, limited
 from sparseinst.inference.pipeline import feed_for
 from sparseinst.inference.scaling import FrameWatch, at_scale
 from sparseinst.inference.streaming import Found, stream
-from sparseinst.inference.tiles import Cut, Tiling, cut, segment_cuts
+from sparseinst.inference.tiles import Cut, Tiling, cut, own_tiling, segment_cuts
 from sparseinst.inference.torch_backend import EagerBackend, TorchBackend
 from sparseinst.inference.video_source import RATE, Source
 from sparseinst.modeling import SparseInst, begin_select
@@ -54,7 +54,7 @@ class Predictor:
         batch: images at once.
         score: lowest score to keep; None takes the one that comes with the checkpoint.
         tile: side in pixels of the tiles that larger images are cut into and brought together from (see `merging`), for
-            many or small objects; `batch` then counts tiles. None cuts none.
+            many or small objects; `batch` then counts tiles. None cuts what is too large for one pass at native scale.
         overlap: pixels that neighbouring tiles share at least, about the size of most objects; None is a quarter tile.
         scale: network pixels for each pixel of the image, in place of that of a network at native scale.
         diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
@@ -170,8 +170,8 @@ class Predictor:
         """
         self.check_whole()
         if not isinstance(images, list | tuple):
-            return self.segment_with_maps([self.prepare(images)])[0]  # type: ignore[arg-type]
-        return list(self.results_with_maps(map(self.prepare, images)))
+            return self.segment_with_maps([self.prepare_whole(images)])[0]  # type: ignore[arg-type]
+        return list(self.results_with_maps(map(self.prepare_whole, images)))
 
     @property
     def explains(self) -> bool:
@@ -195,9 +195,29 @@ class Predictor:
         self.frame_watch.see((pixels.shape[0], pixels.shape[1]))
         return self._feed.prepare(pixels, self.preprocess)
 
+    def prepare_whole(self, image: AnyImage) -> Prepared:
+        """The same for an image that is to be explained; see `check_one_pass`."""
+        pixels = self.read(image)
+        self.check_one_pass((pixels.shape[0], pixels.shape[1]))
+        return self.prepare(pixels)
+
+    def check_one_pass(self, size_hw: tuple[int, int]) -> None:
+        """Raises InputError where an image of (height, width) is cut: activation maps are those of one pass."""
+        tiling = self.tiling_of(size_hw)
+        if tiling is not None:
+            raise InputError(
+                f"activation maps: expected an image for one pass, got {size_hw[0]} x {size_hw[1]} pixels, more than "
+                f"{tiling.tile} x {tiling.tile}: give a part of it"
+            )
+
     def cut(self, image: AnyImage) -> Cut:
-        """The image as the network takes it: whole, or in the tiles of `tiling`, each prepared when its turn comes."""
-        return cut(self.read(image), self.tiling, self.prepare)
+        """The image as the network takes it: whole or in tiles (see `tiling_of`), each prepared when its turn comes."""
+        pixels = self.read(image)
+        return cut(pixels, self.tiling_of((pixels.shape[0], pixels.shape[1])), self.prepare)
+
+    def tiling_of(self, size_hw: tuple[int, int]) -> Tiling | None:
+        """How an image of (height, width) is cut: as was asked for, else where one pass would be too large."""
+        return own_tiling(size_hw, self.preprocess) if self.tiling is None else self.tiling
 
     def results(self, cuts: Iterable[Cut], *, score: float | None = None) -> Iterator[Instances]:
         """Instances of each image, in their order: images are asked for as their turn comes, a few batches ahead.

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.config import NativeConfig, PreprocessConfig
 from sparseinst.data.preprocess import Prepared
 from sparseinst.errors import InputError
 from sparseinst.inference.merging import merge
@@ -19,6 +20,10 @@ from sparseinst.structures import Instances
 
 OVERLAP_SHARE = 4
 """Without an overlap given, neighbouring tiles share a quarter of a tile."""
+
+
+ONE_PASS_PX = 1024
+"""Side of the largest square, in network pixels, that is seen in one pass at native scale."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,18 @@ class Tiling:
     def _starts(self, side: int) -> list[int]:
         steps = max(0, math.ceil((side - self.tile) / (self.tile - self.overlap)))
         return [step * (side - self.tile) // steps for step in range(steps + 1)] if steps else [0]
+
+
+def own_tiling(size_hw: tuple[int, int], preprocess: PreprocessConfig) -> Tiling | None:
+    """The tiling of an image that is too large for one pass at native scale; None for all others.
+
+    The masks of one pass take memory by the square of its area, so a pass sees at most `ONE_PASS_PX` squared.
+    """
+    if not isinstance(preprocess, NativeConfig) or preprocess.frame_hw is not None:
+        return None
+    if size_hw[0] * size_hw[1] * preprocess.scale**2 <= ONE_PASS_PX**2:
+        return None
+    return Tiling.of(max(2, int(ONE_PASS_PX / preprocess.scale)), None)
 
 
 class Cut(NamedTuple):

@@ -180,6 +180,8 @@ class Service:
         if options.activation:
             await self._prepare_to_explain()
         prepared = await self._beside(partial(self._prepare, content, preview=options.preview))
+        if options.activation:
+            self.predictor.check_one_pass(prepared.cut.size_hw)
         parts = prepared.cut.parts
         frame_hw = parts[0].frame.frame_hw if isinstance(parts, tuple) else None
         key = _Key(frame_hw, options.score, options.activation)
