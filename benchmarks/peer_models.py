@@ -1,7 +1,7 @@
-"""torchvision's Mask R-CNN as a peer of `nuclei`: two networks, trained from our loader, giving our `Instances`."""
+"""torchvision's Mask R-CNN on our backbone, the peer of our networks: fed by our loader, giving our `Instances`."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +22,18 @@ from sparseinst.evaluation import Evaluation, evaluate_results
 from sparseinst.inference import to_coco
 from sparseinst.modeling import build_model
 from sparseinst.modeling.backbones import Backbone
+from sparseinst.modeling.folding import fold_norms
 from sparseinst.recipe import Preset
+from sparseinst.training.settings import apply_settings
 from sparseinst.zoo import init_weights
 
-LITE0, R50 = "maskrcnn-lite0", "maskrcnn-r50"
-
-ANCHORS_PX = (8, 16, 32, 64, 128)
-"""One for each level of the pyramid, for nuclei; torchvision's are four times as large."""
-
 STRIDES = (4, 8, 16, 32)
+"""Of the backbone's features that the pyramid reads, as published; one more level follows by subsampling."""
+
+RATIOS = (0.5, 1.0, 2.0)
+
+MULTIPLE_PX = 32
+"""Sides of a padded frame; torchvision's own."""
 
 Target = dict[str, Tensor]
 
@@ -39,7 +42,7 @@ class PyramidBackbone(nn.Module):
     """Our backbone with torchvision's feature pyramid, as its detectors take it.
 
     Args:
-        body: gives features at strides 4, 8, 16, 32.
+        body: gives features at `STRIDES`.
         channels: width of the pyramid.
     """
 
@@ -56,26 +59,33 @@ class PyramidBackbone(nn.Module):
         return levels
 
 
-def build_peer(name: str, preset: Preset, init: Path, *, channels: int, rois: int) -> MaskRCNN:
-    """A Mask R-CNN for nuclei in the frame of the preset, its batch norms trained.
+class Anchors(AnchorGenerator):
+    """torchvision's anchors, at the true strides: it divides frame by grid, and misses where the last level rounds."""
+
+    def grid_anchors(self, grid_sizes: list[list[int]], strides: list[list[Tensor]]) -> list[Tensor]:
+        """The anchors of each level; the strides that torchvision worked out are not looked at."""
+        exact = [[torch.tensor(stride)] * 2 for stride in (*STRIDES, 2 * STRIDES[-1])]
+        anchors: list[Tensor] = super().grid_anchors(grid_sizes, exact)
+        return anchors
+
+
+def build_peer(preset: Preset, init: Path | None, *, channels: int, rois: int, anchors_px: Sequence[int]) -> MaskRCNN:
+    """A Mask R-CNN for the classes and frame of a preset, its batch norms trained.
 
     Args:
-        name: LITE0, which starts from the preset's ImageNet weights, or R50, which starts from none.
-        preset: classes, frame, mean and deviation, detections counted.
-        init: ImageNet weights of the preset's backbone.
+        preset: backbone, classes, mean and deviation, detections counted.
+        init: ImageNet weights of the preset's backbone; None where others are loaded anyway.
         channels: width of the pyramid and heads; torchvision's is 256.
-        rois: regions an image that the heads learn from, a quarter of them nuclei; torchvision's are 512.
+        rois: regions an image that the heads learn from, at most a quarter of them objects; torchvision's are 512.
+        anchors_px: side of the anchors of each of the five levels.
     """
     preprocess, classes = preset.model.preprocess, 1 + len(preset.model.classes)
-    if name == R50:
-        body = Backbone("resnet50", strides=STRIDES, norm="batch")
-    else:
-        network = build_model(preset.model)
+    network = build_model(apply_settings(preset, {"backbone.strides": list(STRIDES)}).model)
+    if init is not None:
         init_weights(network, init)
-        body = network.backbone
     peer = MaskRCNN(
-        PyramidBackbone(body, channels=channels),
-        rpn_anchor_generator=AnchorGenerator(tuple((side,) for side in ANCHORS_PX), ((0.5, 1.0, 2.0),) * 5),
+        PyramidBackbone(network.backbone, channels=channels),
+        rpn_anchor_generator=Anchors(tuple((side,) for side in anchors_px), (RATIOS,) * len(anchors_px)),
         box_head=TwoMLPHead(channels * 7 * 7, 4 * channels),
         box_predictor=FastRCNNPredictor(4 * channels, classes),
         mask_head=MaskRCNNHeads(channels, (channels,) * 4, 1),
@@ -84,13 +94,19 @@ def build_peer(name: str, preset: Preset, init: Path, *, channels: int, rois: in
         box_batch_size_per_image=rois,
         image_mean=[value / 255 for value in preprocess.mean],
         image_std=[value / 255 for value in preprocess.std],
-        _skip_resize=True,  # our own resize and frame (see `_found` for prediction)
-        size_divisible=preprocess.frame_hw[0],
+        _skip_resize=True,  # our own resize (see `_found` for prediction)
+        size_divisible=MULTIPLE_PX,
     )
     # torchvision takes the strides of the pyramid from the first images ever seen, wrongly where these do not fill the
     # frame, and keeps them: so the first one fills it.
-    _found(peer.eval(), torch.zeros(3, *preprocess.frame_hw))
+    _found(peer.eval(), torch.zeros(3, 256, 256))
     return peer.to(memory_format=torch.channels_last)
+
+
+def fold_peer(peer: MaskRCNN) -> MaskRCNN:
+    """For prediction alone: batch norms become part of the convolutions, as in our own networks; in place."""
+    fold_norms(peer.eval().backbone, torch.zeros(1, 3, 256, 256))
+    return peer.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def peer_batches(dataset: CocoDataset, preset: Preset) -> Iterator[tuple[list[Tensor], list[Target]]]:
@@ -107,7 +123,7 @@ def peer_batches(dataset: CocoDataset, preset: Preset) -> Iterator[tuple[list[Te
 def _target(sample: Sample) -> Target:
     masks = sample.targets.masks
     boxes = masks_to_boxes(masks)
-    boxes[:, 2:] += 1  # the end is exclusive; a nucleus of one pixel has an area
+    boxes[:, 2:] += 1  # the end is exclusive; an object of one pixel has an area
     return {"boxes": boxes, "labels": sample.targets.labels + 1, "masks": masks.to(torch.uint8)}
 
 

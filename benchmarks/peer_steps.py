@@ -3,21 +3,21 @@
 import json
 import statistics
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from peer_models import evaluate_peer, peer_batches
+from peer_sets import PeerSettings
 from torchvision.models.detection import MaskRCNN
 
 from sparseinst.data import CocoDataset
 from sparseinst.data.formats import DataSource
 from sparseinst.evaluation import Evaluation
-from sparseinst.recipe import Preset
+from sparseinst.recipe import OptimConfig, Preset
 from sparseinst.training import WeightAverage, learning_rate_factor, parameter_groups
 
 WARM_UP = 0.05
-"""Share of the run; that of our recipe at its full length."""
+"""Share of the run, for both contestants."""
 
 TICKS = 1000
 """Into which the schedule divides the budget."""
@@ -26,23 +26,6 @@ MOMENTUM, SGD_DECAY = 0.9, 1e-4
 """As published for Mask R-CNN."""
 
 Figures = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class PeerSettings:
-    """What may be chosen for a peer.
-
-    Args:
-        optimiser: "adamw" or "sgd".
-        lr: learning rate at the top of its schedule.
-        channels: width of the pyramid and heads.
-        rois: regions an image that the heads learn from.
-    """
-
-    optimiser: str
-    lr: float
-    channels: int
-    rois: int
 
 
 def train_peer(
@@ -59,7 +42,7 @@ def train_peer(
         points: evaluations at equal distances, the last at the end.
     """
     optim = preset.recipe.optim.model_copy(update={"warmup": round(WARM_UP * TICKS)})
-    optimiser = _optimiser(peer, settings, optim.weight_decay)
+    optimiser = _optimiser(peer, settings, optim)
     average = WeightAverage(peer, optim.ema)
     batches = peer_batches(CocoDataset.load(source.train.images, source.train.annotations), preset)
     spent = 0.0
@@ -87,18 +70,19 @@ def train_peer(
 
 
 def figures_of(evaluation: Evaluation, *, cpu_s: float, steps: int) -> Figures:
-    """One point of a run's curve."""
+    """One point of a run's curve; best_f1 is the highest F1 at IoU 0.5 of any score, best_score that score."""
     content = evaluation.to_json()
-    names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ar", "best_f1", "detections")
-    point = {"cpu_minutes": round(cpu_s / 60, 2), "steps": steps, **{name: content[name] for name in names}}
+    names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar", "best_f1", "best_score")
+    found = {name: None if content[name] is None else round(content[name], 4) for name in names}
+    point = {"cpu_minutes": round(cpu_s / 60, 2), "steps": steps, **found, "detections": content["detections"]}
     print(json.dumps(point), flush=True)
     return point
 
 
-def _optimiser(peer: MaskRCNN, settings: PeerSettings, weight_decay: float) -> torch.optim.Optimizer:
+def _optimiser(peer: MaskRCNN, settings: PeerSettings, optim: OptimConfig) -> torch.optim.Optimizer:
     if settings.optimiser == "sgd":
         return torch.optim.SGD(peer.parameters(), settings.lr, momentum=MOMENTUM, weight_decay=SGD_DECAY)
-    return torch.optim.AdamW(parameter_groups(peer, weight_decay), settings.lr)
+    return torch.optim.AdamW(parameter_groups(peer, optim.weight_decay, rule=optim.decay_rule), settings.lr)
 
 
 def _step(
@@ -108,7 +92,7 @@ def _step(
     losses = peer(images, targets)
     total = torch.stack(list(losses.values())).sum()
     if not total.isfinite():
-        raise RuntimeError(f"the loss is not finite: {losses}: lower --lr")
+        raise RuntimeError(f"the loss is not finite: {losses}: try a lower rate (--trial)")
     optimiser.zero_grad()
     total.backward()
     torch.nn.utils.clip_grad_norm_(peer.parameters(), clip_norm)
