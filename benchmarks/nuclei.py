@@ -211,13 +211,13 @@ def ways_of(options: argparse.Namespace) -> list[Way]:
 
 def parse() -> argparse.Namespace:
     def numbers(kind: type) -> Any:
-        return lambda text: [kind(part) for part in text.split(",") if part]
+        return lambda text: [kind(part) for part in text.split(",") if part != "none"]
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/dsb2018"))
     parser.add_argument("--split", choices=("train", "val"), default="val")
     parser.add_argument("--model", default="nuclei", help="preset, or file of weights")
-    parser.add_argument("--tile", type=numbers(int), default=[256], help="sides of tiles, with commas; '' for none")
+    parser.add_argument("--tile", type=numbers(int), default=[256], help="sides of tiles, with commas, or none")
     parser.add_argument("--rescale", type=numbers(float), default=[], help="factors of image sizes, with commas")
     parser.add_argument("--scale", type=float, help="network pixels for each pixel of the image, in all ways")
     parser.add_argument("--no-times", action="store_true", help="leave the times out")

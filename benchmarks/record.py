@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ RESULTS = Path(__file__).parent / "results"
 
 def command_line() -> str:
     """What was typed, with relative paths."""
-    return " ".join(["python", *(os.path.relpath(part) if Path(part).exists() else part for part in sys.argv)])
+    parts = (os.path.relpath(part) if part and Path(part).exists() else part for part in sys.argv)
+    return shlex.join(["python", *parts])
 
 
 def write_result(name: str, figures: dict[str, Any]) -> Path:
