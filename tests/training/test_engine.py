@@ -87,7 +87,7 @@ def test_every_trained_weight_moves(make_engine, batch):
 def test_the_losses_are_the_criterions(make_engine, batch):
     engine = make_engine(tiny_preset())
     result = engine.step([batch], done=0)
-    assert tuple(result.losses) == engine.losses == engine.trained.criterion.names
+    assert tuple(result.losses) == engine.losses == engine.trained.names
     assert all(value > 0 for value in result.losses.values())
 
 
