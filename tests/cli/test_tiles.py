@@ -3,6 +3,9 @@ from collections import Counter
 
 import pytest
 
+from sparseinst import load_model
+from sparseinst.zoo import save_checkpoint
+
 
 @pytest.fixture
 def val(tiny_data) -> tuple[str, ...]:
@@ -47,8 +50,17 @@ def test_a_crowded_image_that_was_shrunk_gets_advice(cli, shared, tmp_path) -> N
     large = [record for record in content["images"] if (record["height"], record["width"]) == (520, 696)]
     crowded = max(large, key=lambda record: counts[record["id"]])
     lonely = min(content["images"], key=lambda record: counts[record["id"]])
-    common = ("predict", "--model", "nuclei", "--backend", "torch", "--out", tmp_path)
+    model, framed = load_model("nuclei"), tmp_path / "framed.safetensors"
+    preprocess = model.config.preprocess.model_copy(update={"frame_hw": (512, 512)})
+    model.config = model.config.model_copy(update={"preprocess": preprocess})
+    save_checkpoint(framed, model)
+    common = ("predict", "--model", framed, "--backend", "torch", "--out", tmp_path)
     advised = cli(*common, folder / "val" / crowded["file_name"])
-    assert advised.exit_code == 0 and "1 crowded image shrunk" in advised.stdout and "--tile 256" in advised.stdout
+    assert advised.exit_code == 0 and "1 crowded image shrunk" in advised.stdout
+    assert f"--tile {int(512 / preprocess.scale)}" in advised.stdout
     assert "--tile" not in cli(*common, folder / "val" / lonely["file_name"]).stdout
     assert "--tile" not in cli(*common, "--tile", 256, folder / "val" / crowded["file_name"]).stdout
+    whole = ("predict", "--model", "nuclei", "--backend", "torch", "--out", tmp_path)
+    assert "--tile" not in cli(*whole, folder / "val" / crowded["file_name"]).stdout, (
+        "nothing is shrunk at native scale"
+    )
