@@ -61,6 +61,4 @@ def test_a_crowded_image_that_was_shrunk_gets_advice(cli, shared, tmp_path) -> N
     assert "--tile" not in cli(*common, folder / "val" / lonely["file_name"]).stdout
     assert "--tile" not in cli(*common, "--tile", 256, folder / "val" / crowded["file_name"]).stdout
     whole = ("predict", "--model", "nuclei", "--backend", "torch", "--out", tmp_path)
-    assert "--tile" not in cli(*whole, folder / "val" / crowded["file_name"]).stdout, (
-        "nothing is shrunk"
-    )
+    assert "--tile" not in cli(*whole, folder / "val" / crowded["file_name"]).stdout, "nothing is shrunk"
