@@ -222,7 +222,7 @@ def test_a_frame_that_is_too_small_is_refused() -> None:
         frame_hw((65, 64), (64, 64))
 
 
-@pytest.mark.parametrize("hw", [(50, 61), (200, 300), (112, 136), (7, 9)])
+@pytest.mark.parametrize("hw", [(50, 61), (200, 300), (112, 136), (7, 9), (1, 1)])
 def test_resize_is_pillows(hw: tuple[int, int]) -> None:
     image = cv2.GaussianBlur(np.kron(COLOR, np.ones((8, 8, 1), np.uint8)), (5, 5), 0)
     expected = np.asarray(Image.fromarray(image).resize(hw[::-1], Image.Resampling.BILINEAR)).astype(int)
