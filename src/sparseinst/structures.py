@@ -29,15 +29,46 @@ class Predictions(NamedTuple):
     """(B, G*N, h/2, w/2) logits of the instance activation maps, group g of slot n at g*N + n."""
 
 
+class Patch(NamedTuple):
+    """Part of a mask's grid; everywhere else the mask is below the threshold, and so are the cells next to its edge,
+    but where that is the edge of the grid."""
+
+    values: NDArray[np.float32]
+    """(h', w') probabilities."""
+    top: int
+    """First row of the grid."""
+    left: int
+    """First column of the grid."""
+
+
+class Patches(NamedTuple):
+    """The masks of one image by the parts that matter, in host memory: none takes a whole frame."""
+
+    items: tuple[Patch, ...]
+    """One for each candidate; of 0 cells where the mask is nowhere above the threshold."""
+    grid_hw: tuple[int, int]
+    """Rows h and columns w of the whole grid."""
+
+    @classmethod
+    def of(cls, masks: Tensor) -> Self:
+        """(N, h, w) masks, each whole."""
+        whole = masks.detach().float().cpu().numpy()
+        return cls(tuple(Patch(mask, 0, 0) for mask in whole), (masks.shape[1], masks.shape[2]))
+
+    def at(self, places: Sequence[int]) -> Self:
+        """Those of some candidates."""
+        return self._replace(items=tuple(self.items[place] for place in places))
+
+
 class Candidates(NamedTuple):
-    """All N slots scored, in fixed shapes: what a compiled or exported network gives."""
+    """All N slots scored: in fixed shapes what a compiled or exported network gives."""
 
     scores: Tensor
     """(B, N) in 0..1, after rescoring by the mask."""
     labels: Tensor
     """(B, N) int64 index of the best class."""
-    masks: Tensor
-    """(B, N, h, w) mask probabilities at the mask stride."""
+    masks: Tensor | tuple[Patches, ...]
+    """(B, N, h, w) mask probabilities at the mask stride; or B times the parts that matter."""
     gate: Tensor
     """(B, N) in 0..1, the score before rescoring, which the gate threshold is compared with."""
     activation: Tensor | None = None

@@ -17,12 +17,12 @@ from sparseinst.ops.masks import paste_exact
 from sparseinst.ops.paste import begin_pasted, encode_in_room, encode_pasted, encode_stretched
 from sparseinst.ops.stretch import stretch_whole, stretch_windows
 from sparseinst.runs import decode_runs
-from sparseinst.structures import Frame
+from sparseinst.structures import Frame, Patches
 from tiny import discs
 
 
 def windows(masks: torch.Tensor, frame: Frame, *, threshold: float) -> tuple[bytes, ...]:
-    parts = stretch_windows(masks, frame, threshold=threshold)
+    parts = stretch_windows(Patches.of(masks), frame, threshold=threshold)
     return encode_stretched(parts, frame, grid=masks.shape[1], threshold=threshold)
 
 

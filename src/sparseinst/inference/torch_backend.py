@@ -11,7 +11,7 @@ from torch import Tensor
 from sparseinst.config import ModelConfig
 from sparseinst.inference.cuda_graphs import CudaGraphs, ShapeCache
 from sparseinst.inference.devices import resolve_device
-from sparseinst.modeling import Segmenter, SparseInst, optimise, with_budget, with_max_instances
+from sparseinst.modeling import Segmenter, SparseInst, WindowedSegmenter, optimise, with_budget, with_max_instances
 from sparseinst.modeling.seeds.decoder import SeedsDecoder
 from sparseinst.modeling.seeds.selection import NEVER
 from sparseinst.structures import Candidates
@@ -35,12 +35,12 @@ class EagerBackend:
         self.device = resolve_device(model.mean.device if device is None else device)
         self.metadata: ModelConfig = model.config
         self.frame: tuple[int, int] | None = model.config.preprocess.frame_hw
-        self._segmenter = Segmenter(model, activation=activation).to(self.device).eval()
+        self._segmenter = self._segmenter_of(model, activation=activation).to(self.device).eval()
         self._run = self._runner(self._segmenter)
 
     def with_activation(self) -> Self:
         """The same network, that also gives the logits of the activation maps."""
-        return self._with(Segmenter(self._segmenter.model, activation=True))
+        return self._with(self._segmenter_of(self._segmenter.model, activation=True))
 
     def with_max_instances(self, most: int) -> Self:
         """The same network of seeds, that finds up to this many instances in each image.
@@ -48,15 +48,17 @@ class EagerBackend:
         Raises:
             InputError: less than 1, or a network of slots.
         """
-        return self._with(
-            Segmenter(with_max_instances(self._segmenter.model, most), activation=self._segmenter.activation)
-        )
+        network = with_max_instances(self._segmenter.model, most)
+        return self._with(self._segmenter_of(network, activation=self._segmenter.activation))
 
     def _with(self, segmenter: Segmenter) -> Self:
         other = copy.copy(self)
         other._segmenter, other.metadata = segmenter.eval(), segmenter.model.config
         other._run = self._runner(other._segmenter)
         return other
+
+    def _segmenter_of(self, model: SparseInst, *, activation: bool) -> Segmenter:
+        return Segmenter(model, activation=activation)
 
     def _runner(self, segmenter: Segmenter) -> Callable[[Tensor, Tensor], Candidates]:
         return segmenter
@@ -71,7 +73,8 @@ class TorchBackend(EagerBackend):
     """A copy of the module rewritten for inference (see `optimise`): the same candidates, sooner.
 
     On a GPU by CUDA graphs: each shape that comes again is captured, and replayed from then on. On a CPU, where shapes
-    may follow the data, seeds that cannot pass the gate are left out: there are fewer candidates, all that matter.
+    may follow the data, seeds that cannot pass the gate are left out: there are fewer candidates, all that matter, and
+    their masks come as `Patches`.
 
     Args:
         model: in float32; it is left as it is, and changes made to it later are not seen.
@@ -96,8 +99,7 @@ class TorchBackend(EagerBackend):
             network.set_dtype(torch.bfloat16 if device.type == "cpu" else torch.float16)
         self._compile = compile
         self._follows_data = device.type == "cpu" and not compile and isinstance(network.decoder, SeedsDecoder)
-        if self._follows_data:
-            network = with_budget(network, least_logit=_least_logit(model.config.postprocess.gate))
+        self._least = model.config.postprocess.gate
         super().__init__(network, device=device, activation=activation)
 
     def with_least_score(self, score: float) -> Self:
@@ -107,9 +109,16 @@ class TorchBackend(EagerBackend):
         """
         if not self._follows_data:
             return self
-        least = max(score, self.metadata.postprocess.gate)
-        network = with_budget(self._segmenter.model, least_logit=_least_logit(least))
-        return self._with(Segmenter(network, activation=self._segmenter.activation))
+        other = copy.copy(self)
+        other._least = max(score, self.metadata.postprocess.gate)
+        model, activation = self._segmenter.model, self._segmenter.activation
+        return other._with(other._segmenter_of(model, activation=activation))
+
+    def _segmenter_of(self, model: SparseInst, *, activation: bool) -> Segmenter:
+        if not self._follows_data:
+            return super()._segmenter_of(model, activation=activation)
+        network = with_budget(model, least_logit=_least_logit(self._least))
+        return WindowedSegmenter(network, activation=activation, least=self._least)
 
     def _runner(self, segmenter: Segmenter) -> Callable[[Tensor, Tensor], Candidates]:
         run = torch.compile(segmenter, dynamic=False) if self._compile else segmenter

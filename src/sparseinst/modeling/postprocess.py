@@ -10,7 +10,7 @@ from sparseinst.ops.fetch import fetch
 from sparseinst.ops.masks import fill_padding, mean_inside
 from sparseinst.ops.paste import begin_pasted, encode_pasted
 from sparseinst.ops.pieces import drop_small_pieces
-from sparseinst.structures import Candidates, Frame, Instances, Predictions
+from sparseinst.structures import Candidates, Frame, Instances, Patches, Predictions
 
 
 def score(predictions: Predictions, *, mask_threshold: float) -> Candidates:
@@ -86,10 +86,12 @@ def begin_select(
     if len(frames) != len(candidates.scores):
         raise ValueError(f"expected {len(candidates.scores)} frames, got {len(frames)}: give one for each image")
     keep = (candidates.gate > gate) & (candidates.scores >= min_score)
-    begin = _begin_in_fixed_shapes if candidates.masks.is_cuda else _begin
+    masks = candidates.masks
     started = [
-        begin(candidates.scores[i], candidates.labels[i], candidates.masks[i], keep[i], frame, mask_threshold)
-        for i, frame in enumerate(frames)
+        (_begin_in_fixed_shapes if isinstance(own, Tensor) and own.is_cuda else _begin)(
+            candidates.scores[i], candidates.labels[i], own, keep[i], frame, mask_threshold
+        )
+        for i, (own, frame) in enumerate(zip(masks, frames, strict=True))
     ]
     return lambda: [without_small_pieces(finish(), least=least_piece) for finish in started]
 
@@ -103,14 +105,15 @@ def without_small_pieces(instances: Instances, *, least: float) -> Instances:
 
 
 def _begin(
-    scores: Tensor, labels: Tensor, masks: Tensor, keep: Tensor, frame: Frame, threshold: float
+    scores: Tensor, labels: Tensor, masks: Tensor | Patches, keep: Tensor, frame: Frame, threshold: float
 ) -> Callable[[], Instances]:
     """One image, (N, ...) each."""
     slots = keep.nonzero()[:, 0]
+    kept = masks.at(slots.tolist()) if isinstance(masks, Patches) else masks[slots]
     instances = Instances(
         scores[slots].float().cpu().numpy().astype(np.float32),
         labels[slots].cpu().numpy().astype(np.int64),
-        encode_pasted(masks[slots], frame, threshold=threshold),
+        encode_pasted(kept, frame, threshold=threshold),
         slots.cpu().numpy().astype(np.int64),
         frame.original_hw,
     )

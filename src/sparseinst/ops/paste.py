@@ -17,28 +17,32 @@ from sparseinst.ops.compress import compress
 from sparseinst.ops.compress_fixed import compress_fixed
 from sparseinst.ops.fetch import fetch
 from sparseinst.ops.stretch import Stretched, rows_used, stretch_whole, stretch_windows
-from sparseinst.structures import Frame
+from sparseinst.structures import Frame, Patches
 
 _EDGES_PER_COLUMN = 2
 """Room for edges where shapes must not depend on the data: as if every mask began and ended once in every column."""
 
 
-def encode_pasted(masks: Tensor, frame: Frame, *, threshold: float) -> tuple[bytes, ...]:
+def encode_pasted(masks: Tensor | Patches, frame: Frame, *, threshold: float) -> tuple[bytes, ...]:
     """Brings masks to the original image as `masks.paste_exact` does, and encodes what is above the threshold.
 
     Args:
-        masks: (n, h, w) probabilities over the padded frame.
+        masks: (n, h, w) probabilities over the padded frame, or the parts of them that matter.
         frame: sizes of the padded frame, of the image within it and of the original image.
         threshold: 0..1.
 
     Returns:
         n compressed COCO run-length encodings over the original image.
     """
-    if masks.is_cuda:
-        return begin_pasted(masks, frame, threshold=threshold)()
-    stretch = stretch_windows if masks.device.type == "cpu" else stretch_whole
-    parts = stretch(masks.detach().float(), frame, threshold=threshold)
-    return encode_stretched(parts, frame, grid=masks.shape[1], threshold=threshold)
+    if isinstance(masks, Tensor):
+        if masks.is_cuda:
+            return begin_pasted(masks, frame, threshold=threshold)()
+        if masks.device.type != "cpu":
+            parts = stretch_whole(masks.detach().float(), frame, threshold=threshold)
+            return encode_stretched(parts, frame, grid=masks.shape[1], threshold=threshold)
+        masks = Patches.of(masks)
+    parts = stretch_windows(masks, frame, threshold=threshold)
+    return encode_stretched(parts, frame, grid=masks.grid_hw[0], threshold=threshold)
 
 
 def begin_pasted(masks: Tensor, frame: Frame, *, threshold: float) -> Callable[[], tuple[bytes, ...]]:

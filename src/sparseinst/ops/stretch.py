@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparseinst.structures import Frame
+from sparseinst.structures import Frame, Patch, Patches
 
 OUTSIDE = -1.0
 """Stands above and below every column of a window: less than any threshold."""
@@ -78,35 +78,38 @@ def stretch_whole(
         yield Stretched(values, edges, starts, zeros + height + 1, zeros, zeros)
 
 
-def stretch_windows(masks: Tensor, frame: Frame, *, threshold: float) -> Iterator[Stretched]:
-    """Stretches (n, h, w) masks in host memory, each in a window around what is above the threshold."""
-    columns = _columns(masks.shape[2], frame)
-    grid = masks.numpy()
-    windows = _windows(grid, frame, columns, threshold)
+def stretch_windows(masks: Patches, frame: Frame, *, threshold: float) -> Iterator[Stretched]:
+    """Stretches masks in host memory, each in a window around what is above the threshold."""
+    columns = _columns(masks.grid_hw[1], frame)
+    windows = _windows(masks, frame, columns, threshold)
     sizes = (windows.rights - windows.lefts) * (windows.bottoms - windows.tops + 1)
     for chunk in _chunks(sizes):
         starts = np.cumsum(sizes[chunk]) - sizes[chunk]
         values = np.empty(sizes[chunk].sum() + 1, np.float32)
         values[-1] = OUTSIDE
         part = _Windows(*(side[chunk] for side in windows))
-        for mask, start, size, top, bottom, left, right in zip(grid[chunk], starts, sizes[chunk], *part, strict=True):
+        patches = masks.items[chunk]
+        for patch, start, size, top, bottom, left, right in zip(patches, starts, sizes[chunk], *part, strict=True):
             if size:
                 window = values[start : start + size].reshape(right - left, -1)
                 window[:, 0] = OUTSIDE
-                _fill(window[:, 1:], mask[top:bottom].T, columns, left)
+                rows = patch.values[top - patch.top : bottom - patch.top]
+                _fill(window[:, 1:], rows.T, columns, left, patch.left)
         above = values > threshold
         edges = np.flatnonzero(above[1:] != above[:-1])  # NumPy: much faster than torch here
         strides = part.bottoms - part.tops + 1
         yield Stretched(*map(torch.from_numpy, (values, edges, starts, strides, part.tops, part.lefts)))
 
 
-def _fill(window: NDArray[np.float32], mask: NDArray[np.float32], columns: "_Columns", left: int) -> None:
-    """Stretches the rows of a mask (w, rows) into a window (columns, rows) from an image column on."""
+def _fill(window: NDArray[np.float32], mask: NDArray[np.float32], columns: "_Columns", left: int, first: int) -> None:
+    """Stretches the rows of a mask (w, rows), whose columns begin at `first` of the grid, into a window (columns, rows)
+    from an image column on."""
     for start in range(0, len(window), _STRIP):
         strip = window[start : start + _STRIP]
         begin, end = left + start, left + start + len(strip)
         touched = slice(columns.first[begin], columns.last[end - 1] + 1)
-        np.matmul(columns.weights[begin:end, touched], mask[touched], out=strip)
+        own = mask[touched.start - first : touched.stop - first]
+        np.matmul(columns.weights[begin:end, touched], own, out=strip)
 
 
 class _Columns(NamedTuple):
@@ -137,24 +140,31 @@ def _columns(grid: int, frame: Frame) -> _Columns:
     return _Columns(weights, touched.argmax(1), grid - 1 - touched[:, ::-1].argmax(1))
 
 
-def _windows(grid: NDArray[np.float32], frame: Frame, columns: _Columns, threshold: float) -> _Windows:
+def _windows(masks: Patches, frame: Frame, columns: _Columns, threshold: float) -> _Windows:
     """Where masks can be above the threshold, and the rows that decide where exactly."""
-    height = rows_used(grid.shape[1], frame)
-    above = grid[:, :height] > threshold
-    tops, bottoms = _extent(above, axis=1)
-    lefts, rights = _extent(above, axis=2)
+    rows = masks.grid_hw[0]
+    height = rows_used(rows, frame)
+    extents = [_extent(patch, height, threshold) for patch in masks.items]
+    tops, bottoms, lefts, rights = np.array(extents, np.int64).reshape(-1, 4).T
     # A row of the frame next to the outline may lie one row of the frame, and so this many of the grid, further out.
-    margin = 1 + -(-grid.shape[1] // frame.frame_hw[0])
+    margin = 1 + -(-rows // frame.frame_hw[0])
+    empty = bottoms == 0
+    tops, bottoms = np.maximum(tops - margin, 0), np.minimum(bottoms + margin, height)
     lefts = np.searchsorted(columns.last, lefts, side="left")
     rights = np.searchsorted(columns.first, rights - 1, side="right")
-    return _Windows(np.maximum(tops - margin, 0), np.minimum(bottoms + margin, height), lefts, rights)
+    return _Windows(*(np.where(empty, 0, side) for side in (tops, bottoms, lefts, rights)))
 
 
-def _extent(above: NDArray[np.bool_], *, axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(n,) first and past-the-last occupied place along an axis of (n, h, w); 0 and 0 where there is none."""
-    occupied = np.logical_or.reduce(above, axis=3 - axis)
-    first = occupied.argmax(1)
-    return first, np.where(occupied.any(1), occupied.shape[1] - occupied[:, ::-1].argmax(1), 0)
+def _extent(patch: Patch, height: int, threshold: float) -> tuple[int, int, int, int]:
+    """First and past-the-last row and column of the grid above the threshold, of its first `height` rows; zeros where
+    there is none."""
+    above = patch.values[: max(0, height - patch.top)] > threshold
+    rows, columns = above.any(1), above.any(0)
+    if not columns.any():
+        return 0, 0, 0, 0
+    top, left = patch.top, patch.left
+    first, last = rows.argmax(), len(rows) - rows[::-1].argmax()
+    return top + first, top + last, left + columns.argmax(), left + len(columns) - columns[::-1].argmax()
 
 
 def _chunks(sizes: NDArray[np.int64]) -> Iterator[slice]:

@@ -61,7 +61,7 @@ class SeedsCriterion:
             ce = fields.features.new_zeros(())
             parts: list[tuple[Tensor, Tensor, Tensor]] = []
             for image, target in enumerate(targets):
-                own = _of_image(fields, image)
+                own = fields.of(image)
                 chosen, loss = self._choose(own, target)
                 ce = ce + loss
                 if chosen is not None:
@@ -109,7 +109,7 @@ class SeedsCriterion:
 
     def _nothing(self, fields: Fields) -> tuple[Tensor, Tensor, Tensor]:
         """Zeros in which every parameter has its gradient, as several processes need it: from the first cell's mask."""
-        own = _of_image(fields, 0)
+        own = fields.of(0)
         place = fields.features.new_zeros(1, 1)
         grown = self.decoder.grow(own.heads[0][:, :, 0, :1].transpose(1, 2), place, place, place + 1, own)
         zero = 0.0 * (grown.masks.mean() + grown.iou.mean())
@@ -148,10 +148,3 @@ def _by_class(closeness: Tensor, labels: Tensor, near: Tensor) -> Tensor:
 def _float(fields: Fields) -> Fields:
     logits, heads = (tuple(level.float() for level in levels) for levels in (fields.logits, fields.heads))
     return Fields(logits, heads, fields.features.float(), fields.context.float())
-
-
-def _of_image(fields: Fields, image: int) -> Fields:
-    """Those of one image, as a batch of one."""
-    own = slice(image, image + 1)
-    logits, heads = (tuple(level[own] for level in levels) for levels in (fields.logits, fields.heads))
-    return Fields(logits, heads, fields.features[own], fields.context[own])

@@ -30,6 +30,12 @@ class Fields(NamedTuple):
     context: Tensor
     """(B, E, h, w) features that are gathered under the activation maps."""
 
+    def of(self, image: int) -> "Fields":
+        """Those of one image, as a batch of one."""
+        own = slice(image, image + 1)
+        logits, heads = (tuple(level[own] for level in levels) for levels in (self.logits, self.heads))
+        return Fields(logits, heads, self.features[own], self.context[own])
+
 
 class Grown(NamedTuple):
     """What K seeds become."""

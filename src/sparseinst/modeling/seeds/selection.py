@@ -56,6 +56,10 @@ class Seeds(NamedTuple):
     cells: Tensor
     """(B, K) float cells of the finest grid along one cell of the seed's level."""
 
+    def of(self, image: int) -> "Seeds":
+        """Those of one image, as a batch of one."""
+        return Seeds(*(part[image : image + 1] for part in self))
+
 
 def is_peak(scores: Tensor) -> Tensor:
     """Which cells of (B, h, w) scores are the largest of their 3x3 neighbourhood; of equal ones only one is."""

@@ -1,0 +1,197 @@
+"""Masks of seeds in windows around them, in host memory: what they take follows the objects, not the frame.
+
+The same as growing all over the whole frame and enlarging that, up to rounding: a draft falls off as a quadratic around
+its seed, so what lies outside a window neither speaks for the object nor belongs to it. Where a mask comes near the end
+of its window after all, that seed is grown over the whole frame.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sparseinst.modeling.seeds.decoder import Fields, SeedsDecoder
+from sparseinst.modeling.seeds.selection import NEVER, Seeds
+from sparseinst.ops.masks import RESCORE_EPSILON
+from sparseinst.structures import Patch
+
+_BLOCK = 48
+"""Seeds of a level in a square of so many of its cells share a window."""
+_REACH = 32
+"""Cells of its level that a window goes beyond its square."""
+_FADED = -7.0
+"""Logit of a draft at the end of its window below which the rest is nothing: 0.001 of a pixel's voice."""
+_MARGIN = 4
+"""Cells kept around what is above the threshold: more than enlarging, twice and to any image, can reach."""
+_AT_ONCE = 2**22
+"""Mask logits of a group of seeds."""
+
+
+class Found(NamedTuple):
+    """What the seeds of one image became."""
+
+    gate: Tensor
+    """(K,) sqrt(class x IoU), in 0..1."""
+    scores: Tensor
+    """(K,) the same times the mean probability inside the mask."""
+    patches: tuple[Patch, ...]
+    """The masks; of 0 cells where the gate is below what was asked for."""
+    activation: Tensor | None
+    """(K, h, w) logits of the draft masks, `NEVER` outside their windows; where they were asked for."""
+
+
+class _Window(NamedTuple):
+    rows: slice
+    columns: slice
+
+    def is_all_of(self, size_hw: tuple[int, int]) -> bool:
+        return self == (slice(0, size_hw[0]), slice(0, size_hw[1]))
+
+
+def grow_in_windows(
+    decoder: SeedsDecoder, fields: Fields, seeds: Seeds, *, threshold: float, least: float, activation: bool
+) -> Found:
+    """Grows the seeds of one image.
+
+    Args:
+        decoder: in eval mode, on the CPU.
+        fields: of one image.
+        seeds: of that image, (1, K, ...).
+        threshold: a pixel belongs to a mask above this probability.
+        least: masks of seeds whose gate is below this are not wanted.
+        activation: also give the drafts.
+    """
+    size_hw = (fields.features.shape[-2], fields.features.shape[-1])
+    chance = seeds.logits[0].sigmoid().amax(1)  # (K,)
+    gate, scores = torch.zeros_like(chance), torch.zeros_like(chance)
+    patches = [Patch(np.zeros((0, 0), np.float32), 0, 0)] * len(chance)
+    drafts = torch.full((len(chance), *size_hw), NEVER) if activation else None
+    waiting = list(_groups(seeds, (chance >= least**2).nonzero()[:, 0], size_hw))
+    while waiting:
+        chosen, window = waiting.pop()
+        grown = decoder.grow(*_moved(seeds, chosen, window), _within(fields, window))
+        masks, draft = grown.masks[0].numpy(), grown.activation[0]
+        gate[chosen] = (chance[chosen] * grown.iou[0].float().sigmoid()).sqrt()
+        whole = window.is_all_of(size_hw)
+        faded = np.ones(len(chosen), np.bool_) if whole else _ends(draft.numpy(), window, size_hw) < _FADED
+        escaped = []
+        for place, seed in enumerate(chosen.tolist()):
+            if gate[seed] < least:
+                continue
+            extent = _extent(masks[place], threshold)
+            if not whole and not (faded[place] and _has_room(extent, window, size_hw)):
+                escaped.append(seed)
+            elif extent is not None:
+                patches[seed], inside = _patch(masks[place], extent, window, size_hw, threshold)
+                scores[seed] = gate[seed] * inside
+        if drafts is not None:
+            drafts[chosen, window.rows, window.columns] = draft
+        waiting += _over_all(torch.tensor(escaped, dtype=torch.int64), size_hw)
+    return Found(gate, scores, tuple(patches), drafts)
+
+
+def _groups(seeds: Seeds, chosen: Tensor, size_hw: tuple[int, int]) -> Iterator[tuple[Tensor, _Window]]:
+    """Chosen seeds by windows that they share: one for all where the frame is no larger."""
+    if max(size_hw) <= _BLOCK + 2 * _REACH:
+        yield from _over_all(chosen, size_hw)
+        return
+    cells, y, x = (part[0, chosen] for part in (seeds.cells, seeds.y, seeds.x))
+    keys = torch.stack([cells, (y / (_BLOCK * cells)).floor(), (x / (_BLOCK * cells)).floor()], dim=1).long()
+    squares, of = keys.unique(dim=0, return_inverse=True)
+    for number, (cell, row, column) in enumerate(squares.tolist()):
+        window = _Window(*(
+            slice(max(0, (place * _BLOCK - _REACH) * cell), min(side, ((place + 1) * _BLOCK + _REACH) * cell))
+            for place, side in zip((row, column), size_hw, strict=True)
+        ))  # fmt: skip
+        yield from _in_parts(chosen[of == number], window)
+
+
+def _over_all(chosen: Tensor, size_hw: tuple[int, int]) -> Iterator[tuple[Tensor, _Window]]:
+    return _in_parts(chosen, _Window(slice(0, size_hw[0]), slice(0, size_hw[1])))
+
+
+def _in_parts(chosen: Tensor, window: _Window) -> Iterator[tuple[Tensor, _Window]]:
+    area = math.prod(side.stop - side.start for side in window)
+    for part in chosen.split(max(1, _AT_ONCE // area)):
+        if len(part):
+            yield part, window
+
+
+def _moved(seeds: Seeds, chosen: Tensor, window: _Window) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What `SeedsDecoder.grow` takes of some seeds, in the cells of a window."""
+    head, y, x, cells = (part[:, chosen] for part in (seeds.head, seeds.y, seeds.x, seeds.cells))
+    return head, y - window.rows.start, x - window.columns.start, cells
+
+
+def _within(fields: Fields, window: _Window) -> Fields:
+    part = (slice(None), slice(None), *window)
+    return fields._replace(features=fields.features[part], context=fields.context[part])
+
+
+def _inner(window: _Window, size_hw: tuple[int, int]) -> tuple[tuple[bool, bool], tuple[bool, bool]]:
+    """Which ends of a window, first and last row, first and last column, lie inside the frame."""
+    rows, columns = (
+        (side.start > 0, side.stop < size) for side, size in zip(window, size_hw, strict=True)
+    )  # fmt: skip
+    return rows, columns
+
+
+def _ends(draft: NDArray[np.float32], window: _Window, size_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """(k,) the highest logit at those ends of a window that lie inside the frame."""
+    (top, bottom), (left, right) = _inner(window, size_hw)
+    lines = ((top, draft[:, 0]), (bottom, draft[:, -1]), (left, draft[:, :, 0]), (right, draft[:, :, -1]))
+    return np.maximum.reduce([line.max(1) for inner, line in lines if inner])
+
+
+_Extent = tuple[int, int, int, int]
+"""First and past-the-last row and column."""
+
+
+def _extent(mask: NDArray[np.float32], threshold: float) -> _Extent | None:
+    """Of the cells of (h, w) logits above a probability, if there are any."""
+    above = mask > math.log(threshold / (1 - threshold))
+    rows, columns = above.any(1), above.any(0)
+    if not columns.any():
+        return None
+    bottom, right = len(rows) - int(rows[::-1].argmax()), len(columns) - int(columns[::-1].argmax())
+    return int(rows.argmax()), bottom, int(columns.argmax()), right
+
+
+def _has_room(extent: _Extent | None, window: _Window, size_hw: tuple[int, int]) -> bool:
+    """Whether the margin around an extent lies in the window, but where that ends with the frame."""
+    if extent is None:
+        return True
+    return all(
+        (not inner[0] or first >= _MARGIN) and (not inner[1] or last <= side.stop - side.start - _MARGIN)
+        for inner, first, last, side in zip(_inner(window, size_hw), extent[::2], extent[1::2], window, strict=True)
+    )
+
+
+def _patch(
+    mask: NDArray[np.float32], extent: _Extent, window: _Window, size_hw: tuple[int, int], threshold: float
+) -> tuple[Patch, float]:
+    """The part of a mask that matters at twice the size, and the mean probability above the threshold."""
+    cut: list[slice] = []  # of the logits
+    keep: list[slice] = []  # of what they are enlarged to
+    starts: list[int] = []
+    for first, last, side, size in zip(extent[::2], extent[1::2], window, size_hw, strict=True):
+        begin = max(0, first - _MARGIN)
+        end = min(side.stop - side.start, last + _MARGIN)
+        # At an end that is not the frame's, the outermost cell only says what its neighbour becomes.
+        before, after = int(side.start + begin > 0), int(side.start + end < size)
+        cut.append(slice(begin, end))
+        keep.append(slice(2 * before, 2 * (end - begin - after)))
+        starts.append(2 * (side.start + begin + before))
+    part = np.ascontiguousarray(mask[tuple(cut)])
+    # Bilinear about the centres of pixels, as torch's interpolate without corners aligned.
+    enlarged = cv2.resize(part, (2 * part.shape[1], 2 * part.shape[0]), interpolation=cv2.INTER_LINEAR)
+    logits = np.clip(enlarged[tuple(keep)], -80, 80)  # beyond it float32 overflows; 0 and 1 anyway
+    values: NDArray[np.float32] = 1 / (1 + np.exp(-logits))
+    inside = values > threshold
+    mean = float((values * inside).sum() / (inside.sum() + RESCORE_EPSILON))
+    return Patch(values, starts[0], starts[1]), mean
