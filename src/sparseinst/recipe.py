@@ -92,6 +92,9 @@ class OptimConfig(Settings):
     warmup_factor: float = Field(0.001, ge=0, le=1, description="fraction of the learning rate warm-up starts from")
     clip_norm: float | None = Field(None, gt=0, description="largest gradient norm; none as published")
     accumulate: int = Field(1, gt=0, description="batches whose gradients are added up for one iteration")
+    freeze: int | None = Field(
+        None, gt=0, description="layers of the backbone up to this stride stay as they are, weights and statistics"
+    )
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 for none")
 
 

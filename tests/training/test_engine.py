@@ -84,6 +84,25 @@ def test_every_trained_weight_moves(make_engine, batch):
     assert not still
 
 
+def test_frozen_layers_keep_weights_and_statistics(make_engine, batch):
+    engine = make_engine(apply_settings(tiny_preset(), {"optim.freeze": 4, "optim.lr": 0.1}))
+    before = {name: value.clone() for name, value in engine.network.state_dict().items()}
+    engine.network.eval()
+    engine.model.train()  # as after an evaluation
+    engine.step([batch], done=0)
+    after = engine.network.state_dict()
+    kept = {name for name in before if torch.equal(before[name], after[name])}
+    first = {name for name in before if name.startswith(("backbone.features.conv_stem", "backbone.features.bn1"))}
+    deeper = {name for name in before if name.startswith("backbone.features.blocks.3") and name.endswith("weight")}
+    assert first and first <= kept
+    assert deeper and not deeper & kept
+
+
+def test_a_stride_that_the_backbone_lacks_cannot_be_frozen(make_engine):
+    with pytest.raises(InputError, match="stride of the backbone's layers.*got 7"):
+        make_engine(preset_with(**{"optim.freeze": 7}))
+
+
 def test_the_losses_are_the_criterions(make_engine, batch):
     engine = make_engine(tiny_preset())
     result = engine.step([batch], done=0)

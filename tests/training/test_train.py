@@ -185,3 +185,13 @@ def test_an_unreadable_training_image_is_one_clear_message(tiny_data, tmp_path):
     with pytest.raises(InputError, match=r"\.png") as caught:
         train(data, tiny_preset(), tmp_path / "run", init="random", workers=1, device="cpu")
     assert "Traceback" not in str(caught.value)
+
+
+def test_fresh_weights_are_not_frozen(tiny_data, tmp_path):
+    preset = tiny_preset(iterations=1)
+    optim = preset.recipe.optim.model_copy(update={"freeze": 4})
+    preset = preset.model_copy(update={"recipe": preset.recipe.model_copy(update={"optim": optim})})
+    train(tiny_data, preset, out=tmp_path / "run", init="random", device="cpu")
+    assert load_preset(tmp_path / "run" / "config.yaml").recipe.optim.freeze is None
+    with pytest.raises(InputError, match="optim.freeze.*init random"):
+        train(tiny_data, preset, out=tmp_path / "other", init="random", settings={"optim.freeze": 4}, device="cpu")

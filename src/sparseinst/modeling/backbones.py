@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import timm
 import torch
@@ -57,8 +57,38 @@ class Backbone(nn.Module):
             if stride in deformable:
                 _deform(_stage(features, index), f"backbone.name {name!r}, stride {stride}")
         self.channels_last = getattr(features, "output_fmt", "NCHW") == "NHWC"
+        self._info = features.feature_info
         self._is_depthwise = _is_depthwise(features)
+        self._frozen: list[nn.Module] = []
         self.features: nn.Module = freeze_batch_norm_2d(features) if norm == "frozen" else features
+
+    def freeze(self, stride: int) -> None:
+        """Keeps the weights and statistics of all layers up to the feature of a stride as they are from here on.
+
+        Raises:
+            InputError: there is no feature of this stride, or it is made by no layer of its own.
+        """
+        known: list[dict[str, Any]] = self._info.info  # of all features, not only of those that are used
+        ends = {item["reduction"]: item["module"] for item in known}
+        last = _module(self.features, ends[stride]) if stride in ends else None
+        if last is None:
+            has = [other for other, name in ends.items() if _module(self.features, name)]
+            raise InputError(f"freeze: expected a stride of the backbone's layers, one of {has}, got {stride}")
+        layers = list(self.features.modules())
+        end = max(index for index, layer in enumerate(layers) if layer in set(last.modules()))
+        # What holds the last stage holds later ones, too.
+        self._frozen = [layer for layer in layers[: end + 1] if layer is last or last not in set(layer.modules())]
+        for layer in self._frozen:
+            for parameter in layer.parameters(recurse=False):
+                parameter.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """As usual, but for frozen layers, which never gather statistics."""
+        super().train(mode)
+        for layer in self._frozen:
+            layer.training = False
+        return self
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) normalised images to one (B, D, H/stride, W/stride) for each stride."""
@@ -102,10 +132,14 @@ def _pad_evenly(features: nn.Module) -> None:
 
 def _stage(features: Any, index: int) -> nn.Module:
     """The stage that ends in a feature; timm joins the parts of its name where it flattens a container."""
-    module: str = features.feature_info.module_name(index)
-    named = dict(features.named_modules())
-    stage: nn.Module = named.get(module) or named[module.replace(".", "_")]
+    stage = _module(features, features.feature_info.module_name(index))
+    assert stage is not None
     return stage
+
+
+def _module(features: nn.Module, name: str) -> nn.Module | None:
+    named = dict(features.named_modules())
+    return named.get(name) or named.get(name.replace(".", "_"))
 
 
 def _deform(stage: nn.Module, place: str) -> None:

@@ -101,6 +101,8 @@ class Engine:
         self.average = WeightAverage(model, recipe.optim.ema)
         if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
             _synchronise_norms(model)
+        if recipe.optim.freeze is not None:
+            model.backbone.freeze(recipe.optim.freeze)  # type: ignore[operator]
         self.base_lr = base_learning_rate(recipe.optim, recipe.batch * recipe.optim.accumulate)
         self.trained = Learner(model, recipe.loss)
         self.losses = self.trained.names

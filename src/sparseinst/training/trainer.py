@@ -124,7 +124,7 @@ def train(
             `run_folder`).
         recipe: a recipe by situation ("small-data"; see `recipe_names`) or its YAML file, in place of the preset's own.
         init: weights to start from (see `init_weights`); None for ImageNet weights of the backbone (those in the
-            package, else timm's), "random" for none at all.
+            package, else timm's), "random" for none at all, of which none are frozen.
         iterations: optimiser steps, in place of the preset's.
         epochs: passes over the training images, instead of iterations.
         batch: images of one step over all processes.
@@ -171,6 +171,10 @@ def train(
     }  # fmt: skip
     for chosen in ({k: v for k, v in options.items() if v is not None}, settings):
         preset = apply_settings(preset, chosen)
+    if init == RANDOM and preset.recipe.optim.freeze is not None:
+        if any(name.endswith("optim.freeze") for name in settings):
+            raise InputError("optim.freeze: expected weights that are worth keeping, got init random: leave one out")
+        preset = apply_settings(preset, {"optim.freeze": None})
     source = resolve_data(Path(data))
     dataset = _training_images(source, data)
     sizes = measure_sizes(dataset)
