@@ -52,7 +52,7 @@ def test_what_ships_is_described_as_it_is_in_its_file(cli) -> None:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert found["weights"] == {"file": str(path), "bytes": path.stat().st_size, "sha256": digest}
     assert found["thresholds"]["score"] == read_checkpoint(path)[0].postprocess.score
-    assert found["input"] == {"size_hw": [512, 512], "origin": "an image of 512 x 512 at a scale of 1.4"}
+    assert found["input"] == {"size_hw": [736, 736], "origin": "an image of 512 x 512 at a scale of 1.4"}
     assert found["parameters"]["total"] == sum(p.numel() for p in load_model("nuclei").parameters())
     assert found["recipe"]["augment"]["quarter_turns"] is True
     assert found["provenance"]["iteration"] == 1000
