@@ -116,6 +116,19 @@ class NativeConfig(_PreprocessBase):
         description="median diameter 2*sqrt(area/pi) of the objects trained on, in pixels of the original images; "
         "training measures it",
     )
+    largest_px: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="extent that 99 of 100 objects trained on do not exceed, in pixels of the original images; tiles "
+        "overlap by it and what is seen around; training measures it",
+    )
+    one_pass_px: int = Field(
+        1536,
+        ge=64,
+        description="side of the largest square, in network pixels, that is seen in one pass; images of a larger area "
+        "are cut into tiles",
+    )
 
 
 def _preprocess_tag(value: Any) -> str:

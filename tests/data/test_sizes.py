@@ -10,8 +10,10 @@ from sparseinst.data.preprocess import network_hw
 
 def sizes_of(*images: tuple[int, int, list[float]]) -> ObjectSizes:
     """Of images (height, width, diameters of their objects)."""
+    diameters = np.array([diameter for *_, found in images for diameter in found], float)
     return ObjectSizes(
-        np.array([diameter for *_, found in images for diameter in found], float),
+        diameters,
+        diameters,
         np.repeat(np.arange(len(images)), [len(found) for *_, found in images]),
         np.array([image[:2] for image in images]),
     )
@@ -28,6 +30,10 @@ def test_diameters_are_those_of_circles_of_the_same_area(write) -> None:
     sizes = measure_sizes(dataset)
     areas = np.concatenate([dataset.masks(i).sum((1, 2)) for i in range(3)])
     np.testing.assert_allclose(np.pi * (sizes.diameters_px / 2) ** 2, areas)
+    masks = [mask for i in range(3) for mask in dataset.masks(i)]
+    extents = [max(np.ptp(side) for side in np.nonzero(mask)) + 1 for mask in masks]
+    np.testing.assert_array_equal(sizes.extents_px, extents)
+    assert min(extents) <= sizes.largest_px <= max(extents)
     assert sizes.image_of.tolist() == [0, 0, 0, 2] and sizes.images_hw.tolist() == 3 * [[20, 30]]
     assert sizes.median_px == pytest.approx(np.median(2 * np.sqrt(areas / np.pi)))
 

@@ -46,7 +46,7 @@ def test_a_whole_view_is_the_object_and_its_doubles_add_nothing() -> None:
         views(RIGHT, (45, 11, 70, 20), scores=(0.6,), slot=7),
     )
     assert boxes(found) == [(45, 11, 70, 20)]
-    assert found.scores.tolist() == [pytest.approx(0.9)] and found.slots.tolist() == [7]
+    assert found.scores.tolist() == [pytest.approx(0.6)] and found.slots.tolist() == [7]
 
 
 def test_of_two_whole_views_the_better_is_taken() -> None:

@@ -16,10 +16,12 @@ from masks import label_images
 from sparseinst import rle
 from sparseinst.config import ModelConfig, NativeConfig, PostprocessConfig, ShortSideConfig
 from sparseinst.data import CocoDataset
+from sparseinst.data.preprocess import frame_of, network_hw, shrinks
 from sparseinst.errors import InputError
 from sparseinst.inference import Predictor, predict_files
-from sparseinst.inference.tiles import Tiling
+from sparseinst.inference.tiles import Tiling, own_tiling
 from sparseinst.structures import Candidates, Instances
+from sparseinst.zoo import load_model
 
 TILE = 32
 
@@ -83,13 +85,16 @@ def test_small_pieces_of_whole_objects_are_dropped(least: float, kept: bool) -> 
 @settings(deadline=None)
 def test_windows_cover_the_image_with_enough_overlap(height: int, width: int, tile: int, data: st.DataObject) -> None:
     overlap = data.draw(st.integers(1, tile // 2))
-    windows = Tiling(tile, overlap).windows((height, width))
+    align = data.draw(st.integers(1, tile - overlap))
+    windows = Tiling(tile, overlap, align).windows((height, width))
+    furthest = (tile - overlap) // align * align
     for axis, side in enumerate((height, width)):
         spans = sorted({(window[axis].start, window[axis].stop) for window in windows})
         assert spans[0][0] == 0 and spans[-1][1] == side
-        assert all(stop - start == min(tile, side) for start, stop in spans)
+        assert all(start % align == 0 and stop == min(start + tile, side) for start, stop in spans)
+        assert align > 1 or all(stop - start == min(tile, side) for start, stop in spans)
         assert all(before[1] - after[0] >= overlap for before, after in pairwise(spans))
-        assert len(spans) == 1 or (len(spans) - 1) * (tile - overlap) + overlap < side, "one tile fewer would do"
+        assert len(spans) == 1 or (len(spans) - 2) * furthest + tile < side, "one tile fewer would do"
     assert len(set(map(str, windows))) == len(windows)
 
 
@@ -195,7 +200,7 @@ def native_backend(scale: float) -> ColorBackend:
 
 
 @pytest.mark.parametrize(
-    ("size_hw", "scale", "windows"), [((1024, 1024), 1.0, 1), ((1025, 1024), 1.0, 2), ((520, 1040), 1.5, 2)]
+    ("size_hw", "scale", "windows"), [((1536, 1536), 1.0, 1), ((1537, 1536), 1.0, 4), ((780, 1560), 1.5, 2)]
 )
 def test_what_is_too_large_for_one_pass_at_native_scale_is_cut_by_itself(
     size_hw: tuple[int, int], scale: float, windows: int
@@ -206,10 +211,57 @@ def test_what_is_too_large_for_one_pass_at_native_scale_is_cut_by_itself(
     cut = predictor.cut(image)
     assert len(cut.windows) == windows
     assert len(predictor(image)) == 1
+    assert len(Predictor(native_backend(scale), tile=0).cut(image).windows) == 1
     assert Predictor(ColorBackend()).tiling_of(size_hw) is None, "by the short side images are never too large"
     if windows > 1:
         with pytest.raises(InputError, match=f"expected an image for one pass, got {size_hw[0]} x {size_hw[1]} pixels"):
             predictor.check_one_pass(size_hw)
+
+
+@given(
+    st.integers(100, 30000),
+    st.integers(100, 30000),
+    st.sampled_from([0.5, 1.0, 1.25, 1.4, 2.0, 0.7134]),
+    st.sampled_from([None, 20.0, 72.0, 400.0]),
+    st.sampled_from([None, (512, 512), (256, 320)]),
+)
+def test_tiles_made_by_themselves(
+    height: int, width: int, scale: float, largest: float | None, frame: tuple[int, int] | None
+) -> None:
+    config = NativeConfig(scale=scale, largest_px=largest, frame_hw=frame)
+    tiling = own_tiling((height, width), config)
+    most = 1536 if frame is None else min(frame)
+    whole = network_hw((height, width), config.model_copy(update={"frame_hw": None}))
+    if tiling is None:
+        assert max(whole) <= max(frame or whole) and (frame is not None or height * width * scale**2 <= most**2)
+        return
+    assert tiling.tile * scale <= most and 4 * tiling.overlap <= most / scale + 4
+    for rows, columns in tiling.windows((height, width))[:50]:
+        origin = np.array([rows.start, columns.start]) * scale
+        assert tiling.align == 1 or np.allclose(origin / 32, (origin / 32).round(), atol=1e-6)
+        frame_of_tile = frame_of((rows.stop - rows.start, columns.stop - columns.start), config)
+        assert not shrinks(frame_of_tile.original_hw, config)
+
+
+def test_an_object_whole_in_a_tile_is_that_of_one_pass(shared: Path) -> None:
+    root = shared / "data/dsb2018"
+    dataset = CocoDataset.load(root / "val", root / "val.json")
+    index = max(range(len(dataset)), key=lambda i: np.prod(dataset.size_hw(i)))  # 603 x 1272
+    model = load_model("nuclei")
+    settings = model.config.preprocess.model_copy(update={"scale": 1.0, "one_pass_px": 640})
+    model.config = model.config.model_copy(update={"preprocess": settings})
+    image = dataset.image(index, settings.intensity)
+    tiled, whole = Predictor(model), Predictor(model, tile=0)
+    tiling = tiled.tiling_of(dataset.size_hw(index))
+    assert tiling is not None and tiling.align == 32 and len(tiling.windows(image.shape[:2])) >= 3
+    found, expected = tiled(image), whole(image)
+    agreement = ious(found, expected.counts)
+    best = agreement.argmax(1)
+    # Of objects whose room is not cut by every tile that shows them: all of the size that the overlap is made for.
+    assert abs(len(found) - len(expected)) <= 0.01 * len(expected)
+    assert np.mean(agreement.max(1) > 0.95) > 0.97
+    assert np.mean(np.abs(found.scores - expected.scores[best]) < 0.02) > 0.97
+    assert doubles(found) <= 0.01 * len(found)
 
 
 def test_a_micrograph_in_tiles_shows_what_one_pass_shows(shared: Path) -> None:

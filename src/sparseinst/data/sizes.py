@@ -18,6 +18,8 @@ _MORE_EVEN = 1.5
 """How much less objects must differ in size one way than the other for advice to change the kind."""
 _RANGE = (5, 50, 95)
 """Percentiles that are told."""
+_LARGEST = 99
+"""Percentile of the extent that tiles are made to hold."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class ObjectSizes:
 
     Args:
         diameters_px: (n,) float64 2*sqrt(area/pi) of each object, in pixels of the original image.
+        extents_px: (n,) float64 longer side of the box around each.
         image_of: (n,) place of its image.
         images_hw: (m, 2) sizes of the images.
     """
 
     diameters_px: NDArray[np.float64]
+    extents_px: NDArray[np.float64]
     image_of: NDArray[np.int64]
     images_hw: NDArray[np.int64]
 
@@ -38,6 +42,11 @@ class ObjectSizes:
     def median_px(self) -> float:
         """The median diameter in pixels of the original images; nan where there is no object."""
         return float(np.median(self.diameters_px)) if len(self.diameters_px) else float("nan")
+
+    @property
+    def largest_px(self) -> float:
+        """The extent that 99 of 100 objects do not exceed; nan where there is no object."""
+        return float(np.percentile(self.extents_px, _LARGEST)) if len(self.extents_px) else float("nan")
 
     def seen_px(self, preprocess: PreprocessConfig) -> NDArray[np.float64]:
         """(n,) diameters in network pixels at prediction."""
@@ -51,9 +60,16 @@ class ObjectSizes:
 def measure_sizes(dataset: CocoDataset) -> ObjectSizes:
     """Measures every instance of a data set from its encoded mask."""
     areas = [rle.areas(dataset.counts(i), dataset.size_hw(i)) for i in range(len(dataset))]
+    boxes = [rle.boxes_xyxy(dataset.counts(i), dataset.size_hw(i)) for i in range(len(dataset))]
+    sides = np.concatenate([np.zeros((0, 4)), *boxes])
     image_of = np.repeat(np.arange(len(dataset)), [len(part) for part in areas])
     images_hw = np.array([dataset.size_hw(i) for i in range(len(dataset))], np.int64).reshape(-1, 2)
-    return ObjectSizes(2 * np.sqrt(np.concatenate([np.zeros(0), *areas]) / np.pi), image_of, images_hw)
+    return ObjectSizes(
+        2 * np.sqrt(np.concatenate([np.zeros(0), *areas]) / np.pi),
+        (sides[:, 2:] - sides[:, :2]).max(1),
+        image_of,
+        images_hw,
+    )
 
 
 def describe_sizes(sizes: ObjectSizes, preprocess: PreprocessConfig) -> list[str]:

@@ -54,7 +54,8 @@ class Predictor:
         batch: images at once.
         score: lowest score to keep; None takes the one that comes with the checkpoint.
         tile: side in pixels of the tiles that larger images are cut into and brought together from (see `merging`), for
-            many or small objects; `batch` then counts tiles. None cuts what is too large for one pass at native scale.
+            many or small objects; `batch` then counts tiles. None cuts what is too large for one pass at native scale
+            (see `own_tiling`), 0 nothing.
         overlap: pixels that neighbouring tiles share at least, about the size of most objects; None is a quarter tile.
         scale: network pixels for each pixel of the image, in place of that of a network at native scale.
         diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
@@ -65,7 +66,8 @@ class Predictor:
     Attributes:
         backend: what runs the network.
         preprocess: how images are brought to it.
-        tiling: how images are cut, if they are.
+        tiling: how images are cut, if that was asked for.
+        cuts_itself: whether those are cut that are too large for one pass.
         frame_watch: warns where a fixed frame cannot hold an image.
 
     Raises:
@@ -94,7 +96,6 @@ class Predictor:
             raise InputError(f"batch must be at least 1, got {batch}: give the number of images at once")
         if score is not None and not 0 <= score <= 1:
             raise InputError(f"score must be in 0..1, got {score}: give the lowest score to keep")
-        self.tiling = Tiling.of(tile, overlap)
         if isinstance(model, str | Path | SparseInst):
             model = open_backend(model, device=device, half=half, max_instances=max_instances)
         if max_instances is not None:
@@ -104,6 +105,8 @@ class Predictor:
         self.score = model.metadata.postprocess.score if score is None else score
         framed = _with_frame(model.metadata.preprocess, model.frame)
         self.preprocess = at_scale(framed, scale=scale, diameter=diameter)
+        self.cuts_itself = tile != 0
+        self.tiling = Tiling.of(tile or None, overlap, self.preprocess)
         self.frame_watch = FrameWatch(self.preprocess)
         self._feed = feed_for(model)
 
@@ -217,7 +220,7 @@ class Predictor:
 
     def tiling_of(self, size_hw: tuple[int, int]) -> Tiling | None:
         """How an image of (height, width) is cut: as was asked for, else where one pass would be too large."""
-        return own_tiling(size_hw, self.preprocess) if self.tiling is None else self.tiling
+        return own_tiling(size_hw, self.preprocess) if self.tiling is None and self.cuts_itself else self.tiling
 
     def results(self, cuts: Iterable[Cut], *, score: float | None = None) -> Iterator[Instances]:
         """Instances of each image, in their order: images are asked for as their turn comes, a few batches ahead.

@@ -4,6 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from typing import NamedTuple, Self
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.config import NativeConfig, PreprocessConfig
-from sparseinst.data.preprocess import Prepared
+from sparseinst.data.preprocess import MULTIPLE_PX, Prepared, shrinks
 from sparseinst.errors import InputError
 from sparseinst.inference.merging import merge
 from sparseinst.inference.strips import Window
@@ -19,11 +20,14 @@ from sparseinst.modeling import without_small_pieces
 from sparseinst.structures import Instances
 
 OVERLAP_SHARE = 4
-"""Without an overlap given, neighbouring tiles share a quarter of a tile."""
-
-
-ONE_PASS_PX = 1024
-"""Side of the largest square, in network pixels, that is seen in one pass at native scale."""
+"""Without an overlap given, neighbouring tiles share a quarter of a tile, and never more by themselves."""
+SEEN_PX = 36
+"""Network pixels around an object without which its score and mask are not those of one pass, up to a hundredth or two
+(docs/nuclei.md)."""
+ONE_MARGIN = 3
+"""Of an overlap made for them, a third is the object and a third on either side what is seen around it."""
+_LEAST_STEPS = 3
+"""Tiles begin at multiples of the coarsest stride where their distance is at least so many of those."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Tiling:
     Args:
         tile: side of a tile in pixels of the original image.
         overlap: pixels that neighbouring tiles share at least. What is no larger is seen whole by some tile.
+        align: tiles begin at multiples of so many pixels. Where these are whole cells of the network's coarsest grid, a
+            tile is seen as the whole image is.
 
     Raises:
         InputError: a tile of fewer than 2 pixels, or an overlap outside 1 .. tile / 2.
@@ -40,6 +46,7 @@ class Tiling:
 
     tile: int
     overlap: int
+    align: int = 1
 
     def __post_init__(self) -> None:
         if self.tile < 2:
@@ -51,8 +58,8 @@ class Tiling:
             )
 
     @classmethod
-    def of(cls, tile: int | None, overlap: int | None) -> Self | None:
-        """The tiling of two options; None without a tile.
+    def of(cls, tile: int | None, overlap: int | None, preprocess: PreprocessConfig | None = None) -> Self | None:
+        """The tiling of two options, aligned to the grids of a network at native scale; None without a tile.
 
         Raises:
             InputError: an overlap without a tile, or one of them out of range.
@@ -61,7 +68,15 @@ class Tiling:
             if overlap is not None:
                 raise InputError(f"overlap {overlap}: expected a tile size with it, got none: give tile, too")
             return None
-        return cls(tile, max(1, tile // OVERLAP_SHARE) if overlap is None else overlap)
+        overlap = max(1, tile // OVERLAP_SHARE) if overlap is None else overlap
+        plain = cls(tile, overlap)
+        align = _alignment(preprocess) if isinstance(preprocess, NativeConfig) else None
+        return plain if align is None or _LEAST_STEPS * align > tile - overlap else cls(tile, overlap, align)
+
+    @property
+    def margin(self) -> int:
+        """Pixels around an object that a tile shows, if it is to be believed more than one that shows less."""
+        return max(1, self.overlap // ONE_MARGIN)
 
     def windows(self, size_hw: tuple[int, int]) -> tuple[Window, ...]:
         """The fewest tiles that cover an image of (height, width), row by row, spread so that overlaps are alike.
@@ -76,20 +91,62 @@ class Tiling:
         )
 
     def _starts(self, side: int) -> list[int]:
-        steps = max(0, math.ceil((side - self.tile) / (self.tile - self.overlap)))
-        return [step * (side - self.tile) // steps for step in range(steps + 1)] if steps else [0]
+        furthest = (self.tile - self.overlap) // self.align * self.align
+        steps = max(0, math.ceil((side - self.tile) / furthest))
+        if not steps:
+            return [0]
+        # Rounded up: no two are further apart than `furthest`, and the last one is the shorter.
+        return [-(-(step * (side - self.tile) // steps) // self.align) * self.align for step in range(steps + 1)]
 
 
 def own_tiling(size_hw: tuple[int, int], preprocess: PreprocessConfig) -> Tiling | None:
     """The tiling of an image that is too large for one pass at native scale; None for all others.
 
-    The masks of one pass take memory by the square of its area, so a pass sees at most `ONE_PASS_PX` squared.
+    What is too large is stated by the model (`NativeConfig.one_pass_px`) or by its fixed frame, never by the machine, so
+    that results do not depend on it.
     """
-    if not isinstance(preprocess, NativeConfig) or preprocess.frame_hw is not None:
+    if not isinstance(preprocess, NativeConfig):
         return None
-    if size_hw[0] * size_hw[1] * preprocess.scale**2 <= ONE_PASS_PX**2:
+    frame, scale = preprocess.frame_hw, preprocess.scale
+    if frame is None:
+        fits = size_hw[0] * size_hw[1] * scale**2 <= preprocess.one_pass_px**2
+    else:
+        fits = not shrinks(size_hw, preprocess)
+    if fits:
         return None
-    return Tiling.of(max(2, int(ONE_PASS_PX / preprocess.scale)), None)
+    side = max(4, int((preprocess.one_pass_px if frame is None else min(frame)) / scale))
+    overlap = math.ceil((preprocess.largest_px or 0) + 2 * SEEN_PX / scale)
+    align = _alignment(preprocess)
+    if align is not None:
+        # Tile and overlap of whole network pixels, too: a tile is then resized by the scale itself.
+        unit = Fraction(scale).limit_denominator(_FINEST).denominator
+        overlap = -(-overlap // unit) * unit
+    if align is None or (side - overlap) // align < _LEAST_STEPS or OVERLAP_SHARE * overlap > side:
+        align, overlap = 1, max(1, min(overlap, side // OVERLAP_SHARE))
+    return Tiling(_no_larger_than_needed(size_hw, side, overlap, align), overlap, align)
+
+
+def _no_larger_than_needed(size_hw: tuple[int, int], tile: int, overlap: int, align: int) -> int:
+    """The smallest tile that needs no more tiles than this one."""
+    furthest = (tile - overlap) // align * align
+    steps = [math.ceil((side - overlap) / math.ceil((side - overlap) / furthest)) for side in size_hw if side > tile]
+    return -(-max(steps) // align) * align + overlap if steps else tile
+
+
+_FINEST = 100
+"""Scales are taken for fractions with denominators up to this."""
+
+
+def _alignment(config: NativeConfig) -> int | None:
+    """The fewest pixels of an image that are whole cells of the coarsest grid, if the scale is a simple fraction.
+
+    >>> [_alignment(NativeConfig(scale=scale)) for scale in (1.0, 1.4, 0.5, 0.123456)]
+    [32, 160, 64, None]
+    """
+    scale = Fraction(config.scale).limit_denominator(_FINEST)
+    if abs(float(scale) - config.scale) > 1e-9:
+        return None
+    return MULTIPLE_PX * scale.denominator // math.gcd(MULTIPLE_PX * scale.denominator, scale.numerator)
 
 
 class Cut(NamedTuple):
@@ -102,6 +159,8 @@ class Cut(NamedTuple):
     parts: Iterable[Prepared]
     """The windows' images, in their order; to be gone through once."""
     size_hw: tuple[int, int]
+    margin: int
+    """Of the tiling."""
 
 
 def cut(image: NDArray[np.uint8], tiling: Tiling | None, prepare: Callable[[NDArray[np.uint8]], Prepared]) -> Cut:
@@ -109,7 +168,8 @@ def cut(image: NDArray[np.uint8], tiling: Tiling | None, prepare: Callable[[NDAr
     size_hw = (image.shape[0], image.shape[1])
     windows = ((slice(0, size_hw[0]), slice(0, size_hw[1])),) if tiling is None else tiling.windows(size_hw)
     parts = (prepare(image[window]) for window in windows)
-    return Cut(windows, parts if len(windows) > 1 else tuple(parts), size_hw)
+    margin = 0 if tiling is None else tiling.margin
+    return Cut(windows, parts if len(windows) > 1 else tuple(parts), size_hw, margin)
 
 
 def segment_cuts(
@@ -135,6 +195,6 @@ def segment_cuts(
     found = segment(parts())
     for first in found:
         done = waiting.popleft()
-        merged = merge([first, *islice(found, len(done.windows) - 1)], done.windows, done.size_hw)
+        merged = merge([first, *islice(found, len(done.windows) - 1)], done.windows, done.size_hw, margin=done.margin)
         # Views of the same object may fail to meet. The masks of a whole image are as `segment` gives them.
         yield merged if len(done.windows) == 1 else without_small_pieces(merged, least=least_piece)

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 
-_DIAMETER = "preprocess.diameter_px"
+_MEASURED = {"preprocess.diameter_px": "median_px", "preprocess.largest_px": "largest_px"}
+"""Settings that the sizes of the training objects give."""
 
 DEFAULT_NETWORK = "lite"
 """What is trained where nothing is named."""
@@ -179,8 +180,7 @@ def train(
     dataset = _training_images(source, data)
     sizes = measure_sizes(dataset)
     preset = _for_data(preset, dataset)
-    if not any(name.endswith(_DIAMETER) for name in settings):
-        preset = _with_diameter(preset, sizes)
+    preset = _with_sizes(preset, sizes, settings)
     if minutes is not None and resume:
         preset = as_begun(preset, load_preset(out / CONFIG).recipe, settings)
     limits = Limits(None if max_minutes is None else 60 * max_minutes, 60 * save_minutes)
@@ -241,11 +241,12 @@ def _for_data(preset: Preset, dataset: CocoDataset) -> Preset:
     return apply_settings(preset, {"iterations": iterations_of(epochs, len(dataset), preset.recipe), "epochs": None})
 
 
-def _with_diameter(preset: Preset, sizes: ObjectSizes) -> Preset:
-    """The preset of a network at native scale with the size of the objects that it is going to know."""
+def _with_sizes(preset: Preset, sizes: ObjectSizes, settings: Mapping[str, object]) -> Preset:
+    """The preset of a network at native scale with the sizes of the objects that it is going to know."""
     if not isinstance(preset.model.preprocess, NativeConfig) or not sizes.median_px > 0:
         return preset
-    return apply_settings(preset, {_DIAMETER: round(sizes.median_px, 2)})
+    unset = {name: of for name, of in _MEASURED.items() if not any(given.endswith(name) for given in settings)}
+    return apply_settings(preset, {name: round(getattr(sizes, of), 2) for name, of in unset.items()})
 
 
 def _engine(preset: Preset, accelerator: Any, init: str | Path | None, resume: bool) -> tuple[Engine, str]:
