@@ -59,7 +59,7 @@ def segmented(predictor: Predictor, dataset: CocoDataset, index: int, tiling: Ti
     windows = WHOLE if tiling is None else tiling.windows(image.shape[:2])
     found = predictor([image[window] for window in windows])
     merging = time.process_time()
-    merged = merge(found, windows, image.shape[:2])
+    merged, _ = merge(found, windows, image.shape[:2])
     end = time.process_time()
     return merged, Spent(len(windows), time.perf_counter() - start, end - processor, end - merging)
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from maps import dense
 from sparseinst import rle
 from sparseinst.activation import ActivationMaps, activation_maps
 from sparseinst.activation_sheet import draw_activation
@@ -26,7 +29,7 @@ def frames(draw: st.DrawFn) -> Frame:
 
 
 def maps_of(values: NDArray[np.generic], frame: Frame) -> ActivationMaps:
-    return ActivationMaps(np.asarray(values, np.float32), frame)
+    return ActivationMaps.of(np.asarray(values, np.float32), frame)
 
 
 def noise(frame: Frame, *leading: int, stride: int = 8) -> NDArray[np.float64]:
@@ -46,13 +49,14 @@ def test_a_map_divided_by_its_sum_is_what_the_network_gathers_with(kind: str, gr
     frame = Frame((32, 48), (32, 48), (64, 96))
     maps = activation_maps(logits[1].detach(), slots, frame, groups=groups, activation=kind)
     assert len(maps) == 3 and maps.groups == groups
+    values = dense(maps, (4, 6))
     for i, slot in enumerate(slots):
         for group in range(groups):
-            own = maps.values[i, group]
-            np.testing.assert_allclose(own.ravel() / own.sum(), weights[1, group * 5 + slot], rtol=1e-4)
-    assert maps.values.min() >= 0 and maps.values.max() <= 1
+            own = values[i, group]
+            np.testing.assert_allclose(own.ravel() / own.sum(), weights[1, group * 5 + slot], rtol=1e-4, atol=1e-6)
+    assert values.min() >= 0 and values.max() <= 1
     if kind == "softmax":
-        np.testing.assert_allclose(maps.values.sum((2, 3)), 1, rtol=1e-5)
+        np.testing.assert_allclose(values.sum((2, 3)), 1, rtol=1e-5)
 
 
 def test_no_slot_gives_no_map() -> None:
@@ -64,8 +68,8 @@ def test_no_slot_gives_no_map() -> None:
 @given(size=st.tuples(sides, sides))
 def test_at_the_size_of_the_network_maps_lie_as_masks_do(size: tuple[int, int]) -> None:
     frame = Frame((96, 96), size, size)
-    maps = maps_of(noise(frame, 1, 2), frame)
-    grid = torch.from_numpy(maps.values)
+    grid = torch.from_numpy(noise(frame, 1, 2)).float()
+    maps = maps_of(grid.numpy(), frame)
     reference = functional.interpolate(grid, size=frame.frame_hw, mode="bilinear", align_corners=False)[0].numpy()
     inner = [max(1, side // 8 * 8 - 4) for side in size]  # beyond, masks mix with the padding
     np.testing.assert_allclose(
@@ -84,7 +88,7 @@ def test_a_slope_on_the_grid_is_a_slope_in_the_image(frame: Frame) -> None:
         place = (np.arange(original) + 0.5) * resized / original
         last = -(-resized // 8) * 8 - 4
         expected = place.clip(4, last)
-        np.testing.assert_allclose(values.mean(1 - axis), expected, rtol=1e-4)
+        np.testing.assert_allclose(values.mean(1 - axis), expected, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(values.std(1 - axis), 0, atol=1e-3)
 
 
@@ -123,10 +127,38 @@ def test_a_part_is_taken_as_of_instances() -> None:
     frame = Frame((32, 32), (32, 32), (32, 32))
     maps = maps_of(noise(frame, 4, 2), frame)
     for index in (slice(1, 3), [3, 0], np.array([True, False, False, True]), np.array([], np.int64)):
-        np.testing.assert_array_equal(maps[index].values, maps.values[index])
+        np.testing.assert_array_equal(dense(maps[index], (4, 4)), dense(maps, (4, 4))[index])
     assert len(maps[2]) == len(maps[np.int64(2)]) == 1
-    with pytest.raises(ValueError, match=r"values must be \(n, G, h/2, w/2\)"):
-        ActivationMaps(maps.values[0], frame)
+    with pytest.raises(ValueError, match=r"expected n crops \(3, rows, columns\)"):
+        replace(maps, groups=3)
+    with pytest.raises(ValueError, match=r"corners and cells_px \(n, 2\)"):
+        replace(maps, corners=maps.corners[:2])
+
+
+def test_only_what_is_something_is_kept() -> None:
+    frame = Frame((64, 64), (64, 64), (128, 128))
+    values = np.full((1, 2, 8, 8), 1e-9)
+    values[0, 1, 2:5, 3:7] = np.linspace(0.1, 0.9, 12).reshape(3, 4)
+    values[0, 0, 4, 6] = 0.5
+    maps = maps_of(values, frame)
+    assert maps.crops[0].shape == (2, 5, 6) and maps.corners.tolist() == [[16, 32]], "and a cell around"
+    whole = ActivationMaps((values[0].astype(np.float32),), np.zeros((1, 2)), np.full((1, 2), 16.0), (128, 128), 2)
+    np.testing.assert_allclose(maps.upsampled(0), whole.upsampled(0), atol=1e-6)
+    part = (60, 40, 90, 128)
+    np.testing.assert_allclose(maps.share_within(0, part), whole.share_within(0, part), atol=1e-6)
+    assert not maps.upsampled(0)[:, :16].any() and not maps.upsampled(0)[:, :, :32].any()
+
+
+def test_maps_of_tiles_lie_where_their_tiles_do() -> None:
+    tile = Frame((32, 32), (32, 32), (64, 64))
+    values = noise(tile, 3, 1)
+    parts = [maps_of(values[:2], tile), maps_of(values[2:], tile)]
+    joined = ActivationMaps.joined(parts, [(0, 0), (48, 100)], (112, 164))
+    assert len(joined) == 3 and joined.size_hw == (112, 164)
+    np.testing.assert_allclose(joined.upsampled(2)[:, 48:, 100:], parts[1].upsampled(0), atol=1e-6)
+    assert not joined.upsampled(2)[:, :48].any() and not joined.upsampled(2)[:, :, :100].any()
+    np.testing.assert_allclose(joined.upsampled(1)[:, :60, :60], parts[0].upsampled(1)[:, :60, :60], atol=1e-6)
+    np.testing.assert_allclose(joined.share_within(2, (100, 48, 164, 112)), 1)
 
 
 def scene(
@@ -170,7 +202,7 @@ def test_the_maximum_is_drawn_where_it_is() -> None:
 
 def test_each_map_is_scaled_to_its_own_maximum_which_is_named() -> None:
     image, instances, maps = scene((320, 320), (100, 100, 300, 300), at=(20, 20))
-    faint = maps_of(maps.values / 100, maps.frame)
+    faint = replace(maps, crops=tuple(crop / 100 for crop in maps.crops))
     one, other = (draw_activation(image, instances, m, ["a"]).astype(int) for m in (maps, faint))
     rows = (np.abs(one - other).max(2) > 2).any(1).nonzero()[0]
     assert len(rows) > 0 and rows.max() - rows.min() < 25, "only the number above the map differs"
@@ -191,8 +223,9 @@ def test_small_instances_are_shown_close_up() -> None:
 
 def test_weight_on_the_padding_is_told() -> None:
     image, instances, maps = scene((40, 40), (5, 5, 35, 35), at=(20, 20))
-    padded = maps_of(maps.values.copy(), maps.frame)
-    padded.values[:, :, 7, 7] = 0.8  # beyond the image, which ends at cell 5
+    values = dense(maps, (8, 8))
+    values[:, :, 7, 7] = 0.8  # beyond the image, which ends at cell 5
+    padded = maps_of(values, Frame((64, 64), (40, 40), (40, 40)))
     one, other = (draw_activation(image, instances, m, ["a"]) for m in (maps, padded))
     rows = (one != other).any((1, 2)).nonzero()[0]
     assert len(rows) > 0 and rows.max() - rows.min() < 25, "only the remark above the map differs"
@@ -244,12 +277,14 @@ def test_without_instances_the_image_is_shown() -> None:
 @settings(max_examples=25, deadline=None)
 def test_anything_can_be_drawn(image_hw: tuple[int, int], count: int, groups: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    _, _, maps = scene(image_hw, *[(0, 0, 1, 1)] * count, groups=groups)
     masks = rng.random((count, *image_hw)) > rng.random((count, 1, 1))
     instances = Instances(
         rng.random(count).astype(np.float32), np.zeros(count, np.int64), rle.encode(masks), np.arange(count), image_hw
     )
-    maps = maps_of(rng.random(maps.values.shape), maps.frame)
+    padded = (32 * -(-image_hw[0] // 32), 32 * -(-image_hw[1] // 32))
+    maps = maps_of(
+        rng.random((count, groups, padded[0] // 8, padded[1] // 8)), Frame(padded, image_hw, image_hw)
+    )  # fmt: skip
     sheet = draw_activation(rng.integers(0, 255, (*image_hw, 3), np.uint8), instances, maps, ["a"])
     assert sheet.dtype == np.uint8 and sheet.ndim == 3 and sheet.shape[2] == 3
 
@@ -261,6 +296,6 @@ def test_what_does_not_belong_together_is_refused() -> None:
     with pytest.raises(ValueError, match="image must be"):
         draw_activation(image.astype(np.float32), instances, maps, ["a"])
     with pytest.raises(ValueError, match=r"maps of \(63, 48\)"):
-        draw_activation(image, instances, maps_of(maps.values, maps.frame._replace(original_hw=(63, 48))), ["a"])
+        draw_activation(image, instances, replace(maps, size_hw=(63, 48)), ["a"])
     with pytest.raises(ValueError, match="maps of 1 instances, got 2"):
         draw_activation(image, instances[:1], maps, ["a"])

@@ -15,46 +15,83 @@ from sparseinst.structures import Frame
 Window = tuple[int, int, int, int]
 """Part of an image: x0, y0, x1, y1 in its pixels, end exclusive."""
 
+_NOTHING = 1e-6
+"""Share of a map's peak below which a cell says nothing."""
+
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value to compare by
 class ActivationMaps:
     """The activation maps of the instances of one image, in the order of the instances.
 
-    They stay on the network's grid, and one at a time is brought to the size of the image when it is asked for.
+    They stay on the network's grid, each where it is more than nothing, and one at a time is brought to the size of the
+    image when it is asked for.
 
     Args:
-        values: (n, G, h/2, w/2) float32 in 0..1 over the padded frame. Of a sigmoid network the probability of each
-            cell; of a softmax network its share, so that a map sums to 1. Either way a map divided by its sum is the
-            weights by which the network gathers the features of the slot.
-        frame: the sizes of the image.
+        crops: of each instance (G, rows, columns) float32 in 0..1. Of a sigmoid network the probability of each cell;
+            of a softmax network its share. Either way a map divided by its sum is the weights by which the network
+            gathers the features of the slot.
+        corners: (n, 2) float64 y, x of the top left corner of each crop in pixels of the image.
+        cells_px: (n, 2) float64 height and width of a cell in them.
+        size_hw: height and width of the image.
+        groups: maps an instance, G.
     """
 
-    values: NDArray[np.float32]
-    frame: Frame
+    crops: tuple[NDArray[np.float32], ...]
+    corners: NDArray[np.float64]
+    cells_px: NDArray[np.float64]
+    size_hw: tuple[int, int]
+    groups: int
 
     def __post_init__(self) -> None:
-        if self.values.ndim != 4:
-            raise ValueError(f"values must be (n, G, h/2, w/2), got {self.values.shape}: see activation_maps")
+        shapes = {crop.shape for crop in self.crops if crop.ndim != 3 or crop.shape[0] != self.groups}
+        if shapes or not self.corners.shape == self.cells_px.shape == (len(self.crops), 2):
+            raise ValueError(
+                f"expected n crops ({self.groups}, rows, columns), corners and cells_px (n, 2), got crops "
+                f"{sorted(shapes) or len(self.crops)}, {self.corners.shape} and {self.cells_px.shape}: see "
+                "activation_maps"
+            )
+
+    @classmethod
+    def of(cls, values: NDArray[np.float32], frame: Frame) -> Self:
+        """Whole maps (n, G, h/2, w/2) of an image over its padded frame; what is nothing is cut off."""
+        cell_px = _cell_px((values.shape[2], values.shape[3]), frame)
+        windows = [_extent(maps) for maps in values]
+        crops = tuple(maps[:, rows, columns] for maps, (rows, columns) in zip(values, windows, strict=True))
+        starts = np.array([[rows.start, columns.start] for rows, columns in windows], float).reshape(-1, 2)
+        return cls(crops, starts * cell_px, np.tile(cell_px, (len(crops), 1)), frame.original_hw, values.shape[1])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], origins: Sequence[tuple[int, int]], size_hw: tuple[int, int]) -> Self:
+        """The maps of all instances of an image's tiles, tile after tile.
+
+        Args:
+            parts: of each tile.
+            origins: first row and column of each in the image.
+            size_hw: height and width of the image.
+        """
+        moved = [part.corners + np.array(origin, float) for part, origin in zip(parts, origins, strict=True)]
+        crops = sum((part.crops for part in parts), ())
+        cells_px = np.concatenate([part.cells_px for part in parts])
+        return cls(crops, np.concatenate(moved), cells_px, size_hw, parts[0].groups)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.crops)
 
     def __getitem__(
         self, index: int | np.integer[Any] | slice | NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]
     ) -> Self:
         """Part of the maps: what takes a part of the instances takes theirs."""
-        return type(self)(self.values[[int(index)] if isinstance(index, int | np.integer) else index], self.frame)
-
-    @property
-    def groups(self) -> int:
-        """Maps an instance, G."""
-        return int(self.values.shape[1])
+        order = np.arange(len(self))[[int(index)] if isinstance(index, int | np.integer) else index]
+        crops = tuple(self.crops[i] for i in order)
+        return type(self)(crops, self.corners[order], self.cells_px[order], self.size_hw, self.groups)
 
     @property
     def peaks(self) -> NDArray[np.float32]:
         """(n, G) the largest value of each map within the image, in 0..1."""
-        rows, columns = self.cells
-        peaks: NDArray[np.float32] = self.values[:, :, :rows, :columns].max((2, 3))
+        peaks = np.zeros((len(self), self.groups), np.float32)
+        for i, crop in enumerate(self.crops):
+            rows, columns = np.ceil((np.array(self.size_hw) - self.corners[i]) / self.cells_px[i]).astype(int)
+            peaks[i] = crop[:, : max(rows, 0), : max(columns, 0)].max((1, 2), initial=0)
         return peaks
 
     def upsampled(
@@ -68,49 +105,32 @@ class ActivationMaps:
             size_hw: height and width of the result; None takes those of the part.
 
         Returns:
-            (G, height, width) float32 in 0..1, as `values`.
+            (G, height, width) float32 in 0..1; 0 where a map is nothing.
         """
-        height, width = self.frame.original_hw
+        height, width = self.size_hw
         x0, y0, x1, y1 = (0, 0, width, height) if window is None else window
         out_h, out_w = (y1 - y0, x1 - x0) if size_hw is None else size_hw
-        per_row, per_column = self._cells_per_px
-        rows, columns = self.cells
-        maps = self.values[index, :, :rows, :columns]
-        maps = _interpolated(maps, 1, (y0 + _centres(out_h) * (y1 - y0)) * per_row - 0.5)
-        return _interpolated(maps, 2, (x0 + _centres(out_w) * (x1 - x0)) * per_column - 0.5)
+        y, x = y0 + _centres(out_h) * (y1 - y0), x0 + _centres(out_w) * (x1 - x0)
+        maps = self.crops[index]
+        for axis, places in ((1, y), (2, x)):
+            cell_px, side = self.cells_px[index, axis - 1], self.size_hw[axis - 1]
+            cells = (places - self.corners[index, axis - 1]) / cell_px
+            # Cells beyond the image are padding, which no place in it is to see.
+            inside = math.ceil((side - self.corners[index, axis - 1]) / cell_px)
+            maps = _interpolated(maps, axis, cells, min(maps.shape[axis], inside))
+        return maps
 
     def share_within(self, index: int, window: Window) -> NDArray[np.float64]:
         """(G,) the part, in 0..1, of each map's weight on cells whose centre is in a window of the image."""
-        maps = self.values[index].astype(np.float64)
-        y, x = (_centres(count) * count / per for count, per in zip(maps.shape[1:], self._cells_per_px, strict=True))
+        maps = self.crops[index].astype(np.float64)
+        y, x = (
+            corner + (np.arange(count) + 0.5) * cell
+            for count, corner, cell in zip(maps.shape[1:], self.corners[index], self.cells_px[index], strict=True)
+        )
         x0, y0, x1, y1 = window
         inside = ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))
         share: NDArray[np.float64] = (maps * inside).sum((1, 2)) / np.maximum(maps.sum((1, 2)), np.finfo(float).tiny)
         return share
-
-    @property
-    def _cells_per_px(self) -> tuple[float, float]:
-        """Cells of the grid per pixel of the original image, down and across."""
-        rows, columns = (
-            grid / framed * resized / original
-            for grid, framed, resized, original in zip(self.values.shape[2:], *self.frame, strict=True)
-        )
-        return rows, columns
-
-    @property
-    def extent(self) -> tuple[float, float]:
-        """Rows and columns of the grid that the image takes, up to a part of a cell; the rest is padding."""
-        rows, columns = (
-            grid * resized / framed
-            for grid, framed, resized in zip(self.values.shape[2:], *self.frame[:2], strict=True)
-        )
-        return rows, columns
-
-    @property
-    def cells(self) -> tuple[int, int]:
-        """Rows and columns of the grid that reach into the image."""
-        rows, columns = self.extent
-        return math.ceil(rows), math.ceil(columns)
 
 
 def activation_maps(
@@ -141,7 +161,24 @@ def activation_maps(
     chosen = by_group[:, torch.from_numpy(slots).to(logits.device)].transpose(0, 1).float()  # (n, G, h/2, w/2)
     # the bias that a softmax network adds to all logits cancels
     values = chosen.flatten(2).softmax(2).view_as(chosen) if activation == "softmax" else chosen.sigmoid()
-    return ActivationMaps(values.cpu().numpy(), frame)
+    return ActivationMaps.of(values.cpu().numpy(), frame)
+
+
+def _cell_px(grid_hw: tuple[int, int], frame: Frame) -> NDArray[np.float64]:
+    """(2,) height and width of a cell in pixels of the original image."""
+    sides = zip(grid_hw, *frame, strict=True)
+    return np.array([framed / cells * original / resized for cells, framed, resized, original in sides])
+
+
+def _extent(maps: NDArray[np.float32]) -> tuple[slice, slice]:
+    """Rows and columns outside which all (G, rows, columns) maps of an instance are nothing beside their peaks, and one
+    more on either side, so that a map fades away.
+    """
+    seen = (maps > _NOTHING * maps.max((1, 2), keepdims=True)).any(0)
+    rows, columns = (np.flatnonzero(seen.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return slice(0, 1), slice(0, 1)
+    return slice(max(0, int(rows[0]) - 1), int(rows[-1]) + 2), slice(max(0, int(columns[0]) - 1), int(columns[-1]) + 2)
 
 
 def _centres(count: int) -> NDArray[np.float64]:
@@ -150,14 +187,18 @@ def _centres(count: int) -> NDArray[np.float64]:
     return centres
 
 
-def _interpolated(values: NDArray[np.float32], axis: int, positions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Values at fractional places along one axis; beyond the ends, the values there."""
-    last = values.shape[axis] - 1
-    positions = positions.clip(0, last)
+def _interpolated(
+    values: NDArray[np.float32], axis: int, cells: NDArray[np.float64], count: int
+) -> NDArray[np.float32]:
+    """Values at places, counted in cells from the first one's beginning, along an axis of which `count` cells matter:
+    between centres linear, beyond the first and last centre theirs, and beyond those cells 0.
+    """
+    positions = (cells - 0.5).clip(0, max(count - 1, 0))
     low = positions.astype(np.int64)
     shape: list[Any] = [None] * values.ndim
     shape[axis] = slice(None)
     fraction = (positions - low).astype(np.float32)[tuple(shape)]
-    below, above = values.take(low, axis), values.take(np.minimum(low + 1, last), axis)
-    result: NDArray[np.float32] = below + (above - below) * fraction
+    below, above = values.take(low, axis), values.take(np.minimum(low + 1, max(count - 1, 0)), axis)
+    outside = ((cells < 0) | (cells > count))[tuple(shape)]
+    result: NDArray[np.float32] = np.where(outside, np.float32(0), below + (above - below) * fraction)
     return result

@@ -68,10 +68,10 @@ def draw_activation(
     Raises:
         ValueError: if the image, instances and maps do not belong together.
     """
-    if image.dtype != np.uint8 or image.shape != (*instances.size_hw, 3) or maps.frame.original_hw != instances.size_hw:
+    if image.dtype != np.uint8 or image.shape != (*instances.size_hw, 3) or maps.size_hw != instances.size_hw:
         raise ValueError(
             f"image must be {(*instances.size_hw, 3)} uint8 as the instances are, got {image.shape} {image.dtype} and "
-            f"maps of {maps.frame.original_hw}: give the image in which both were found"
+            f"maps of {maps.size_hw}: give the image in which both were found"
         )
     if len(maps) != len(instances):
         raise ValueError(f"expected maps of {len(instances)} instances, got {len(maps)}: take the same part of both")

@@ -31,7 +31,8 @@ class Predictions(NamedTuple):
 
 class Patch(NamedTuple):
     """Part of a mask's grid; everywhere else the mask is below the threshold, and so are the cells next to its edge,
-    but where that is the edge of the grid."""
+    but where that is the edge of the grid.
+    """
 
     values: NDArray[np.float32]
     """(h', w') probabilities."""

@@ -44,7 +44,7 @@ def test_a_file_finds_what_the_network_finds(name, seeds, pictures, tmp_path) ->
     few = Predictor(backend, score=0, max_instances=2)(pictures[0])
     assert len(few) == 2 and few.full and min(few.scores) >= np.sort(expected[0].scores)[-3]
     (_, maps) = Predictor(backend, score=0).explain(pictures[0])
-    assert maps.values.shape[1:] == (1, 16, 16)
+    assert maps.groups == 1 and maps.cells_px[0].tolist() == [4, 4]
 
 
 @pytest.mark.parametrize("name", RUNNABLE)

@@ -9,6 +9,7 @@ from PIL import Image
 from torch.nn import functional
 
 from inference.standins import ColorBackend
+from maps import dense
 from sparseinst.activation_sheet import draw_activation
 from sparseinst.config import SlotsConfig
 from sparseinst.data.preprocess import stack
@@ -69,31 +70,32 @@ def test_slots_lead_to_the_maps_of_the_network(network: SparseInst) -> None:
     assert (instances.counts, instances.slots.tolist()) == (plain.counts, plain.slots.tolist())
     logits = TorchBackend(network, activation=True)(*stack([predictor.prepare(image)])).activation
     assert logits is not None and logits.shape[1] == 12
+    values = dense(maps, logits.shape[-2:])
     for i, slot in enumerate(instances.slots):
         for group in range(2):
             own = logits[0, group * 6 + slot]
             expected = own.sigmoid()
             if network.config.decoder.activation == "softmax":
                 expected = own.flatten().softmax(0).view_as(own)
-            np.testing.assert_allclose(maps.values[i, group], expected.numpy(), rtol=1e-4)
+            np.testing.assert_allclose(values[i, group], expected.numpy(), rtol=1e-4, atol=1e-6)
 
 
 def test_a_list_gives_a_list_whatever_the_frames_and_batches(network: SparseInst) -> None:
     images = [np.random.default_rng(i).integers(0, 255, (64 - 40 * (i % 2), 64, 3), np.uint8) for i in range(5)]
     alone = [Predictor(network, score=0).explain(image) for image in images]
     together = Predictor(network, score=0, batch=2).explain(images)
-    assert len({maps.frame.frame_hw for _, maps in together}) == 2
+    assert len({maps.size_hw for _, maps in together}) == 2
     for (instances, maps), (other, others), image in zip(alone, together, images, strict=True):
         assert instances.slots.tolist() == other.slots.tolist()
-        assert others.frame.original_hw == image.shape[:2]
-        np.testing.assert_allclose(maps.values, others.values, atol=1e-4)
+        assert others.size_hw == image.shape[:2]
+        np.testing.assert_allclose(dense(maps, (16, 16)), dense(others, (16, 16)), atol=1e-4)
     assert Predictor(network).explain([]) == []
 
 
 def test_half_gives_maps_in_full(network: SparseInst) -> None:
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     instances, maps = Predictor(network, score=0, half=True).explain(image)
-    assert maps.values.dtype == np.float32 and len(maps) == len(instances) > 0
+    assert {crop.dtype for crop in maps.crops} == {np.dtype(np.float32)} and len(maps) == len(instances) > 0
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sparseinst import rle
-from sparseinst.inference.merging import merge
+from sparseinst.inference.merging import TILE_SLOTS, merge
 from sparseinst.inference.strips import Window
 from sparseinst.structures import Instances
 
@@ -32,7 +32,7 @@ def drawn(box: Box) -> np.ndarray:
 
 
 def merged(left: Instances, right: Instances) -> Instances:
-    return merge([left, right], [LEFT, RIGHT], SIZE)
+    return merge([left, right], [LEFT, RIGHT], SIZE)[0]
 
 
 def boxes(found: Instances) -> list[Box]:
@@ -46,14 +46,14 @@ def test_a_whole_view_is_the_object_and_its_doubles_add_nothing() -> None:
         views(RIGHT, (45, 11, 70, 20), scores=(0.6,), slot=7),
     )
     assert boxes(found) == [(45, 11, 70, 20)]
-    assert found.scores.tolist() == [pytest.approx(0.6)] and found.slots.tolist() == [7]
+    assert found.scores.tolist() == [pytest.approx(0.6)] and found.slots.tolist() == [TILE_SLOTS + 7]
 
 
 def test_of_two_whole_views_the_better_is_taken() -> None:
     found = merged(
         views(LEFT, (44, 10, 56, 20), scores=(0.6,), slot=3), views(RIGHT, (45, 11, 57, 20), scores=(0.8,), slot=7)
     )
-    assert boxes(found) == [(45, 11, 57, 20)] and found.slots.tolist() == [7]
+    assert boxes(found) == [(45, 11, 57, 20)] and found.slots.tolist() == [TILE_SLOTS + 7]
 
 
 def test_cut_views_that_agree_are_joined() -> None:
@@ -61,7 +61,7 @@ def test_cut_views_that_agree_are_joined() -> None:
         views(LEFT, (20, 10, 60, 20), scores=(0.6,), slot=3), views(RIGHT, (40, 10, 90, 20), scores=(0.8,), slot=7)
     )
     assert boxes(found) == [(20, 10, 90, 20)]
-    assert found.scores.tolist() == [pytest.approx(0.8)] and found.slots.tolist() == [7]
+    assert found.scores.tolist() == [pytest.approx(0.8)] and found.slots.tolist() == [TILE_SLOTS + 7]
 
 
 def test_a_cut_view_far_better_than_a_whole_one_is_joined_with_it() -> None:
@@ -104,4 +104,4 @@ def test_tiles_without_instances() -> None:
 
 def test_one_tile_is_left_as_it_is() -> None:
     found = views((slice(0, 40), slice(0, 100)), (45, 10, 60, 20), scores=(0.9,))
-    assert merge([found], [(slice(0, 40), slice(0, 100))], SIZE) is found
+    assert merge([found], [(slice(0, 40), slice(0, 100))], SIZE)[0] is found

@@ -57,18 +57,21 @@ def test_activation_maps_come_back_from_the_picture() -> None:
     random = np.random.default_rng(0)
     values = random.random((3, 2, 8, 12)).astype(np.float32) * np.array([1, 0.2, 0.01], np.float32)[:, None, None, None]
     frame = Frame((64, 96), (50, 80), (500, 800))  # 8 x 12 cells, of which 6.25 x 10 are image
-    told = activation_png.to_json(ActivationMaps(values, frame))
-    assert (told["groups"], told["height"], told["width"], told["extent"]) == (2, 7, 10, [6.25, 10.0])
+    values[2, :, :3] = values[2, :, :, :4] = 0  # the third map begins at row 3 and column 4
+    told = activation_png.to_json(ActivationMaps.of(values, frame))
+    assert (told["groups"], told["height"], told["width"]) == (2, 8, 12)
+    assert told["places"] == [[0, 0, 960, 640], [0, 0, 960, 640], [240, 160, 1200, 800]]
     picture = pixels_of(told["png"])
-    assert picture.shape == (3 * 7, 2 * 10) and picture.dtype == np.uint8
-    for i in range(3):
+    assert picture.shape == (3 * 8, 2 * 12) and picture.dtype == np.uint8
+    for i, (y, x) in enumerate([(0, 0), (0, 0), (2, 3)]):
         for g in range(2):
-            cells = picture[i * 7 : (i + 1) * 7, g * 10 : (g + 1) * 10] / 255 * told["peaks"][i][g]
-            np.testing.assert_allclose(cells, values[i, g, :7, :10], atol=told["peaks"][i][g] / 500)
-            assert picture[i * 7 : (i + 1) * 7, g * 10 : (g + 1) * 10].max() == 255
+            cells = picture[i * 8 : (i + 1) * 8, g * 12 : (g + 1) * 12]
+            expected = values[i, g, y:7, x:10] / told["peaks"][i][g] * 255
+            np.testing.assert_allclose(cells[: 7 - y, : 10 - x], expected, atol=0.51)
+            assert cells.max() == 255
 
 
 def test_maps_of_nothing_are_an_empty_block() -> None:
-    none = ActivationMaps(np.zeros((0, 2, 8, 12), np.float32), Frame((64, 96), (64, 96), (64, 96)))
+    none = ActivationMaps.of(np.zeros((0, 2, 8, 12), np.float32), Frame((64, 96), (64, 96), (64, 96)))
     told = activation_png.to_json(none)
-    assert told["peaks"] == [] and pixels_of(told["png"]).shape == (8, 24)
+    assert told["peaks"] == [] and pixels_of(told["png"]).shape == (1, 2)

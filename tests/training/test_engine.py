@@ -99,7 +99,7 @@ def test_frozen_layers_keep_weights_and_statistics(make_engine, batch):
 
 
 def test_a_stride_that_the_backbone_lacks_cannot_be_frozen(make_engine):
-    with pytest.raises(InputError, match="stride of the backbone's layers.*got 7"):
+    with pytest.raises(InputError, match=r"stride of the backbone's layers.*got 7"):
         make_engine(preset_with(**{"optim.freeze": 7}))
 
 

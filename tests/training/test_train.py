@@ -193,5 +193,5 @@ def test_fresh_weights_are_not_frozen(tiny_data, tmp_path):
     preset = preset.model_copy(update={"recipe": preset.recipe.model_copy(update={"optim": optim})})
     train(tiny_data, preset, out=tmp_path / "run", init="random", device="cpu")
     assert load_preset(tmp_path / "run" / "config.yaml").recipe.optim.freeze is None
-    with pytest.raises(InputError, match="optim.freeze.*init random"):
+    with pytest.raises(InputError, match=r"optim\.freeze.*init random"):
         train(tiny_data, preset, out=tmp_path / "other", init="random", settings={"optim.freeze": 4}, device="cpu")

@@ -182,8 +182,9 @@ def resize(image: Tensor, hw: tuple[int, int]) -> Tensor:
     """Antialiased bilinear resize, like Pillow's, of a (3, H, W) uint8 image to (3, *hw) uint8."""
     if tuple(image.shape[-2:]) == tuple(hw):
         return image
-    if tuple(hw) == (1, 1):  # torch's kernel for bytes refuses it (INTERNAL ASSERT FAILED)
-        return transforms.resize_image(image.float(), [1, 1], antialias=True).round().to(torch.uint8)
+    if tuple(hw) == (1, 1) and image.shape[-2] > 1:  # torch's kernel refuses it (INTERNAL ASSERT FAILED)
+        column = resize(image, (image.shape[-2], 1))
+        return resize(column.transpose(-1, -2).contiguous(), (1, 1))
     resized: Tensor = transforms.resize_image(image, list(hw), antialias=True)
     return resized
 

@@ -123,6 +123,16 @@ def check(agreement: Agreement, precision: Precision, path: Path) -> None:
         )
 
 
+class _Whole(NamedTuple):
+    """`Candidates` whose masks are whole."""
+
+    scores: Tensor
+    labels: Tensor
+    masks: Tensor
+    gate: Tensor
+    activation: Tensor | None
+
+
 class _Differences(NamedTuple):
     images: int
     gate: float
@@ -180,7 +190,7 @@ def _differences(network: Candidates, other: Candidates, config: ModelConfig) ->
     )
 
 
-def _in_order_of(a: Candidates, b: Candidates, *, gate: float) -> Candidates:
+def _in_order_of(a: _Whole, b: _Whole, *, gate: float) -> _Whole:
     """The seeds of `b` in the order of those of `a` that they are most like; zeros where `b` has too few."""
     orders = torch.stack([
         _order(a.masks[i], a.gate[i], b.masks[i], b.gate[i], gate=gate) for i in range(len(a.gate))
@@ -191,7 +201,7 @@ def _in_order_of(a: Candidates, b: Candidates, *, gate: float) -> Candidates:
         return torch.stack([own[order] for own, order in zip(spare, orders, strict=True)])
 
     activation = None if b.activation is None else ordered(b.activation)
-    return Candidates(ordered(b.scores), ordered(b.labels), ordered(b.masks), ordered(b.gate), activation)
+    return _Whole(ordered(b.scores), ordered(b.labels), ordered(b.masks), ordered(b.gate), activation)
 
 
 def _order(masks_a: Tensor, gate_a: Tensor, masks_b: Tensor, gate_b: Tensor, *, gate: float) -> Tensor:
@@ -211,11 +221,10 @@ def _order(masks_a: Tensor, gate_a: Tensor, masks_b: Tensor, gate_b: Tensor, *, 
     return order
 
 
-def _on_cpu(candidates: Candidates) -> Candidates:
+def _on_cpu(candidates: Candidates) -> _Whole:
     scores, labels, masks, gate, activation = candidates
-    return Candidates(
-        scores.cpu(), labels.cpu(), masks.cpu(), gate.cpu(), None if activation is None else activation.cpu()
-    )
+    assert isinstance(masks, Tensor), "compared as they are exported, in fixed shapes"
+    return _Whole(scores.cpu(), labels.cpu(), masks.cpu(), gate.cpu(), None if activation is None else activation.cpu())
 
 
 def _largest(difference: Tensor) -> float:

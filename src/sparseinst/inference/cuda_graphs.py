@@ -102,7 +102,7 @@ class CudaGraphs:
                 for static, given in zip(inputs, (images, resized_hw), strict=True):
                     static.copy_(given, non_blocking=True)
                 graph.replay()
-                found = Candidates._make(None if output is None else output.clone() for output in outputs)
+                found = Candidates._make(output.clone() if isinstance(output, Tensor) else None for output in outputs)
                 self._done.record(stream)
                 return found
 

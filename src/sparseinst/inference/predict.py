@@ -82,7 +82,7 @@ def predict_files(
         The totals; a file that cannot be read is skipped and named in `failures`.
 
     Raises:
-        InputError: no such source, model, device, class or folder, tiles out of range, or a model or tiles that give no
+        InputError: no such source, model, device, class or folder, tiles out of range, or a model that gives no
             activation maps for `iam`: nothing has been written then.
     """
     paths = list_sources(source)
@@ -92,8 +92,6 @@ def predict_files(
         model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap, scale=scale,
         diameter=diameter, max_instances=max_instances,
     )  # fmt: skip
-    if iam:
-        predictor.check_whole()
     outputs = _Outputs(_folder(out), save_json, save_masks, iam)
     run = _Run(paths, predictor, labels_of(classes, predictor.classes), outputs)
     start = time.perf_counter()
@@ -175,8 +173,6 @@ class _Run:
         for index, path in enumerate(self.paths):
             try:
                 picture = self.predictor.read(path)
-                if self.outputs.iam:
-                    self.predictor.check_one_pass((picture.shape[0], picture.shape[1]))
                 cut = self.predictor.cut(picture)
             except InputError as error:
                 message = str(error)
@@ -189,7 +185,7 @@ class _Run:
         """For each of them the instances of the classes asked for, with their maps if these are to be drawn."""
         found: Iterator[tuple[Instances, ActivationMaps | None]]
         if self.outputs.iam:
-            found = self.predictor.results_with_maps(part for cut in self._cuts() for part in cut.parts)
+            found = self.predictor.results_with_maps(self._cuts())
         else:
             found = ((instances, None) for instances in self.predictor.results(self._cuts()))
         for instances, maps in found:

@@ -22,7 +22,16 @@ from sparseinst.inference.limits import at_most, limited
 from sparseinst.inference.pipeline import feed_for
 from sparseinst.inference.scaling import FrameWatch, at_scale
 from sparseinst.inference.streaming import Found, stream
-from sparseinst.inference.tiles import Cut, Tiling, cut, own_tiling, segment_cuts
+from sparseinst.inference.tiles import (
+    Cut,
+    Explained,
+    Tiling,
+    cut,
+    one_of_explained,
+    one_of_tiles,
+    own_tiling,
+    segment_cuts,
+)
 from sparseinst.inference.torch_backend import EagerBackend, TorchBackend
 from sparseinst.inference.video_source import RATE, Source
 from sparseinst.modeling import SparseInst, begin_select
@@ -30,9 +39,6 @@ from sparseinst.structures import Frame, Instances
 
 AnyImage = str | Path | Image.Image | NDArray[Any]
 """A file, a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
-
-Explained = tuple[Instances, ActivationMaps]
-"""The instances of an image and, in the same order, their activation maps."""
 
 _Result = TypeVar("_Result")
 
@@ -159,33 +165,28 @@ class Predictor:
         """The instances of an image, and which pixels spoke for each: its activation maps.
 
         `instances.slots` is what leads from an instance to its maps; here that has been done (see `activation_maps`
-        for doing it with a network's own output).
+        for doing it with a network's own output). Of an image that is cut they are those of the tile that saw most of
+        the object.
 
         Args:
             images: one image, or a list or tuple of images, which gives a list, in its order.
 
         Raises:
-            InputError: an image cannot be read or is none, the backend gives no activation maps, or images are cut.
+            InputError: an image cannot be read or is none, or the backend gives no activation maps.
 
         Example:
             `instances, maps = Predictor("nuclei").explain("cells.png")`, then `maps.upsampled(3)` is (G, height, width)
             for `instances[3]`, and `draw_activation(image, instances, maps, classes)` a picture of all.
         """
-        self.check_whole()
         if not isinstance(images, list | tuple):
-            return self.segment_with_maps([self.prepare_whole(images)])[0]  # type: ignore[arg-type]
-        return list(self.results_with_maps(map(self.prepare_whole, images)))
+            return next(self.results_with_maps([self.cut(images)]))  # type: ignore[arg-type]
+        return list(self.results_with_maps(map(self.cut, images)))
 
     @property
     def explains(self) -> bool:
         """Whether what runs the network gives activation maps, too."""
         exported: Exported | None = getattr(self.backend, "exported", None)
         return isinstance(self.backend, EagerBackend) or (exported is not None and exported.activation)
-
-    def check_whole(self) -> None:
-        """Raises InputError where images are cut into tiles: activation maps are those of one pass over an image."""
-        if self.tiling is not None:
-            raise InputError(f"activation maps: expected whole images, got tile {self.tiling.tile}: leave tile out")
 
     def read(self, image: AnyImage) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB of an image of any kind, under the intensity policy of the network."""
@@ -197,21 +198,6 @@ class Predictor:
         pixels = self.read(image)
         self.frame_watch.see((pixels.shape[0], pixels.shape[1]))
         return self._feed.prepare(pixels, self.preprocess)
-
-    def prepare_whole(self, image: AnyImage) -> Prepared:
-        """The same for an image that is to be explained; see `check_one_pass`."""
-        pixels = self.read(image)
-        self.check_one_pass((pixels.shape[0], pixels.shape[1]))
-        return self.prepare(pixels)
-
-    def check_one_pass(self, size_hw: tuple[int, int]) -> None:
-        """Raises InputError where an image of (height, width) is cut: activation maps are those of one pass."""
-        tiling = self.tiling_of(size_hw)
-        if tiling is not None:
-            raise InputError(
-                f"activation maps: expected an image for one pass, got {size_hw[0]} x {size_hw[1]} pixels, more than "
-                f"{tiling.tile} x {tiling.tile}: give a part of it"
-            )
 
     def cut(self, image: AnyImage) -> Cut:
         """The image as the network takes it: whole or in tiles (see `tiling_of`), each prepared when its turn comes."""
@@ -230,12 +216,14 @@ class Predictor:
             score: lowest score to keep of these; None is that of the predictor.
         """
         begin = partial(self._begin_segment, score=score)
-        least_piece = self.backend.metadata.postprocess.least_piece
-        return segment_cuts(cuts, lambda parts: self._over(parts, begin), least_piece=least_piece)
+        join = partial(one_of_tiles, least_piece=self.backend.metadata.postprocess.least_piece)
+        return segment_cuts(cuts, lambda parts: self._over(parts, begin), join)
 
-    def results_with_maps(self, prepared: Iterable[Prepared], *, score: float | None = None) -> Iterator[Explained]:
-        """The same for whole images, with the activation maps of the instances (see `segment_with_maps`)."""
-        return self._over(prepared, partial(self._begin_segment_with_maps, score=score))
+    def results_with_maps(self, cuts: Iterable[Cut], *, score: float | None = None) -> Iterator[Explained]:
+        """The same with the activation maps of the instances (see `segment_with_maps`)."""
+        begin = partial(self._begin_segment_with_maps, score=score)
+        join = partial(one_of_explained, least_piece=self.backend.metadata.postprocess.least_piece)
+        return segment_cuts(cuts, lambda parts: self._over(parts, begin), join)
 
     def segment(self, prepared: Sequence[Prepared]) -> list[Instances]:
         """Instances of prepared images, in their order; those whose mask is empty at the original size are left out."""

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.activation import ActivationMaps
 from sparseinst.config import NativeConfig, PreprocessConfig
 from sparseinst.data.preprocess import MULTIPLE_PX, Prepared, shrinks
 from sparseinst.errors import InputError
@@ -18,6 +19,11 @@ from sparseinst.inference.merging import merge
 from sparseinst.inference.strips import Window
 from sparseinst.modeling import without_small_pieces
 from sparseinst.structures import Instances
+
+Explained = tuple[Instances, ActivationMaps]
+"""The instances of an image and, in the same order, their activation maps."""
+
+Part = TypeVar("Part")
 
 OVERLAP_SHARE = 4
 """Without an overlap given, neighbouring tiles share a quarter of a tile, and never more by themselves."""
@@ -102,8 +108,8 @@ class Tiling:
 def own_tiling(size_hw: tuple[int, int], preprocess: PreprocessConfig) -> Tiling | None:
     """The tiling of an image that is too large for one pass at native scale; None for all others.
 
-    What is too large is stated by the model (`NativeConfig.one_pass_px`) or by its fixed frame, never by the machine, so
-    that results do not depend on it.
+    What is too large is stated by the model (`NativeConfig.one_pass_px`) or by its fixed frame, never by the machine:
+    results do not depend on it.
     """
     if not isinstance(preprocess, NativeConfig):
         return None
@@ -173,17 +179,19 @@ def cut(image: NDArray[np.uint8], tiling: Tiling | None, prepare: Callable[[NDAr
 
 
 def segment_cuts(
-    cuts: Iterable[Cut], segment: Callable[[Iterable[Prepared]], Iterator[Instances]], *, least_piece: float = 0.0
-) -> Iterator[Instances]:
-    """Finds the instances of whole images through their tiles, which are segmented in one stream.
+    cuts: Iterable[Cut],
+    segment: Callable[[Iterable[Prepared]], Iterator[Part]],
+    bring_together: Callable[[list[Part], Cut], Part],
+) -> Iterator[Part]:
+    """Finds what whole images show through their tiles, which are segmented in one stream.
 
     Args:
         cuts: the images; each is asked for when those before it have been given to `segment`.
-        segment: gives the instances of each prepared image, in their order.
-        least_piece: pieces below this share of a mask are dropped from what several tiles showed, too.
+        segment: gives what is found in each prepared image, in their order.
+        bring_together: makes one of what the several tiles of an image showed (`one_of_tiles`, `one_of_explained`).
 
     Returns:
-        The instances of each image, in their order (see `merging.merge`).
+        For each image, in their order.
     """
     waiting: deque[Cut] = deque()
 
@@ -195,6 +203,25 @@ def segment_cuts(
     found = segment(parts())
     for first in found:
         done = waiting.popleft()
-        merged = merge([first, *islice(found, len(done.windows) - 1)], done.windows, done.size_hw, margin=done.margin)
-        # Views of the same object may fail to meet. The masks of a whole image are as `segment` gives them.
-        yield merged if len(done.windows) == 1 else without_small_pieces(merged, least=least_piece)
+        own = [first, *islice(found, len(done.windows) - 1)]
+        yield first if len(own) == 1 else bring_together(own, done)
+
+
+def one_of_tiles(parts: list[Instances], cut: Cut, *, least_piece: float = 0.0) -> Instances:
+    """The instances of an image from those of its tiles (see `merging.merge`).
+
+    Args:
+        parts: of each tile.
+        cut: the image.
+        least_piece: pieces below this share of a mask are dropped, for views of the same object may fail to meet.
+    """
+    merged, _ = merge(parts, cut.windows, cut.size_hw, margin=cut.margin)
+    return without_small_pieces(merged, least=least_piece)
+
+
+def one_of_explained(parts: list[Explained], cut: Cut, *, least_piece: float = 0.0) -> Explained:
+    """The same with activation maps: those of the tile whose view of an object came first."""
+    merged, leaders = merge([instances for instances, _ in parts], cut.windows, cut.size_hw, margin=cut.margin)
+    origins = [(rows.start, columns.start) for rows, columns in cut.windows]
+    maps = ActivationMaps.joined([maps for _, maps in parts], origins, cut.size_hw)[leaders]
+    return without_small_pieces(merged, least=least_piece), maps

@@ -10,7 +10,7 @@ from sparseinst.modeling.windowed import WindowedSegmenter
 from sparseinst.ops.masks import fill_padding
 
 __all__ = [
-    "Assignment", "Criterion", "Learner", "Matcher", "Segmenter", "SparseInst", "WindowedSegmenter", "begin_select", "build_model",
-    "count_instances", "fill_padding", "optimise", "score", "select", "with_budget", "with_max_instances",
-    "without_small_pieces",
+    "Assignment", "Criterion", "Learner", "Matcher", "Segmenter", "SparseInst", "WindowedSegmenter", "begin_select",
+    "build_model", "count_instances", "fill_padding", "optimise", "score", "select", "with_budget",
+    "with_max_instances", "without_small_pieces",
 ]  # fmt: skip

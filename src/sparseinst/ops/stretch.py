@@ -20,6 +20,10 @@ _STRIP = 128
 """Columns of the image stretched at once: they touch few columns of the grid, and no product is worth two threads."""
 
 
+Extent = tuple[int, int, int, int]
+"""First and past-the-last row, first and past-the-last column."""
+
+
 class Stretched(NamedTuple):
     """Masks at the width of the image and the height of the grid, each within its window.
 
@@ -103,7 +107,8 @@ def stretch_windows(masks: Patches, frame: Frame, *, threshold: float) -> Iterat
 
 def _fill(window: NDArray[np.float32], mask: NDArray[np.float32], columns: "_Columns", left: int, first: int) -> None:
     """Stretches the rows of a mask (w, rows), whose columns begin at `first` of the grid, into a window (columns, rows)
-    from an image column on."""
+    from an image column on.
+    """
     for start in range(0, len(window), _STRIP):
         strip = window[start : start + _STRIP]
         begin, end = left + start, left + start + len(strip)
@@ -155,16 +160,20 @@ def _windows(masks: Patches, frame: Frame, columns: _Columns, threshold: float) 
     return _Windows(*(np.where(empty, 0, side) for side in (tops, bottoms, lefts, rights)))
 
 
-def _extent(patch: Patch, height: int, threshold: float) -> tuple[int, int, int, int]:
-    """First and past-the-last row and column of the grid above the threshold, of its first `height` rows; zeros where
-    there is none."""
-    above = patch.values[: max(0, height - patch.top)] > threshold
-    rows, columns = above.any(1), above.any(0)
-    if not columns.any():
+def _extent(patch: Patch, height: int, threshold: float) -> Extent:
+    """Of the grid above the threshold, in its first `height` rows."""
+    top, bottom, left, right = extent_of(patch.values[: max(0, height - patch.top)] > threshold)
+    if not bottom:
         return 0, 0, 0, 0
-    top, left = patch.top, patch.left
-    first, last = rows.argmax(), len(rows) - rows[::-1].argmax()
-    return top + first, top + last, left + columns.argmax(), left + len(columns) - columns[::-1].argmax()
+    return patch.top + top, patch.top + bottom, patch.left + left, patch.left + right
+
+
+def extent_of(seen: NDArray[np.bool_]) -> Extent:
+    """First and past-the-last row and column of an (h, w) mask; zeros where there is nothing in it."""
+    rows, columns = (np.flatnonzero(np.logical_or.reduce(seen, axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return 0, 0, 0, 0
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
 def _chunks(sizes: NDArray[np.int64]) -> Iterator[slice]:

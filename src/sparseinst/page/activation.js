@@ -20,7 +20,7 @@ export class ActivationMaps {
 
   constructor({ activation, instances }, values) {
     this.groups = activation.groups;
-    this.extent = activation.extent;
+    this.places = activation.places;
     this.size = [activation.height, activation.width];
     this.peaks = activation.peaks;
     this.values = values;
@@ -37,18 +37,19 @@ export class ActivationMaps {
     return this.peaks[this.rowOf.get(item.slot)][group];
   }
 
-  /** One map in colours, a canvas of one pixel a cell, and how many cells the picture spans. */
+  /** One map in colours, a canvas of one pixel a cell, and what it covers of the picture: x0, y0, x1, y1. */
   heat(item, group) {
     const [rows, columns] = this.size;
     const pixels = new ImageData(columns, rows);
     const stride = this.groups * columns;
-    const start = this.rowOf.get(item.slot) * rows * stride + group * columns;
+    const row = this.rowOf.get(item.slot);
+    const start = row * rows * stride + group * columns;
     for (let y = 0, at = 0; y < rows; y++) {
       for (let x = 0; x < columns; x++, at += 4) pixels.data.set(HEAT[this.values[start + y * stride + x]], at);
     }
     const canvas = new OffscreenCanvas(columns, rows);
     canvas.getContext("2d").putImageData(pixels, 0, 0);
-    return { canvas, extent: this.extent };
+    return { canvas, place: this.places[row] };
   }
 }
 

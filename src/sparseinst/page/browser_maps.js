@@ -6,13 +6,14 @@
  * @param {number[]} chosen - the slots that became objects.
  * @param {{groups: number, slots: number, activation: "sigmoid" | "softmax"}} network
  * @param sizes - of `frameOf`.
- * @returns {{groups: number, height: number, width: number, extent: number[], peaks: number[][], cells: Uint8Array}}
+ * @returns {{groups: number, height: number, width: number, places: number[][], peaks: number[][], cells: Uint8Array}}
  *   a grey picture of all maps, objects downwards and groups across, each from 0 to its own peak; only cells that reach
- *   into the picture, which ends after `extent` cells down and across.
+ *   into the picture, and for each object what they cover of it: x0, y0, x1, y1.
  */
-export function activationCells(logits, grid, chosen, { groups, slots, activation }, { frame, resized }) {
+export function activationCells(logits, grid, chosen, { groups, slots, activation }, { frame, resized, original }) {
   const extent = grid.map((cells, axis) => (cells * resized[axis]) / frame[axis]);
   const [height, width] = extent.map(Math.ceil);
+  const places = chosen.map(() => [0, 0, (width * original[1]) / extent[1], (height * original[0]) / extent[0]]);
   const cells = new Uint8Array(chosen.length * height * groups * width);
   const size = grid[0] * grid[1];
   const valueOf = activation === "softmax" ? softmax : sigmoid;
@@ -31,7 +32,7 @@ export function activationCells(logits, grid, chosen, { groups, slots, activatio
       return peak;
     }),
   );
-  return { groups, height, width, extent, peaks, cells };
+  return { groups, height, width, places, peaks, cells };
 }
 
 /** The probability of each cell. */

@@ -53,7 +53,7 @@ export function paintLit(context, item, lineWidth, filled) {
 
 /** An activation map over the dimmed picture, with the outline of its object. */
 export function paintHeat(context, scene, item, heat, lineWidth) {
-  const { canvas, extent } = heat; // rows and columns of cells that the picture's height and width span
+  const { canvas, place } = heat;
   context.save();
   context.beginPath();
   context.rect(0, 0, scene.width, scene.height);
@@ -62,8 +62,8 @@ export function paintHeat(context, scene, item, heat, lineWidth) {
   context.fillRect(0, 0, scene.width, scene.height);
   context.imageSmoothingEnabled = true;
   context.imageSmoothingQuality = "high";
-  const [perRow, perColumn] = [scene.height / extent[0], scene.width / extent[1]];
-  context.drawImage(canvas, 0, 0, canvas.width * perColumn, canvas.height * perRow);
+  const [left, top, right, bottom] = place;
+  context.drawImage(canvas, left, top, right - left, bottom - top);
   context.restore();
   context.lineJoin = "round";
   context.strokeStyle = OVER_HEAT;

@@ -51,7 +51,9 @@ class ActivationPicture(BaseModel):
     groups: int
     height: int = Field(description="rows of one map, in cells")
     width: int = Field(description="columns of one map, in cells")
-    extent: tuple[float, float] = Field(description="rows and columns of cells that the image takes exactly")
+    places: list[tuple[float, float, float, float]] = Field(
+        description="x0, y0, x1, y1: what each instance's maps cover, in pixels of the image"
+    )
     peaks: list[list[float]] = Field(
         description="the largest value of each map, by instance and group; 255 stands for it"
     )

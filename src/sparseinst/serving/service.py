@@ -17,7 +17,6 @@ from uvicorn.config import STARTUP_FAILURE
 from sparseinst.activation import ActivationMaps
 from sparseinst.config import NativeConfig
 from sparseinst.data.preprocess import EXAMPLE_PX
-from sparseinst.errors import InputError
 from sparseinst.inference import Backend, Predictor
 from sparseinst.inference.about import about
 from sparseinst.inference.tiles import Cut
@@ -180,8 +179,6 @@ class Service:
         if options.activation:
             await self._prepare_to_explain()
         prepared = await self._beside(partial(self._prepare, content, preview=options.preview))
-        if options.activation:
-            self.predictor.check_one_pass(prepared.cut.size_hw)
         parts = prepared.cut.parts
         frame_hw = parts[0].frame.frame_hw if isinstance(parts, tuple) else None
         key = _Key(frame_hw, options.score, options.activation)
@@ -205,7 +202,7 @@ class Service:
         if not key.activation:
             return [(instances, None) for instances in self.predictor.results(cuts, score=key.score)]
         assert self._explaining is not None
-        return list(self._explaining.results_with_maps((part for cut in cuts for part in cut.parts), score=key.score))
+        return list(self._explaining.results_with_maps(cuts, score=key.score))
 
     def _told(self, done: _Done, prepared: _Prepared, options: Options) -> dict[str, Any]:
         instances, maps = done.result
@@ -238,10 +235,6 @@ class Service:
 
     async def _prepare_to_explain(self) -> None:
         predictor = self.predictor
-        try:
-            predictor.check_whole()
-        except InputError as error:
-            raise ApiError(400, "no_activation", str(error)) from error
         async with self._opening:
             if self._explaining is None:
                 opened = predictor if predictor.explains else await self._beside(partial(self._open, activation=True))

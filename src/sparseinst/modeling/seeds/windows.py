@@ -18,6 +18,7 @@ from torch import Tensor
 from sparseinst.modeling.seeds.decoder import Fields, SeedsDecoder
 from sparseinst.modeling.seeds.selection import NEVER, Seeds
 from sparseinst.ops.masks import RESCORE_EPSILON
+from sparseinst.ops.stretch import Extent, extent_of
 from sparseinst.structures import Patch
 
 _BLOCK = 48
@@ -71,6 +72,7 @@ def grow_in_windows(
     gate, scores = torch.zeros_like(chance), torch.zeros_like(chance)
     patches = [Patch(np.zeros((0, 0), np.float32), 0, 0)] * len(chance)
     drafts = torch.full((len(chance), *size_hw), NEVER) if activation else None
+    least_logit = math.log(threshold / (1 - threshold))
     waiting = list(_groups(seeds, (chance >= least**2).nonzero()[:, 0], size_hw))
     while waiting:
         chosen, window = waiting.pop()
@@ -83,10 +85,10 @@ def grow_in_windows(
         for place, seed in enumerate(chosen.tolist()):
             if gate[seed] < least:
                 continue
-            extent = _extent(masks[place], threshold)
+            extent = extent_of(masks[place] > least_logit)
             if not whole and not (faded[place] and _has_room(extent, window, size_hw)):
                 escaped.append(seed)
-            elif extent is not None:
+            elif extent[1]:
                 patches[seed], inside = _patch(masks[place], extent, window, size_hw, threshold)
                 scores[seed] = gate[seed] * inside
         if drafts is not None:
@@ -145,35 +147,19 @@ def _ends(draft: NDArray[np.float32], window: _Window, size_hw: tuple[int, int])
     """(k,) the highest logit at those ends of a window that lie inside the frame."""
     (top, bottom), (left, right) = _inner(window, size_hw)
     lines = ((top, draft[:, 0]), (bottom, draft[:, -1]), (left, draft[:, :, 0]), (right, draft[:, :, -1]))
-    return np.maximum.reduce([line.max(1) for inner, line in lines if inner])
+    return np.asarray(np.maximum.reduce([line.max(1) for inner, line in lines if inner]), np.float32)
 
 
-_Extent = tuple[int, int, int, int]
-"""First and past-the-last row and column."""
-
-
-def _extent(mask: NDArray[np.float32], threshold: float) -> _Extent | None:
-    """Of the cells of (h, w) logits above a probability, if there are any."""
-    above = mask > math.log(threshold / (1 - threshold))
-    rows, columns = above.any(1), above.any(0)
-    if not columns.any():
-        return None
-    bottom, right = len(rows) - int(rows[::-1].argmax()), len(columns) - int(columns[::-1].argmax())
-    return int(rows.argmax()), bottom, int(columns.argmax()), right
-
-
-def _has_room(extent: _Extent | None, window: _Window, size_hw: tuple[int, int]) -> bool:
+def _has_room(extent: Extent, window: _Window, size_hw: tuple[int, int]) -> bool:
     """Whether the margin around an extent lies in the window, but where that ends with the frame."""
-    if extent is None:
-        return True
-    return all(
+    return not extent[1] or all(
         (not inner[0] or first >= _MARGIN) and (not inner[1] or last <= side.stop - side.start - _MARGIN)
         for inner, first, last, side in zip(_inner(window, size_hw), extent[::2], extent[1::2], window, strict=True)
     )
 
 
 def _patch(
-    mask: NDArray[np.float32], extent: _Extent, window: _Window, size_hw: tuple[int, int], threshold: float
+    mask: NDArray[np.float32], extent: Extent, window: _Window, size_hw: tuple[int, int], threshold: float
 ) -> tuple[Patch, float]:
     """The part of a mask that matters at twice the size, and the mean probability above the threshold."""
     cut: list[slice] = []  # of the logits
@@ -191,7 +177,7 @@ def _patch(
     # Bilinear about the centres of pixels, as torch's interpolate without corners aligned.
     enlarged = cv2.resize(part, (2 * part.shape[1], 2 * part.shape[0]), interpolation=cv2.INTER_LINEAR)
     logits = np.clip(enlarged[tuple(keep)], -80, 80)  # beyond it float32 overflows; 0 and 1 anyway
-    values: NDArray[np.float32] = 1 / (1 + np.exp(-logits))
+    values = np.asarray(1 / (1 + np.exp(-logits)), np.float32)
     inside = values > threshold
     mean = float((values * inside).sum() / (inside.sum() + RESCORE_EPSILON))
     return Patch(values, starts[0], starts[1]), mean
