@@ -52,8 +52,8 @@ def predict(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="An image, a folder, a quoted glob, a list file (.txt, one path a line); or a video file, a camera "
-            "(0), the URL of a stream, a pattern (frames/%04d.png).",
+            help="An image (of several pages or frames each one), a folder, a quoted glob, a list file (.txt, one path "
+            "a line); or a video file, a camera (0), the URL of a stream, a pattern (frames/%04d.png).",
         ),
     ],
     model: Annotated[
@@ -85,7 +85,8 @@ def predict(
         bool,
         typer.Option(
             "--save-masks",
-            help="Write label images: 16-bit PNG, 0 background, i for instance i; of a video for track i.",
+            help="Write label images: 16-bit PNG (from 65,536 instances on 32-bit TIFF), 0 background, i for instance "
+            "i; of a video for track i.",
         ),
     ] = False,
     iam: Annotated[
@@ -99,6 +100,9 @@ def predict(
     scale: Scale = None,
     diameter: Diameter = None,
     max_instances: MaxInstances = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Take the images of a folder's subfolders, too, but for those in --out.")
+    ] = False,
     save: Save = None,
     draw: Draw = True,
     show: Show = False,
@@ -112,7 +116,9 @@ def predict(
 ) -> None:
     """Find instances in images or a video: a picture of each image and a table, or the video with masks drawn.
 
-    A broken file is reported and skipped; the exit code is then 1. Ctrl-C ends a video's files as they should.
+    A broken file or page is reported and skipped; the exit code is then 1. Ctrl-C ends a video's files as they should.
+
+    It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .heic, ...).
     """
     from sparseinst.inference import is_exported, is_video, predict_files
     from sparseinst.inference.scaling import at_scale
@@ -130,8 +136,8 @@ def predict(
     if video.ask_for_video or is_video(source):
         predict_on_video(
             source, video, network=network, score=score, classes=names, out=out, save_json=save_json,
-            save_masks=save_masks, iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap,
-            scale=scale, diameter=diameter, max_instances=max_instances,
+            save_masks=save_masks, iam=iam, recursive=recursive, device=chosen, batch=batch, half=half, tile=tile,
+            overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances,
         )  # fmt: skip
         return
     lowest = network.metadata.postprocess.score if score is None else score
@@ -149,7 +155,7 @@ def predict(
     report = predict_files(
         source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
         iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap, scale=scale, diameter=diameter,
-        max_instances=max_instances, on_image=tell,
+        max_instances=max_instances, recursive=recursive, on_image=tell,
     )  # fmt: skip
     _close(report)
     if filled:
@@ -160,7 +166,7 @@ def predict(
             f"{_closer(preprocess)} looks closer and finds more, in more time.",
             style="yellow",
         )
-    if report.failures:
+    if report.failures or report.unread_images:
         raise typer.Exit(1)
 
 
@@ -209,16 +215,19 @@ def _print(result: "ImageResult", nothing: str) -> None:
     if result.instances is None:
         say_error(f"{head} skipped: {result.error}")
         return
+    name = result.name if result.page is None else f"{result.name} of {result.pages}"
     number = len(result.instances)
     if not number:
-        say(f"{head} {result.path}: {nothing}")
+        say(f"{head} {name}: {nothing}")
         return
-    say(f"{head} {result.path}: {count(number, 'instance')}")
+    say(f"{head} {name}: {count(number, 'instance')}")
     print_table(*result.table())
 
 
 def _close(report: "Report") -> None:
-    """Tells what was done in all, and where to look."""
+    """Tells what was done in all, where to look, and what was not read."""
+    from sparseinst.inference.sources import names_of, some_of
+
     skipped = len(report.failures)
     found = ", ".join(f"{name} {count}" for name, count in report.per_class.items())
     parts = [
@@ -227,7 +236,14 @@ def _close(report: "Report") -> None:
         f"{report.seconds / (report.images + skipped):.2f} s per image",
     ]
     if skipped:
-        parts.insert(1, f"{count(skipped, 'broken file')} skipped")
+        pages = sum(failure.page is not None for failure in report.failures)
+        kinds = [(skipped - pages, "broken file"), (pages, "broken page")]
+        parts[1:1] = [f"{count(number, noun)} skipped" for number, noun in kinds if number]
     say(", ".join(parts) + f"; look at {report.out}", style="bold")
     if report.results is not None:
         say(f"COCO file: {report.results}")
+    if report.unread:
+        say(f"{count(len(report.unread), 'file')} not read: {some_of(names_of(report.unread))}", style="yellow")
+    if report.unread_images:
+        images = some_of(names_of(report.unread_images))
+        say_error(f"images in formats that are not read from a folder: {images}; convert them to TIFF or PNG")
