@@ -45,6 +45,58 @@ def test_a_broken_file_is_named_and_the_rest_done(cli, pictures, checkpoint, tmp
     assert "2 images, 1 broken file skipped" in result.stdout
 
 
+def test_a_broken_page_is_named_and_the_rest_done(cli, pictures, checkpoint, tmp_path) -> None:
+    path = pictures / "s.tif"
+    page = Image.new("RGB", (64, 64))
+    page.save(path, save_all=True, append_images=[page, page], compression="tiff_deflate")
+    with Image.open(path) as image:
+        image.seek(1)
+        start = image.tag_v2[273][0]
+    content = path.read_bytes()
+    path.write_bytes(content[:start] + b"\xff" * 8 + content[start + 8 :])
+    result = cli("predict", pictures, "--model", checkpoint, "--out", tmp_path / "out", "--score", 1)
+    assert result.exit_code == 1
+    assert f"[3/3] skipped: {path}[1]: expected a whole image" in result.stderr and "Traceback" not in result.stderr
+    assert f"[3/3] {path}[2] of 3: nothing" in result.stdout
+    assert "4 images, 1 broken page skipped" in result.stdout
+    names = {f"{stem}_overlay.png" for stem in ("0", "1", "s_0", "s_2")}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+
+
+def test_what_was_not_read_is_told(cli, pictures, checkpoint, tmp_path) -> None:
+    common = ("predict", pictures, "--model", checkpoint, "--out", tmp_path / "out")
+    (pictures / "notes.txt").touch()
+    assert "not read" not in cli(*common).stdout
+    (pictures / "notes.docx").touch()
+    result = cli(*common)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "1 file not read: notes.docx" in result.stdout
+    for i in range(7):
+        (pictures / f"{i}.czi").touch()
+    result = cli(*common)
+    assert result.exit_code == 1
+    assert "8 files not read: 0.czi, 1.czi, 2.czi, 3.czi, 4.czi and 3 more" in result.stdout
+    assert "4.czi and 2 more; convert them to TIFF or PNG" in result.stderr
+
+
+def test_subfolders(cli, pictures, checkpoint, tmp_path) -> None:
+    (pictures / "sub").mkdir()
+    (pictures / "1.png").rename(pictures / "sub" / "0.png")
+    common = ("predict", pictures, "--model", checkpoint, "--save-json", "--out", pictures / "out")
+    assert "1 image," in cli(*common).stdout
+    for _ in range(2):
+        result = cli(*common, "--recursive")
+        assert result.exit_code == 0, result.stderr
+        content = json.loads((pictures / "out/predictions.json").read_text())
+        assert [image["file_name"] for image in content["images"]] == ["0.png", "sub/0.png"]
+    assert {path.name for path in (pictures / "out").iterdir()} == {
+        "predictions.json", "0_overlay.png", "sub_0_overlay.png",
+    }  # fmt: skip
+    for source, *more in ((pictures / "0.png",), (pictures, "--track")):
+        result = cli("predict", source, "--model", checkpoint, "--recursive", *more, "--out", tmp_path / "out")
+        assert result.exit_code == 2 and "recursive" in result.stderr
+
+
 def test_nothing_found_is_said(cli, pictures, checkpoint, tmp_path) -> None:
     result = cli("predict", pictures / "0.png", "--model", checkpoint, "--score", 1, "--out", tmp_path / "out")
     assert result.exit_code == 0

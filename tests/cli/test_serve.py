@@ -43,13 +43,14 @@ def test_options_become_settings(cli, checkpoint, served) -> None:
         "serve", "--model", checkpoint, "--host", "0.0.0.0", "--port", 81, "--workers", 2, "--max-batch", 3,
         "--max-wait-ms", 4.5, "--queue", 55, "--timeout", 6, "--max-body-mb", 7, "--max-pixels", 8000,
         "--max-images", 9, "--api-key", "secret", "--score", 0.25, "--tile", 512, "--overlap", 64,
+        "--scale", 1.5, "--max-instances", 20,
         "--cors", "https://a.example", "--cors", "https://b.example",
     )  # fmt: skip
     settings = served["settings"]
     assert settings.model_dump(exclude={"api_key", "name", "shipped"}) == {
         "host": "0.0.0.0", "port": 81, "workers": 2, "max_batch": 3, "max_wait_ms": 4.5, "queue": 55, "timeout_s": 6,
         "max_body_mb": 7, "max_pixels": 8000, "max_images": 9, "open_to_all": False, "score": 0.25, "tile": 512,
-        "overlap": 64, "cors": ("https://a.example", "https://b.example"),
+        "overlap": 64, "scale": 1.5, "diameter": None, "max_instances": 20, "cors": ("https://a.example", "https://b.example"),
     }  # fmt: skip
     assert settings.api_key.get_secret_value() == "secret"
 

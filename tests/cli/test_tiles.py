@@ -1,6 +1,7 @@
 import json
-from collections import Counter
 
+import cv2
+import numpy as np
 import pytest
 
 from sparseinst import load_model
@@ -46,22 +47,25 @@ def test_tiles_are_predicted_and_measured(cli, tiny_data, val, checkpoint, tmp_p
     assert [item["segmentation"] for item in predicted] == [item["segmentation"] for item in measured]
 
 
-def test_a_crowded_image_that_was_shrunk_gets_advice(cli, shared, tmp_path) -> None:
+def test_what_a_fixed_frame_cannot_hold_is_cut_by_itself(cli, shared, tmp_path) -> None:
     folder = shared / "data/dsb2018"
     content = json.loads((folder / "val.json").read_text())
-    counts = Counter(record["image_id"] for record in content["annotations"])
-    large = [record for record in content["images"] if (record["height"], record["width"]) == (520, 696)]
-    crowded = max(large, key=lambda record: counts[record["id"]])
-    lonely = min(content["images"], key=lambda record: counts[record["id"]])
+    large = next(item["file_name"] for item in content["images"] if (item["height"], item["width"]) == (520, 696))
     model, framed = load_model("nuclei"), tmp_path / "framed.safetensors"
     preprocess = model.config.preprocess.model_copy(update={"frame_hw": (512, 512)})
     model.config = model.config.model_copy(update={"preprocess": preprocess})
     save_checkpoint(framed, model)
-    common = ("predict", "--model", framed, "--backend", "torch", "--out", tmp_path)
-    advised = cli(*common, folder / "val" / crowded["file_name"])
-    assert advised.exit_code == 0 and "1 crowded image shrunk" in advised.stdout
-    assert f"--tile {int(512 / preprocess.scale)}" in advised.stdout
-    assert "--tile" not in cli(*common, folder / "val" / lonely["file_name"]).stdout
-    assert "--tile" not in cli(*common, "--tile", 256, folder / "val" / crowded["file_name"]).stdout
-    whole = ("predict", "--model", "nuclei", "--backend", "torch", "--out", tmp_path)
-    assert "--tile" not in cli(*whole, folder / "val" / crowded["file_name"]).stdout, "nothing is shrunk"
+    common = ("predict", "--model", framed, "--backend", "torch", "--out", tmp_path, folder / "val" / large)
+    assert f"{large} in 6 tiles: " in cli(*common).stdout
+    assert "tiles" not in cli(*common, "--no-tile").stdout
+    both = cli(*common, "--no-tile", "--tile", 200)
+    assert both.exit_code == 2 and "--tile 200 or --no-tile, got both" in both.stderr
+
+
+def test_images_that_were_shrunk_get_advice(cli, tmp_path, checkpoint) -> None:
+    cv2.imwrite(str(tmp_path / "large.png"), np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8))
+    common = ("predict", tmp_path / "large.png", "--model", checkpoint, "--out", tmp_path / "out")
+    told = cli(*common).stdout
+    assert "1 large image shrunk up to 6.2 times" in told and "less than 62 px" in told and "--tile 42" in told
+    assert "--tile" not in cli(*common, "--tile", 100).stdout
+    assert "--tile" not in cli(*common, "--no-tile").stdout

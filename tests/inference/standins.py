@@ -1,10 +1,10 @@
-"""A backend whose answers are known: it finds what is red, green or blue."""
+"""Backends whose answers are known: they find what is red, green or blue."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sparseinst.config import ModelConfig, PostprocessConfig, ShortSideConfig
+from sparseinst.config import ModelConfig, PostprocessConfig, ShortSideConfig, SlotsConfig
 from sparseinst.structures import Candidates
 
 STRIDE = 4
@@ -33,3 +33,15 @@ class ColorBackend:
         scores = (masks * inside).flatten(2).sum(2) / (inside.flatten(2).sum(2) + 1e-6)
         labels = torch.arange(3).expand(len(images), 3)
         return Candidates(scores, labels, (masks > 0.25).float(), scores)
+
+
+class ActiveBackend(ColorBackend):
+    """As an export with activation maps: the map of slot c, of one group, is bright where channel c is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metadata = self.metadata.model_copy(update={"decoder": SlotsConfig(slots=3, groups=1)})
+
+    def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
+        candidates = super().__call__(images, resized_hw)
+        return candidates._replace(activation=functional.avg_pool2d(candidates.masks, 2) * 8 - 4)

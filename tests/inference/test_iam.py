@@ -6,30 +6,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.nn import functional
 
-from inference.standins import ColorBackend
+from inference.standins import ActiveBackend, ColorBackend
 from maps import dense
 from sparseinst.activation_sheet import draw_activation
-from sparseinst.config import SlotsConfig
 from sparseinst.data.preprocess import stack
 from sparseinst.errors import InputError
 from sparseinst.inference import ImageResult, Predictor, TorchBackend, predict_files
 from sparseinst.modeling import SparseInst, build_model
-from sparseinst.structures import Candidates
 from tiny import tiny_config
-
-
-class ActiveBackend(ColorBackend):
-    """As an export with activation maps: the map of slot c, of one group, is bright where channel c is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.metadata = self.metadata.model_copy(update={"decoder": SlotsConfig(slots=3, groups=1)})
-
-    def __call__(self, images: torch.Tensor, resized_hw: torch.Tensor) -> Candidates:
-        candidates = super().__call__(images, resized_hw)
-        return candidates._replace(activation=functional.avg_pool2d(candidates.masks, 2) * 8 - 4)
 
 
 def picture(height: int, width: int, *boxes: tuple[int, int, int, int, int]) -> NDArray[np.uint8]:

@@ -1,16 +1,20 @@
 import json
+import weakref
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
+from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from inference.standins import ColorBackend
+from inference.standins import ActiveBackend, ColorBackend
 from sparseinst.errors import InputError
-from sparseinst.inference import ImageResult, predict_files
+from sparseinst.inference import ImageResult, Predictor, predict_files
+from sparseinst.inference.tiles import Cut
 from sparseinst.structures import Instances
 
 
@@ -102,6 +106,123 @@ def test_files_of_several_folders_keep_their_paths_and_do_not_collide(tmp_path: 
     assert len({result.overlay for result in seen}) == 3
     names = [image["file_name"] for image in json.loads(report.results.read_text(encoding="utf-8"))["images"]]
     assert names == [f"{tmp_path.as_posix()}/{name}/x.png" for name in ("a", "b", "c")]
+
+
+def stack(path: Path, *channels: int | None) -> Path:
+    """A TIFF file with a page for each channel, bright squares of which it shows; None is a page that is damaged."""
+    with tifffile.TiffWriter(path) as file:
+        for channel in channels:
+            page = np.zeros((64, 96, 3), np.uint8)
+            page[8:40, 8:32, channel or 0] = 255
+            file.write(page, photometric="rgb", metadata=None, compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        starts = [page.dataoffsets[0] for page in file.pages]
+    content = bytearray(path.read_bytes())
+    for start in (start for start, channel in zip(starts, channels, strict=True) if channel is None):
+        content[start : start + 20] = b"\xff" * 20
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_every_page_is_an_image_and_a_broken_one_is_broken_alone(tmp_path: Path, batch: int) -> None:
+    save(tmp_path / "in/a.png", 0)
+    stack(tmp_path / "in/b.tif", 0, None, 2)
+    save(tmp_path / "in/b_2.png", 1)
+    frames = [Image.fromarray(np.full((64, 96, 3), value, np.uint8)) for value in ((255, 0, 0), (0, 255, 0))]
+    frames[0].save(tmp_path / "in/c.gif", save_all=True, append_images=frames[1:])
+    seen: list[ImageResult] = []
+    report = predict_files(
+        tmp_path / "in", model=ColorBackend(), out=tmp_path / "out", save_json=True, save_masks=True, batch=batch,
+        on_image=seen.append,
+    )  # fmt: skip
+    assert [(result.name.removeprefix(f"{tmp_path}/in/"), result.position, result.pages) for result in seen] == [
+        ("a.png", 1, 1), ("b.tif[0]", 2, 3), ("b.tif[1]", 2, 3), ("b.tif[2]", 2, 3), ("b_2.png", 3, 1),
+        ("c.gif[0]", 4, 2), ("c.gif[1]", 4, 2),
+    ]  # fmt: skip
+    assert {result.total for result in seen} == {4}
+    labels = [None if result.instances is None else result.instances.labels.tolist() for result in seen]
+    assert labels == [[0], [0], None, [2], [1], [0], [1]]
+    assert seen[2].error is not None and seen[2].error.startswith(f"{tmp_path}/in/b.tif[1]: ")
+    assert [(failure.path.name, failure.page) for failure in report.failures] == [("b.tif", 1)]
+    assert (report.images, report.instances) == (6, 6)
+    stems = ["a", "b_0", "b_2-2", "b_2", "c_0", "c_1"]
+    files = [f"{stem}_{kind}.png" for stem in stems for kind in ("overlay", "labels")]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*files, "predictions.json"}
+    assert [r.overlay.name.removesuffix("_overlay.png") for r in seen if r.overlay] == stems
+    coco = json.loads(report.results.read_text(encoding="utf-8"))
+    file_names = ["a.png", "b.tif[0]", "b.tif[2]", "b_2.png", "c.gif[0]", "c.gif[1]"]
+    assert [image["file_name"] for image in coco["images"]] == file_names
+    assert [image["id"] for image in coco["images"]] == [1, 2, 4, 5, 6, 7]
+    assert [annotation["image_id"] for annotation in coco["annotations"]] == [1, 2, 4, 5, 6, 7]
+
+
+def test_files_of_many_pages_sort_as_their_pages(tmp_path: Path) -> None:
+    seen: list[ImageResult] = []
+    predict_files(
+        stack(tmp_path / "s.tif", *[0] * 11), model=ColorBackend(), out=tmp_path / "out", on_image=seen.append
+    )
+    written = [result.overlay.name for result in seen]
+    assert written[0] == "s_00_overlay.png" and written[-1] == "s_10_overlay.png"
+    assert written == sorted(written)
+
+
+def test_one_page_at_a_time_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[weakref.ref[NDArray[np.uint8]]] = []
+    most: list[int] = []
+
+    class Watching(Predictor):
+        def cut(self, image: NDArray[np.uint8]) -> Cut:
+            held.append(weakref.ref(image))
+            most.append(sum(reference() is not None for reference in held))
+            return super().cut(image)
+
+    monkeypatch.setattr("sparseinst.inference.predict.Predictor", Watching)
+    predict_files(stack(tmp_path / "s.tif", *[0] * 12), model=ColorBackend())
+    assert len(held) == 12 and max(most) <= 3
+
+
+def test_what_was_not_read_is_reported(folder: Path) -> None:
+    for name in ("notes.docx", "a.czi", "a.json", ".x.czi"):
+        (folder / name).touch()
+    report = predict_files(folder, model=ColorBackend())
+    assert [path.name for path in report.unread] == ["a.czi", "notes.docx"]
+    assert [path.name for path in report.unread_images] == ["a.czi"]
+    assert predict_files(folder / "a.png", model=ColorBackend()).unread == ()
+
+
+def test_subfolders_keep_their_paths(tmp_path: Path) -> None:
+    for name in ("x.png", "a/x.png", "a/b/x.jpg", "a_x.png"):
+        save(tmp_path / "in" / name, 0)
+    seen: list[ImageResult] = []
+    for _ in range(2):  # where results lie in the folder, they are not read when it is gone through again
+        seen.clear()
+        report = predict_files(
+            tmp_path / "in", model=ColorBackend(), out=tmp_path / "in/out", save_json=True, save_masks=True,
+            recursive=True, on_image=seen.append,
+        )  # fmt: skip
+        names = [image["file_name"] for image in json.loads(report.results.read_text(encoding="utf-8"))["images"]]
+        assert names == ["a/b/x.jpg", "a/x.png", "a_x.png", "x.png"]
+        written = [result.overlay.name for result in seen]
+        assert written == ["a_b_x_overlay.jpg", "a_x_overlay.png", "a_x-2_overlay.png", "x_overlay.png"]
+    assert predict_files(tmp_path / "in", model=ColorBackend()).images == 2
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_a_folder_that_is_written_to_can_be_read_again(folder: Path, recursive: bool) -> None:
+    (folder / "b.png").unlink()
+    stack(folder / "e.tif", 0, 1)
+    found = []
+    for _ in range(2):
+        seen: list[ImageResult] = []
+        report = predict_files(
+            folder, model=ActiveBackend(), out=folder, save_json=True, save_masks=True, iam=True, recursive=recursive,
+            on_image=seen.append,
+        )  # fmt: skip
+        assert report.unread == () and report.failures == ()
+        found.append(([result.name for result in seen], sorted(path.name for path in folder.iterdir())))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 6
 
 
 def test_a_missing_file_of_a_list_is_skipped(folder: Path) -> None:

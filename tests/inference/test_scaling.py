@@ -68,7 +68,7 @@ def test_the_network_sees_images_at_the_scale_asked_for(asked: dict[str, float],
 
 def test_a_fixed_frame_shrinks_what_it_cannot_hold_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     network = backend(NativeConfig(frame_hw=(64, 96)))
-    predictor = Predictor(network, scale=2)
+    predictor = Predictor(network, scale=2, tile=0)
     with caplog.at_level(logging.WARNING, "sparseinst"):
         predictor(picture(30, 40))
         assert not caplog.records

@@ -4,23 +4,26 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from sparseinst import rle
 from sparseinst.files import atomic
 from sparseinst.inference import (
+    OutputStems,
     label_image,
-    output_stems,
     to_coco,
     to_detections,
     write_image,
     write_json,
     write_labels,
 )
+from sparseinst.inference.signature import is_ours
 from sparseinst.structures import Instances
 
 
@@ -53,13 +56,64 @@ def test_label_image_of_none() -> None:
     assert label_image(Instances.empty((4, 6))).tolist() == np.zeros((4, 6)).tolist()
 
 
-def test_label_png_keeps_numbers_above_255(tmp_path: Path) -> None:
-    masks = np.zeros((300, 20, 15), bool)
-    masks.reshape(300, -1)[np.arange(300), np.arange(300)] = True
-    write_labels(tmp_path / "größe.png", instances_of(masks, [0.5] * 300))
-    read = cv2.imdecode(np.fromfile(tmp_path / "größe.png", np.uint8), cv2.IMREAD_UNCHANGED)
+def one_pixel_each(count: int, size_hw: tuple[int, int]) -> Instances:
+    """Instance i is pixel i, down the columns."""
+    height, width = size_hw
+    runs = [{"counts": [i, 1, height * width - i - 1], "size": size_hw} for i in range(count)]
+    counts = tuple(mask["counts"] for mask in coco_mask.frPyObjects(runs, height, width))
+    return Instances(np.full(count, 0.5, np.float32), np.zeros(count, np.int64), counts, np.arange(count), size_hw)
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 2**16 - 1])
+def test_label_images_are_16_bit_png(tmp_path: Path, count: int) -> None:
+    instances = one_pixel_each(count, (256, 257))
+    assert label_image(instances).dtype == np.uint16
+    file = write_labels(tmp_path / "größe_labels", instances)
+    assert [path.name for path in tmp_path.iterdir()] == [file.name] == ["größe_labels.png"]
+    read = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_UNCHANGED)
     assert read.dtype == np.uint16
-    assert read.ravel().tolist() == list(range(1, 301))
+    expected = [*range(1, count + 1), *[0] * (256 * 257 - count)]
+    assert read.T.ravel().tolist() == expected
+    with Image.open(file) as image:
+        assert np.asarray(image).T.ravel().tolist() == expected
+
+
+def test_label_images_beyond_16_bits_are_tiff(tmp_path: Path) -> None:
+    instances = one_pixel_each(2**16 + 1, (256, 257))
+    file = write_labels(tmp_path / "a.b_labels", instances)
+    assert [path.name for path in tmp_path.iterdir()] == [file.name] == ["a.b_labels.tif"]
+    read = tifffile.imread(file)
+    assert read.dtype == np.uint32 and read.shape == (256, 257)
+    assert read.T.ravel()[: 2**16 + 2].tolist() == [*range(1, 2**16 + 2), 0]
+    with Image.open(file) as image:
+        assert (np.asarray(image) == read).all()
+    assert file.stat().st_size < read.nbytes / 2
+
+
+@pytest.mark.parametrize(
+    ("suffix", "size_hw"), [(".png", (16, 16)), (".jpg", (16, 16)), (".tif", (16, 16)), (".tif", (3000, 2000))]
+)
+def test_pictures_say_who_wrote_them(tmp_path: Path, suffix: str, size_hw: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (*size_hw, 3), np.uint8)
+    path = tmp_path / f"x_overlay{suffix}"
+    write_image(path, image)
+    assert is_ours(path)
+    with Image.open(path) as read:
+        read.load()
+        texts = [read.info.get("Software"), read.info.get("comment"), getattr(read, "tag_v2", {}).get(270)]
+        assert np.abs(np.asarray(read).astype(int) - image).mean() < (60 if suffix == ".jpg" else 1e-9)
+        Image.fromarray(image).save(path)
+    assert any(text in ("sparseinst", b"Software: sparseinst", "Software: sparseinst") for text in texts)
+    assert not is_ours(path), "the same name from another program"
+    write_image(tmp_path / f"x{suffix}", image)
+    assert not is_ours(tmp_path / f"x{suffix}"), "a name that is not one of ours"
+    assert not is_ours(tmp_path / f"gone_overlay{suffix}")
+
+
+def test_a_format_that_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"\.png or \.jpg, got \.bmp"):
+        write_image(tmp_path / "x.bmp", np.zeros((4, 4), np.uint8))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
@@ -111,14 +165,14 @@ def test_detections() -> None:
 
 
 def test_stems_never_meet(tmp_path: Path) -> None:
-    out = tmp_path / "out"
     paths = [tmp_path / name for name in ("a/x.png", "b/x.png", "a/X.jpg", "a/x-2.png", "a/y.png", "a/x.png")]
-    stems = output_stems(paths, out, ["_overlay.png"])
-    assert stems[0] == "x" and stems[4] == "y"
-    assert len({stem.casefold() for stem in stems}) == len(paths)
+    stems = OutputStems(paths, tmp_path / "out", ["_overlay.png"])
+    taken = [stems.take(path.stem) for path in paths]
+    assert taken[0] == "x" and taken[4] == "y"
+    assert len({stem.casefold() for stem in taken}) == len(paths)
 
 
 def test_stems_never_overwrite_an_input(tmp_path: Path) -> None:
     paths = [tmp_path / "x.png", tmp_path / "x_overlay.png"]
-    stems = output_stems(paths, tmp_path, ["_overlay.png"])
-    assert not {tmp_path / f"{stem}_overlay.png" for stem in stems} & set(paths)
+    stems = OutputStems(paths, tmp_path, ["_overlay.png"])
+    assert not {tmp_path / f"{stems.take(path.stem)}_overlay.png" for path in paths} & set(paths)

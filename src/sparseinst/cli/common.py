@@ -21,8 +21,13 @@ Batch = Annotated[int, typer.Option(min=1, help="Images at once.")]
 Half = Annotated[bool, typer.Option("--half", help="Compute in 16 bits (faster on a GPU).")]
 Tile = Annotated[
     int | None,
-    typer.Option(metavar="PX", help="Cut larger images into tiles of this side, for many or small objects."),
+    typer.Option(
+        metavar="PX",
+        help="Cut larger images into tiles of this side, for many or small objects; without it, a network at native "
+        "scale cuts what is too large for one pass.",
+    ),
 ]
+NoTile = Annotated[bool, typer.Option("--no-tile", help="See every image in one pass, however large it is.")]
 Overlap = Annotated[
     int | None,
     typer.Option(metavar="PX", help="Pixels that neighbouring tiles share; without it, a quarter of a tile."),
@@ -95,6 +100,19 @@ def one_line(error: InputError) -> str:
     """The error's message alone, in one line: a loader process sends its traceback before it."""
     _, _, message = str(error).rpartition("InputError: ")
     return "; ".join(line.strip() for line in message.splitlines() if line.strip())
+
+
+def chosen_tile(tile: int | None, no_tile: bool) -> int | None:
+    """What `Predictor` takes for --tile and --no-tile.
+
+    Raises:
+        InputError: both are given.
+    """
+    if not no_tile:
+        return tile
+    if tile is not None:
+        raise InputError(f"expected --tile {tile} or --no-tile, got both: leave one out")
+    return 0
 
 
 def count(number: int, noun: str) -> str:

@@ -13,11 +13,13 @@ from sparseinst.cli.common import (
     Diameter,
     Half,
     MaxInstances,
+    NoTile,
     Overlap,
     RandomWeights,
     Scale,
     Tile,
     Weights,
+    chosen_tile,
     console,
     output_file,
     pick_device,
@@ -53,6 +55,7 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=0, help="Threads that read images.")] = 2,
     half: Half = False,
     tile: Tile = None,
+    no_tile: NoTile = False,
     overlap: Overlap = None,
     scale: Scale = None,
     diameter: Diameter = None,
@@ -64,7 +67,7 @@ def evaluate(
 
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
-    chosen = pick_device(device)
+    chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
     network = open_model(
         model, weights=weights, random_weights=random_weights, device=device, half=half, backend=backend,
         max_instances=max_instances,

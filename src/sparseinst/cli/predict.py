@@ -12,11 +12,13 @@ from sparseinst.cli.common import (
     Diameter,
     Half,
     MaxInstances,
+    NoTile,
     Overlap,
     RandomWeights,
     Scale,
     Tile,
     Weights,
+    chosen_tile,
     count,
     pick_device,
     print_table,
@@ -42,9 +44,12 @@ from sparseinst.cli.predict_video import (
 if TYPE_CHECKING:
     from sparseinst.config import PreprocessConfig
     from sparseinst.inference import Backend, ImageResult, Report
+    from sparseinst.structures import Instances
 
 _CROWD = 50
 """Objects in one image from which on looking closer is advised."""
+_SHRUNK = 3.0
+"""How many times smaller than it is an image may be seen without a word."""
 
 
 def predict(
@@ -52,8 +57,8 @@ def predict(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="An image, a folder, a quoted glob, a list file (.txt, one path a line); or a video file, a camera "
-            "(0), the URL of a stream, a pattern (frames/%04d.png).",
+            help="An image (of several pages or frames each one), a folder, a quoted glob, a list file (.txt, one path "
+            "a line); or a video file, a camera (0), the URL of a stream, a pattern (frames/%04d.png).",
         ),
     ],
     model: Annotated[
@@ -85,7 +90,8 @@ def predict(
         bool,
         typer.Option(
             "--save-masks",
-            help="Write label images: 16-bit PNG, 0 background, i for instance i; of a video for track i.",
+            help="Write label images: 16-bit PNG (from 65,536 instances on 32-bit TIFF), 0 background, i for instance "
+            "i; of a video for track i.",
         ),
     ] = False,
     iam: Annotated[
@@ -95,10 +101,14 @@ def predict(
     batch: Batch = 1,
     half: Half = False,
     tile: Tile = None,
+    no_tile: NoTile = False,
     overlap: Overlap = None,
     scale: Scale = None,
     diameter: Diameter = None,
     max_instances: MaxInstances = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Take the images of a folder's subfolders, too, but for those in --out.")
+    ] = False,
     save: Save = None,
     draw: Draw = True,
     show: Show = False,
@@ -112,13 +122,15 @@ def predict(
 ) -> None:
     """Find instances in images or a video: a picture of each image and a table, or the video with masks drawn.
 
-    A broken file is reported and skipped; the exit code is then 1. Ctrl-C ends a video's files as they should.
+    A broken file or page is reported and skipped; the exit code is then 1. Ctrl-C ends a video's files as they should.
+
+    It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .heic, ...).
     """
     from sparseinst.inference import is_exported, is_video, predict_files
     from sparseinst.inference.scaling import at_scale
     from sparseinst.zoo import DEFAULT_MODEL
 
-    chosen = pick_device(device)
+    chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
     network = open_model(
         DEFAULT_MODEL if model is None else model, weights=weights, random_weights=random_weights, device=device,
         half=half, backend=backend, activation=iam, max_instances=max_instances,
@@ -130,51 +142,68 @@ def predict(
     if video.ask_for_video or is_video(source):
         predict_on_video(
             source, video, network=network, score=score, classes=names, out=out, save_json=save_json,
-            save_masks=save_masks, iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap,
-            scale=scale, diameter=diameter, max_instances=max_instances,
+            save_masks=save_masks, iam=iam, recursive=recursive, device=chosen, batch=batch, half=half, tile=tile,
+            overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances,
         )  # fmt: skip
         return
     lowest = network.metadata.postprocess.score if score is None else score
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
-    crowds, filled = [], []
-    preprocess = at_scale(network.metadata.preprocess, scale=scale, diameter=diameter)
+    filled, shrunk = 0, _Shrunk(at_scale(network.metadata.preprocess, scale=scale, diameter=diameter))
 
     def tell(result: "ImageResult") -> None:
+        nonlocal filled
         _print(result, nothing)
-        if tile is None and _crowded(result, preprocess):
-            crowds.append(result)
-        if result.instances is not None and result.instances.full:
-            filled.append(result)
+        if result.instances is not None:
+            filled += result.instances.full
+            shrunk.see(result.instances)
 
     report = predict_files(
         source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
         iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap, scale=scale, diameter=diameter,
-        max_instances=max_instances, on_image=tell,
+        max_instances=max_instances, recursive=recursive, on_image=tell,
     )  # fmt: skip
     _close(report)
     if filled:
-        _tell_filled(len(filled), network, exported=is_exported(model), most=max_instances)
-    if crowds:
-        say(
-            f"{count(len(crowds), 'crowded image')} shrunk to fit the network: --tile "
-            f"{_closer(preprocess)} looks closer and finds more, in more time.",
-            style="yellow",
-        )
-    if report.failures:
+        _tell_filled(filled, network, exported=is_exported(model), most=max_instances)
+    if tile is None:
+        shrunk.tell()
+    if report.failures or report.unread_images:
         raise typer.Exit(1)
 
 
-def _crowded(result: "ImageResult", preprocess: "PreprocessConfig") -> bool:
-    """Whether many objects lie in an image that the network sees smaller than it might."""
-    from sparseinst.config import NativeConfig
-    from sparseinst.data.preprocess import network_hw, shrinks
+class _Shrunk:
+    """Counts crowded and very large images that a network saw smaller than they are."""
 
-    if result.instances is None or len(result.instances) < _CROWD:
-        return False
-    size_hw = result.instances.size_hw
-    if isinstance(preprocess, NativeConfig):
-        return shrinks(size_hw, preprocess)
-    return network_hw(size_hw, preprocess) < size_hw
+    def __init__(self, preprocess: "PreprocessConfig") -> None:
+        self.preprocess = preprocess
+        self.crowds, self.large, self.most = 0, 0, 0.0
+
+    def see(self, instances: "Instances") -> None:
+        from sparseinst.inference.scaling import shrunk_by
+
+        factor = shrunk_by(instances.size_hw, self.preprocess)
+        if factor > 1 and len(instances) >= _CROWD:
+            self.crowds += 1
+        elif factor >= _SHRUNK:
+            self.large += 1
+            self.most = max(self.most, factor)
+
+    def tell(self) -> None:
+        from sparseinst.config import ShortSideConfig
+        from sparseinst.data.sizes import SMALL_PX
+
+        if not isinstance(self.preprocess, ShortSideConfig):
+            return
+        closer = f"--tile {max(32, self.preprocess.short_px * 2 // 3)} looks closer"
+        if self.crowds:
+            images = count(self.crowds, "crowded image")
+            say(f"{images} shrunk to fit the network: {closer} and finds more, in more time.", style="yellow")
+        if self.large:
+            say(
+                f"{count(self.large, 'large image')} shrunk up to {self.most:.1f} times to fit the network, which "
+                f"hardly sees objects of less than {SMALL_PX * self.most:.0f} px then: {closer}, in more time.",
+                style="yellow",
+            )
 
 
 def _tell_filled(images: int, network: "Backend", *, exported: bool, most: int | None) -> None:
@@ -193,32 +222,26 @@ def _tell_filled(images: int, network: "Backend", *, exported: bool, most: int |
     say(f"{count(images, 'image')} filled all {shown}: there may be more objects; {advice}", style="yellow")
 
 
-def _closer(preprocess: "PreprocessConfig") -> int:
-    """A tile that the network sees half again as large as it is, or at native scale as large as it should be."""
-    from sparseinst.config import NativeConfig
-    from sparseinst.inference.scaling import native_tile
-
-    if isinstance(preprocess, NativeConfig):
-        return native_tile(preprocess)
-    return max(32, preprocess.short_px * 2 // 3)
-
-
 def _print(result: "ImageResult", nothing: str) -> None:
     """Tells what was found in one image."""
     head = f"[{result.position}/{result.total}]"
     if result.instances is None:
         say_error(f"{head} skipped: {result.error}")
         return
+    name = result.name if result.page is None else f"{result.name} of {result.pages}"
+    name += f" in {result.tiles} tiles" if result.tiles > 1 else ""
     number = len(result.instances)
     if not number:
-        say(f"{head} {result.path}: {nothing}")
+        say(f"{head} {name}: {nothing}")
         return
-    say(f"{head} {result.path}: {count(number, 'instance')}")
+    say(f"{head} {name}: {count(number, 'instance')}")
     print_table(*result.table())
 
 
 def _close(report: "Report") -> None:
-    """Tells what was done in all, and where to look."""
+    """Tells what was done in all, where to look, and what was not read."""
+    from sparseinst.inference.sources import names_of, some_of
+
     skipped = len(report.failures)
     found = ", ".join(f"{name} {count}" for name, count in report.per_class.items())
     parts = [
@@ -227,7 +250,14 @@ def _close(report: "Report") -> None:
         f"{report.seconds / (report.images + skipped):.2f} s per image",
     ]
     if skipped:
-        parts.insert(1, f"{count(skipped, 'broken file')} skipped")
+        pages = sum(failure.page is not None for failure in report.failures)
+        kinds = [(skipped - pages, "broken file"), (pages, "broken page")]
+        parts[1:1] = [f"{count(number, noun)} skipped" for number, noun in kinds if number]
     say(", ".join(parts) + f"; look at {report.out}", style="bold")
     if report.results is not None:
         say(f"COCO file: {report.results}")
+    if report.unread:
+        say(f"{count(len(report.unread), 'file')} not read: {some_of(names_of(report.unread))}", style="yellow")
+    if report.unread_images:
+        images = some_of(names_of(report.unread_images))
+        say_error(f"images in formats that are not read from a folder: {images}; convert them to TIFF or PNG")

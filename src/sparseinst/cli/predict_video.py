@@ -111,6 +111,7 @@ def predict_on_video(
     save_json: bool,
     save_masks: bool,
     iam: bool,
+    recursive: bool,
     **settings: Any,
 ) -> None:
     """Goes through the video, shows how it is going, and tells what was found; `settings` are of `predict_video`."""
@@ -118,6 +119,8 @@ def predict_on_video(
 
     if iam:
         raise InputError("iam: expected images, got a video: take single frames for their activation maps")
+    if recursive:
+        raise InputError("recursive: expected images, got a video: name one folder, or a pattern with **")
     stem = f"{out / stem_of(source)}"
     files: dict[str, Any] = {
         "save": options.save or Path(f"{stem}_overlay.mp4") if options.draw or options.save else None,

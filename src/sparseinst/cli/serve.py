@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from sparseinst.cli.common import MODEL_HELP, Device, Half, Overlap, RandomWeights, Tile, Weights, say
+from sparseinst.cli.common import (
+    MODEL_HELP,
+    Device,
+    Diameter,
+    Half,
+    MaxInstances,
+    NoTile,
+    Overlap,
+    RandomWeights,
+    Scale,
+    Tile,
+    Weights,
+    chosen_tile,
+    say,
+)
 from sparseinst.cli.opening import BackendName, open_model, say_what_ships
 from sparseinst.errors import InputError, misfit
 
@@ -56,7 +70,11 @@ def serve(
     device: Device = "auto",
     half: Half = False,
     tile: Tile = None,
+    no_tile: NoTile = False,
     overlap: Overlap = None,
+    scale: Scale = None,
+    diameter: Diameter = None,
+    max_instances: MaxInstances = None,
 ) -> None:
     """Serve a network: a web page for people, HTTP and a WebSocket for programs.
 
@@ -73,7 +91,9 @@ def serve(
         settings = ServeSettings(
             host=host, port=port, workers=workers, max_batch=max_batch, max_wait_ms=max_wait_ms, queue=queue,
             timeout_s=timeout, max_body_mb=max_body_mb, max_pixels=max_pixels, max_images=max_images, api_key=api_key,
-            open_to_all=no_api_key, cors=tuple(cors or ()), score=score, tile=tile, overlap=overlap,
+            open_to_all=no_api_key, cors=tuple(cors or ()), score=score,
+            tile=chosen_tile(tile, no_tile), overlap=overlap, scale=scale, diameter=diameter,
+            max_instances=max_instances,
             name=name if name.startswith("hf:") else Path(name).stem, shipped=shipped,
         )  # fmt: skip
     except ValidationError as error:

@@ -11,6 +11,7 @@ from sparseinst.data.loader import (
     iterations_of,
     training_loader,
 )
+from sparseinst.data.pages import Page, read_pages
 from sparseinst.data.preprocess import Prepared, frame_hw, prepare, read_image, resize, resized_hw, stack, to_rgb8
 from sparseinst.data.sizes import ObjectSizes, describe_sizes, measure_sizes
 from sparseinst.data.synthetic import Synthesis, synthesise
@@ -23,6 +24,7 @@ __all__ = [
     "DataSource",
     "EpochSampler",
     "ObjectSizes",
+    "Page",
     "Prepared",
     "Sample",
     "SceneConfig",
@@ -38,6 +40,7 @@ __all__ = [
     "measure_sizes",
     "prepare",
     "read_image",
+    "read_pages",
     "reduce_masks",
     "resize",
     "resized_hw",

@@ -6,22 +6,20 @@ so that colours keep their ratios); 8-bit images are never touched.
 
 import io
 import math
-import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as transforms
 
 from sparseinst.config import IntensityConfig, NativeConfig, PreprocessConfig
+from sparseinst.data.pixels import array_of, decoding, pixels_of
 from sparseinst.errors import InputError
 from sparseinst.structures import Frame
 
@@ -30,9 +28,6 @@ MULTIPLE_PX = 32
 
 EXAMPLE_PX = 512
 """Side of the image that stands for all where a network takes images at their native size."""
-
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error, cv2.error)
-"""What Pillow's and OpenCV's decoders raise on damaged files."""
 
 
 class Prepared(NamedTuple):
@@ -62,21 +57,8 @@ def read_image(
     """
     name = "image" if isinstance(source, bytes) else str(source)
     file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
-    if isinstance(file, Path) and not file.is_file():
-        raise InputError(f"{name}: expected an image file, found none: check the path")
-    try:
-        with Image.open(file, formats=formats) as image:
-            if _is_deep_color(image):
-                return to_rgb8(_read_deep(file, image), intensity)
-            return to_rgb8(image, intensity)
-    except Image.DecompressionBombError as error:
-        raise InputError(
-            f"{name}: expected at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels ({error}): cut it into tiles first"
-        ) from error
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from error
-    except UNREADABLE as error:
-        raise InputError(f"{name}: expected a whole image file, could not decode it ({error}): replace it") from error
+    with decoding(name), Image.open(file, formats=formats) as image:
+        return to_rgb8(pixels_of(image, file), intensity)
 
 
 def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig) -> NDArray[np.uint8]:
@@ -93,7 +75,7 @@ def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig
     Raises:
         InputError: the array has another shape or type, or no pixels.
     """
-    array = _pil_array(image) if isinstance(image, Image.Image) else np.asarray(image)
+    array = array_of(image) if isinstance(image, Image.Image) else np.asarray(image)
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
@@ -236,46 +218,6 @@ def _rounded(sides: tuple[float, float], within_hw: tuple[int, int] | None) -> t
 
 def _next_multiple(side: int) -> int:
     return math.ceil(side / MULTIPLE_PX) * MULTIPLE_PX
-
-
-def _pil_array(image: Image.Image) -> NDArray[np.generic]:
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")) or image.mode in ("L", "RGB"):
-        return np.asarray(image)
-    # Palettes may carry alpha, "1" is 0/1, and CMYK, YCbCr, HSV and LAB are colour spaces: Pillow knows how.
-    return np.asarray(image.convert("L" if image.mode in ("1", "LA") else "RGB"))
-
-
-def _is_deep_color(image: Image.Image) -> bool:
-    """Whether this is a colour image (or grey with alpha) of 16 bits a channel, which Pillow would cut to 8."""
-    return image.mode in ("RGB", "RGBA", "RGBX", "LA") and any(
-        ";16" in str(argument)
-        for tile in getattr(image, "tile", ())
-        for argument in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))
-    )
-
-
-def _read_deep(file: Path | io.BytesIO, image: Image.Image) -> NDArray[np.generic]:
-    """(H, W, 3) RGB at full depth through OpenCV, which reads BGR."""
-    # Reading the bytes here rather than in imread keeps non-ASCII paths working everywhere.
-    content = file.getvalue() if isinstance(file, io.BytesIO) else file.read_bytes()
-    array = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None:
-        raise OSError("OpenCV cannot decode this 16-bit colour image")
-    if array.ndim == 3:
-        array = array[:, :, 2::-1] if array.shape[2] >= 3 else array[:, :, :1]
-    return _oriented(array, image.getexif().get(0x0112, 1)) if image.format == "PNG" else array
-
-
-def _oriented(array: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
-    """Applies an EXIF orientation (1..8) to an array."""
-    if orientation in (5, 6, 7, 8):
-        array = array.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return array
 
 
 def _to_8_bits(array: NDArray[np.generic], intensity: IntensityConfig) -> NDArray[np.uint8]:

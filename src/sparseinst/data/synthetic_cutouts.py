@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparseinst.data.compositing import OPAQUE, premultiply
-from sparseinst.data.preprocess import UNREADABLE
+from sparseinst.data.pixels import UNREADABLE
 from sparseinst.errors import InputError
 
 SUFFIXES = (".png", ".webp")

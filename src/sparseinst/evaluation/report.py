@@ -122,6 +122,8 @@ def about(predictor: Predictor, dataset: CocoDataset, *, model: str, half: bool 
     )
     tiling = predictor.tiling
     cut = "" if tiling is None else f"tiles of {tiling.tile} px with {tiling.overlap} px overlap, "
+    if tiling is None and predictor.cuts_itself and isinstance(preprocess, NativeConfig) and frame is None:
+        cut = f"tiles of what is larger than {preprocess.one_pass_px} x {preprocess.one_pass_px} network pixels, "
     return About(
         model=model,
         backend=", ".join(details),

@@ -5,13 +5,13 @@ from sparseinst.inference.devices import resolve_device
 from sparseinst.inference.predict import predict_files
 from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.results import Failure, ImageResult, Report, Table
-from sparseinst.inference.sources import IMAGE_SUFFIXES, list_sources
+from sparseinst.inference.sources import IMAGE_SUFFIXES, Sources, find_sources, list_sources
 from sparseinst.inference.torch_backend import EagerBackend, TorchBackend
 from sparseinst.inference.video_frame import VideoFrame, VideoSource
 from sparseinst.inference.video_source import VIDEO_SUFFIXES, is_video, open_video
 from sparseinst.inference.writers import (
+    OutputStems,
     label_image,
-    output_stems,
     to_coco,
     to_detections,
     write_image,
@@ -21,7 +21,7 @@ from sparseinst.inference.writers import (
 
 __all__ = [
     "BACKENDS", "IMAGE_SUFFIXES", "SUFFIXES", "VIDEO_SUFFIXES", "Backend", "EagerBackend", "Failure", "ImageResult",
-    "Predictor", "Report", "Table", "TorchBackend", "VideoFrame", "VideoSource", "is_exported", "is_video",
-    "label_image", "list_sources", "open_backend", "open_video", "output_stems", "predict_files",
-    "resolve_device", "to_coco", "to_detections", "write_image", "write_json", "write_labels",
+    "OutputStems", "Predictor", "Report", "Sources", "Table", "TorchBackend", "VideoFrame", "VideoSource",
+    "find_sources", "is_exported", "is_video", "label_image", "list_sources", "open_backend", "open_video",
+    "predict_files", "resolve_device", "to_coco", "to_detections", "write_image", "write_json", "write_labels",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
-from sparseinst.data.preprocess import UNREADABLE
+from sparseinst.data.pixels import UNREADABLE
 from sparseinst.errors import InputError
 from sparseinst.inference.sources import list_sources
 from sparseinst.inference.video_frame import VideoFrame

@@ -1,6 +1,7 @@
 """The job of `sparseinst predict`: files in, overlays, results and label images out, one bad file never stopping it."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,30 +11,20 @@ import torch
 from numpy.typing import NDArray
 
 from sparseinst.activation import ActivationMaps
-from sparseinst.activation_sheet import draw_activation
+from sparseinst.data.pages import page_name, read_pages
 from sparseinst.errors import InputError
 from sparseinst.inference.backends import Backend
+from sparseinst.inference.outputs import CocoFile, Pictures, Written
 from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.results import Failure, ImageResult, Report
-from sparseinst.inference.sources import list_sources
+from sparseinst.inference.sources import Sources, find_sources
 from sparseinst.inference.tiles import Cut
-from sparseinst.inference.writers import output_stems, to_coco, write_image, write_json, write_labels
 from sparseinst.modeling import SparseInst
 from sparseinst.structures import Instances
-from sparseinst.visualisation import draw, legible_scale
 from sparseinst.zoo import DEFAULT_MODEL
 
 RESULTS_NAME = "predictions.json"
-_OVERLAY, _LABELS, _IAM = "_overlay", "_labels.png", "_iam.png"
-
-
-class _Outputs(NamedTuple):
-    """What is asked for: where to write, and which files besides the overlays."""
-
-    folder: Path | None
-    json: bool
-    masks: bool
-    iam: bool
+_UNREAD = np.empty((0, 0, 3), np.uint8)
 
 
 def predict_files(
@@ -54,19 +45,25 @@ def predict_files(
     scale: float | None = None,
     diameter: float | None = None,
     max_instances: int | None = None,
+    recursive: bool = False,
     on_image: Callable[[ImageResult], None] | None = None,
 ) -> Report:
     """Finds instances in image files and writes what was found.
 
+    Each page of a TIFF file and each frame of a GIF, WebP or PNG file is an image of its own (see `read_pages`): page 3
+    of stack.tif, counted from 0, is stack.tif[3] in results, and its files are STEM_3_overlay.png and so on, with zeros
+    before the number so that they sort. A file with one page is called by its name alone.
+
     Args:
-        source: an image, a folder, a glob or a list file (see `list_sources`).
+        source: an image, a folder, a glob or a list file (see `find_sources`).
         model: a network, a backend, or the name or checkpoint file of a network.
         score: lowest score to keep; None takes the checkpoint's.
         classes: names of the classes to keep; None keeps all.
         out: folder for an overlay of each image (STEM_overlay.png, or .jpg for JPEG files) and what follows; None
             writes nothing.
         save_json: write predictions.json there: a COCO dataset with running ids, whose annotations carry `score`.
-        save_masks: write STEM_labels.png there: 16 bits, 0 background, i + 1 where instance i is.
+        save_masks: write STEM_labels.png there: 16 bits, 0 background, i + 1 where instance i is. From 65,536 instances
+            on it is STEM_labels.tif, of 32 bits.
         iam: write STEM_iam.png there: the best instances beside their activation maps (see `draw_activation`).
         device: where to run.
         batch: images at once.
@@ -76,37 +73,52 @@ def predict_files(
         scale: network pixels for each pixel of the image, in place of that of a network at native scale.
         diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
         max_instances: most instances in an image (see `Predictor`); None is what the network's settings say.
-        on_image: called after each file, in order, with what became of it.
+        recursive: take the images of a folder's subfolders, too, but for those in `out`. Results then name images by
+            their paths in the folder, and files about them begin with the names of their subfolders: sub_STEM.
+        on_image: called after each file or page, in order, with what became of it.
 
     Returns:
-        The totals; a file that cannot be read is skipped and named in `failures`.
+        The totals; a file or page that cannot be read is skipped and named in `failures`, and what else a folder holds
+        in `unread`.
 
     Raises:
         InputError: no such source, model, device, class or folder, tiles out of range, or a model that gives no
             activation maps for `iam`: nothing has been written then.
     """
-    paths = list_sources(source)
-    if out is None and (save_json or save_masks or iam):
+    folder = None if out is None else Path(out)
+    sources = find_sources(source, recursive=recursive, out=folder)
+    if folder is None and (save_json or save_masks or iam):
         raise InputError("save_json, save_masks and iam need a folder to write to, got none: give out")
     predictor = Predictor(
         model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap, scale=scale,
         diameter=diameter, max_instances=max_instances,
     )  # fmt: skip
-    outputs = _Outputs(_folder(out), save_json, save_masks, iam)
-    run = _Run(paths, predictor, labels_of(classes, predictor.classes), outputs)
+    labels = labels_of(classes, predictor.classes)
+    pictures = None if folder is None else Pictures(folder, sources, predictor.classes, masks=save_masks)
+    coco = CocoFile(predictor.classes) if save_json else None
+    run = _Run(sources, predictor, labels, pictures, coco, iam=iam)
     start = time.perf_counter()
     for result in run:
         if on_image is not None:
             on_image(result)
-    return run.report(time.perf_counter() - start)
+    results = None
+    if folder is not None and coco is not None:
+        results = folder / RESULTS_NAME
+        coco.write(results)
+    return run.report(out=folder, results=results, seconds=time.perf_counter() - start)
 
 
-class _Written(NamedTuple):
-    """The pictures of one image."""
+class _Image(NamedTuple):
+    """One image, from when it is read until its instances are known."""
 
-    overlay: Path | None = None
-    labels: Path | None = None
-    iam: Path | None = None
+    place: int
+    """Of its file among all."""
+    page: int | None
+    pages: int
+    picture: NDArray[np.uint8]
+    """(0, 0, 3) where it could not be read."""
+    error: str | None = None
+    tiles: int = 1
 
 
 class _Run:
@@ -114,115 +126,93 @@ class _Run:
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        sources: Sources,
         predictor: Predictor,
         labels: NDArray[np.int64] | None,
-        outputs: _Outputs,
+        pictures: Pictures | None,
+        coco: CocoFile | None,
+        *,
+        iam: bool,
     ) -> None:
-        self.paths, self.predictor, self.labels, self.outputs = paths, predictor, labels, outputs
-        endings = [f"{_OVERLAY}.png", f"{_OVERLAY}.jpg", _LABELS, _IAM]
-        self.stems = [] if outputs.folder is None else output_stems(paths, outputs.folder, endings)
-        self.one_folder = len({path.parent for path in paths}) == 1
-        self.pictures: dict[int, NDArray[np.uint8]] = {}  # read, and not yet given back
-        self.errors: dict[int, str] = {}
+        self.sources, self.predictor, self.labels = sources, predictor, labels
+        self.pictures, self.coco, self.iam = pictures, coco, iam
+        self.names = sources.names
+        self.waiting: deque[_Image] = deque()  # read, and not yet given back
+        self.done = 0
         self.failures: list[Failure] = []
         self.counts = np.zeros(len(predictor.classes), np.int64)
-        self.images: list[dict[str, Any]] = []
-        self.annotations: list[dict[str, Any]] = []
 
     def __iter__(self) -> Iterator[ImageResult]:
-        done = 0
         for instances, maps in self._found():
-            index = next(iter(self.pictures))
-            yield from self._skipped(range(done, index))
-            done = index + 1
-            self._count(index, instances)
-            written = self._write(index, self.pictures.pop(index), instances, maps)
-            yield self._result(index, instances=instances, **written._asdict())
-        yield from self._skipped(range(done, len(self.paths)))
+            yield from self._skipped()
+            yield self._finished(self.waiting.popleft(), instances, maps)
+        yield from self._skipped()
 
-    def report(self, seconds: float) -> Report:
-        """The totals; writes the COCO file."""
-        results = None
-        if self.outputs.folder is not None and self.outputs.json:
-            results = self.outputs.folder / RESULTS_NAME
-            categories = [{"id": i + 1, "name": name} for i, name in enumerate(self.predictor.classes)]
-            write_json(results, {"images": self.images, "annotations": self.annotations, "categories": categories})
+    def report(self, *, out: Path | None, results: Path | None, seconds: float) -> Report:
+        """The totals."""
         found = [(self.predictor.classes[i], int(self.counts[i])) for i in np.argsort(-self.counts, kind="stable")]
         return Report(
-            images=len(self.paths) - len(self.failures),
+            images=self.done - len(self.failures),
             instances=int(self.counts.sum()),
             per_class={name: count for name, count in found if count},
             failures=tuple(self.failures),
-            out=self.outputs.folder,
+            unread=self.sources.unread,
+            out=out,
             results=results,
             seconds=seconds,
         )
 
-    def _skipped(self, indices: range) -> Iterator[ImageResult]:
-        """The files that could not be read."""
-        for index in indices:
-            self.failures.append(Failure(self.paths[index], self.errors[index]))
-            yield self._result(index, error=self.errors[index])
+    def _skipped(self) -> Iterator[ImageResult]:
+        """The images that could not be read, until one that could."""
+        while self.waiting and (error := self.waiting[0].error) is not None:
+            image = self.waiting.popleft()
+            self.done += 1
+            self.failures.append(Failure(self.sources.images[image.place], error, image.page))
+            yield self._result(image, error=error)
 
-    def _result(self, index: int, **became: Any) -> ImageResult:
-        return ImageResult(self.paths[index], index + 1, len(self.paths), self.predictor.classes, **became)
+    def _finished(self, image: _Image, instances: Instances, maps: ActivationMaps | None) -> ImageResult:
+        self.done += 1
+        self.counts += np.bincount(instances.labels, minlength=len(self.counts))
+        if self.coco is not None:
+            self.coco.add(self.done, page_name(self.names[image.place], image.page), instances)
+        written = Written()
+        if self.pictures is not None:
+            stem = self.pictures.stem(image.place, image.page, image.pages)
+            written = self.pictures.write(image.place, stem, image.picture, instances, maps)
+        return self._result(image, instances=instances, **written._asdict())
+
+    def _result(self, image: _Image, **became: Any) -> ImageResult:
+        paths = self.sources.images
+        return ImageResult(
+            paths[image.place], image.place + 1, len(paths), self.predictor.classes, page=image.page,
+            pages=image.pages, tiles=image.tiles, **became,
+        )  # fmt: skip
 
     def _cuts(self) -> Iterator[Cut]:
-        """The images that can be read."""
-        for index, path in enumerate(self.paths):
-            try:
-                picture = self.predictor.read(path)
-                cut = self.predictor.cut(picture)
-            except InputError as error:
-                message = str(error)
-                self.errors[index] = message if str(path) in message else f"{path}: {message}"
-                continue
-            self.pictures[index] = picture
-            yield cut
+        """The images that can be read, one after the other."""
+        for index, path in enumerate(self.sources.images):
+            for page in read_pages(path, self.predictor.preprocess.intensity):
+                image = _Image(index, page.number, page.pages, _UNREAD)
+                try:
+                    picture = page.read()
+                    cut = self.predictor.cut(picture)
+                except InputError as error:
+                    name, message = page_name(str(path), page.number), str(error)
+                    self.waiting.append(image._replace(error=message if name in message else f"{name}: {message}"))
+                    continue
+                self.waiting.append(image._replace(picture=picture, tiles=len(cut.windows)))
+                yield cut
 
     def _found(self) -> Iterator[tuple[Instances, ActivationMaps | None]]:
         """For each of them the instances of the classes asked for, with their maps if these are to be drawn."""
         found: Iterator[tuple[Instances, ActivationMaps | None]]
-        if self.outputs.iam:
+        if self.iam:
             found = self.predictor.results_with_maps(self._cuts())
         else:
             found = ((instances, None) for instances in self.predictor.results(self._cuts()))
         for instances, maps in found:
             keep = slice(None) if self.labels is None else np.isin(instances.labels, self.labels)
             yield instances[keep], None if maps is None else maps[keep]
-
-    def _count(self, index: int, instances: Instances) -> None:
-        self.counts += np.bincount(instances.labels, minlength=len(self.counts))
-        if not self.outputs.json:
-            return
-        height, width = instances.size_hw
-        path = self.paths[index]
-        name = path.name if self.one_folder else path.as_posix()
-        self.images.append({"id": index + 1, "file_name": name, "width": width, "height": height})
-        records = to_coco(instances, index + 1, range(1, len(self.counts) + 1))
-        for record, box, area in zip(records, instances.boxes, instances.areas, strict=True):
-            x0, y0, x1, y1 = box.tolist()
-            record |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": float(area), "iscrowd": 0}
-            self.annotations.append({"id": len(self.annotations) + 1, **record})
-
-    def _write(
-        self, index: int, picture: NDArray[np.uint8], instances: Instances, maps: ActivationMaps | None
-    ) -> _Written:
-        if self.outputs.folder is None:
-            return _Written()
-        stem, classes = f"{self.outputs.folder / self.stems[index]}", self.predictor.classes
-        suffix = ".jpg" if self.paths[index].suffix.lower() in (".jpg", ".jpeg") else ".png"
-        overlay = Path(f"{stem}{_OVERLAY}{suffix}")
-        write_image(overlay, draw(picture, instances, classes, scale=legible_scale(instances.size_hw)))
-        labels = iam = None
-        if self.outputs.masks:
-            labels = Path(f"{stem}{_LABELS}")
-            write_labels(labels, instances)
-        if maps is not None:
-            iam = Path(f"{stem}{_IAM}")
-            write_image(iam, draw_activation(picture, instances, maps, classes))
-        return _Written(overlay, labels, iam)
 
 
 def labels_of(names: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.int64] | None:
@@ -240,14 +230,3 @@ def labels_of(names: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.i
             f"it knows: {', '.join(known)}"
         )
     return np.array([known.index(name) for name in names], np.int64)
-
-
-def _folder(out: str | Path | None) -> Path | None:
-    if out is None:
-        return None
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"out {folder}: expected a folder that can be written to: {error}") from error
-    return folder

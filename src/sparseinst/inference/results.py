@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sparseinst.data.pages import page_name
+from sparseinst.inference.sources import is_foreign_image
 from sparseinst.structures import Instances
 
 
@@ -17,26 +19,30 @@ class Table(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A file that was skipped."""
+    """A file that was skipped, or a page of one."""
 
     path: Path
     message: str
+    page: int | None = None
 
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What became of one file.
+    """What became of one file, or of one page of a file with several.
 
     Args:
         path: the image file.
-        position: its number, from 1.
+        position: the file's number, from 1.
         total: how many files there are.
         classes: class names by label.
-        instances: what was found; None if the file was skipped.
+        instances: what was found; None if the image was skipped.
         error: why it was skipped.
         overlay: picture written, if any.
         labels: label image written, if any.
         iam: picture of the activation maps written, if any.
+        page: the page's place in the file, from 0; None if it is the only one.
+        pages: how many pages of the file are gone through.
+        tiles: how many tiles it was seen in; 1 in one pass.
     """
 
     path: Path
@@ -48,6 +54,14 @@ class ImageResult:
     overlay: Path | None = None
     labels: Path | None = None
     iam: Path | None = None
+    page: int | None = None
+    pages: int = 1
+    tiles: int = 1
+
+    @property
+    def name(self) -> str:
+        """The file with the page: stack.tif[3], or cells.png."""
+        return page_name(str(self.path), self.page)
 
     def table(self, limit: int = 20) -> Table:
         """One row an instance, best first, numbered as in the label image; above `limit`, one row a class."""
@@ -80,10 +94,11 @@ class Report:
     """What a whole run did.
 
     Args:
-        images: files predicted.
+        images: images predicted: files, or their pages.
         instances: instances found in them.
         per_class: instances of each class that was found, most first.
-        failures: files skipped.
+        failures: files and pages skipped.
+        unread: other files of the folder, or that the pattern matches (see `find_sources`).
         out: folder written to, if any.
         results: COCO file written, if any.
         seconds: wall time, loading the network not counted.
@@ -93,6 +108,12 @@ class Report:
     instances: int
     per_class: dict[str, int]
     failures: tuple[Failure, ...]
+    unread: tuple[Path, ...]
     out: Path | None
     results: Path | None
     seconds: float
+
+    @property
+    def unread_images(self) -> tuple[Path, ...]:
+        """Of `unread` those that are images by their names; a run that leaves some out has not done all it should."""
+        return tuple(path for path in self.unread if is_foreign_image(path))

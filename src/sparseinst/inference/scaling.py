@@ -4,7 +4,7 @@ import logging
 import math
 
 from sparseinst.config import NativeConfig, PreprocessConfig
-from sparseinst.data.preprocess import shrinks
+from sparseinst.data.preprocess import network_hw, shrinks
 from sparseinst.errors import InputError
 
 _LOGGER = logging.getLogger(__name__)
@@ -45,6 +45,18 @@ def at_scale(
             "none: give scale, the network pixels for each pixel of the image"
         )
     return preprocess.model_copy(update={"scale": preprocess.scale * preprocess.diameter_px / value})
+
+
+def shrunk_by(size_hw: tuple[int, int], preprocess: PreprocessConfig) -> float:
+    """How many times smaller than it is an image of (height, width) is seen in one pass; 1 at native scale.
+
+    >>> from sparseinst.config import ShortSideConfig
+    >>> shrunk_by((3000, 4000), ShortSideConfig(short_px=600, long_px=800)), shrunk_by((3000, 4000), NativeConfig())
+    (5.0, 1.0)
+    """
+    if isinstance(preprocess, NativeConfig):
+        return 1.0
+    return max(size_hw) / max(network_hw(size_hw, preprocess))
 
 
 class FrameWatch:

@@ -74,7 +74,7 @@ def open_video(source: Source, *, fps: float = RATE, intensity: IntensityConfig 
         length = len(source) if isinstance(source, Sized) else None
         return ImageFrames(source, name="images", length=length, rate=rate, read=read)
     text, path = str(source), Path(str(source))
-    if path.is_file() and path.suffix.lower() not in (IMAGE_SUFFIXES - {".gif"}) | {".txt"}:
+    if path.is_file() and path.suffix.lower() not in (IMAGE_SUFFIXES - {".apng", ".gif"}) | {".txt"}:
         return DecodedVideo(str(path), camera=False, remote=False, name=text)
     if path.is_dir() or path.is_file():
         return open_images(text, rate=rate, read=read)

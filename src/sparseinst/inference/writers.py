@@ -2,15 +2,17 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
 from sparseinst.files import atomic
+from sparseinst.inference.signature import SIGNATURE, signed
 from sparseinst.runs import decode_runs
 from sparseinst.structures import Instances
 
@@ -18,15 +20,29 @@ if TYPE_CHECKING:
     import supervision as sv
 
 
-def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    """Writes an (H, W, 3) uint8 RGB picture or an (H, W) uint8 or uint16 one; the suffix (.png, .jpg) is the format."""
+def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]) -> None:
+    """Writes a picture that says who wrote it (see `signature.is_ours`).
+
+    Args:
+        path: its suffix is the format: .png, .jpg, or .tif (deflated, without loss).
+        image: (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16; as .tif uint32, too.
+    """
+    with atomic(path) as temporary:
+        if path.suffix == ".tif":
+            # the description stands before the list of strips, which may be long; the tag "Software" behind it
+            text = f"Software: {SIGNATURE}"
+            tifffile.imwrite(temporary, image, compression="zlib", description=text, metadata=None, software=False)
+        else:
+            temporary.write_bytes(signed(_encoded(image, path), path.suffix))
+
+
+def _encoded(image: NDArray[Any], path: Path) -> bytes:
     pixels = image if image.ndim == 2 else image[..., ::-1]
     # encoded in memory because OpenCV's own file writing fails on some platforms where the path is not ASCII
     encoded, content = cv2.imencode(path.suffix, np.ascontiguousarray(pixels))
     if not encoded:
         raise OSError(f"{path}: OpenCV could not encode {image.shape} {image.dtype} as {path.suffix}")
-    with atomic(path) as temporary:
-        temporary.write_bytes(content.tobytes())
+    return content.tobytes()
 
 
 def write_json(path: Path, content: object) -> None:
@@ -35,20 +51,39 @@ def write_json(path: Path, content: object) -> None:
         json.dump(content, file, ensure_ascii=False, allow_nan=False)
 
 
-def label_image(instances: Instances) -> NDArray[np.uint16]:
-    """(height, width) uint16: 0 background, i + 1 where instance i is; where masks overlap, the higher score."""
+def label_image(instances: Instances) -> NDArray[np.uint16] | NDArray[np.uint32]:
+    """Which instance each pixel belongs to.
+
+    The type is uint16, and uint32 from 65,536 instances on. It is never uint8, though that would hold most images: a
+    folder of label images is read as one array or compared pixel by pixel, and readers take the type from the file.
+
+    Returns:
+        (height, width): 0 background, i + 1 where instance i is; where masks overlap, the higher score.
+    """
     # later masks overwrite earlier ones
     order = np.argsort(instances.scores, kind="stable")
     pixels, owners = decode_runs([instances.counts[i] for i in order]).pixels()
     height, width = instances.size_hw
-    columns = np.zeros(width * height, np.uint16)  # run lengths are in column order
+    # run lengths are in column order
+    columns = np.zeros(width * height, np.uint16 if len(instances) < 2**16 else np.uint32)
     columns[pixels] = order[owners] + 1
     return np.ascontiguousarray(columns.reshape(width, height).T)
 
 
-def write_labels(path: Path, instances: Instances) -> None:
-    """Writes `label_image` as a 16-bit PNG."""
-    write_image(path, label_image(instances))
+def write_labels(path: Path, instances: Instances) -> Path:
+    """Writes `label_image` as a 16-bit PNG, or as a TIFF where numbers take 32 bits, which PNG does not have.
+
+    Args:
+        path: without a suffix.
+        instances: of one image.
+
+    Returns:
+        The file: `path` with .png or .tif added.
+    """
+    image = label_image(instances)
+    file = path.with_name(f"{path.name}{'.png' if image.dtype == np.uint16 else '.tif'}")
+    write_image(file, image)
+    return file
 
 
 def to_coco(instances: Instances, image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:
@@ -86,23 +121,26 @@ def to_detections(instances: Instances, classes: Sequence[str]) -> "sv.Detection
     )
 
 
-def output_stems(paths: Sequence[Path], folder: Path, endings: Sequence[str]) -> list[str]:
-    """For each input a file stem such that no output, stem + ending in `folder`, meets another output or an input.
+class OutputStems:
+    """File stems such that no output, stem + ending in `folder`, meets another output or an input.
 
-    The input's own stem where it is free, else with -2, -3, ... (compared without case, as some file systems do).
+    Args:
+        inputs: the files read.
+        folder: where outputs are written.
+        endings: of all files that may be written about an input.
     """
-    inputs = {str(path.resolve()).casefold() for path in paths}
-    root = folder.resolve()
-    taken: set[str] = set()
-    numbers: Counter[str] = Counter()
-    stems = []
-    for path in paths:
+
+    def __init__(self, inputs: Iterable[Path], folder: Path, endings: Sequence[str]) -> None:
+        self._taken = {str(path.resolve()).casefold() for path in inputs}
+        self._root, self._endings = folder.resolve(), endings
+        self._numbers: Counter[str] = Counter()
+
+    def take(self, wanted: str) -> str:
+        """This stem where it is free, else with -2, -3, ... (compared without case, as some file systems do)."""
         while True:
-            numbers[path.stem] += 1
-            stem = path.stem if numbers[path.stem] == 1 else f"{path.stem}-{numbers[path.stem]}"
-            names = {str(root / f"{stem}{ending}").casefold() for ending in endings}
-            if names.isdisjoint(taken) and names.isdisjoint(inputs):
-                break
-        taken |= names
-        stems.append(stem)
-    return stems
+            self._numbers[wanted] += 1
+            stem = wanted if self._numbers[wanted] == 1 else f"{wanted}-{self._numbers[wanted]}"
+            names = {str(self._root / f"{stem}{ending}").casefold() for ending in self._endings}
+            if names.isdisjoint(self._taken):
+                self._taken |= names
+                return stem

@@ -225,7 +225,8 @@ class Service:
         settings = self.settings
         predictor = Predictor(
             self._open_network(activation=activation), batch=settings.max_batch, score=settings.score,
-            tile=settings.tile, overlap=settings.overlap,
+            tile=settings.tile, overlap=settings.overlap, scale=settings.scale, diameter=settings.diameter,
+            max_instances=settings.max_instances,
         )  # fmt: skip
         if not activation:
             preprocess = predictor.preprocess

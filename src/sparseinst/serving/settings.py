@@ -33,8 +33,13 @@ class ServeSettings(Settings):
     open_to_all: bool = Field(False, description="listen beyond this machine without a key")
     cors: tuple[str, ...] = Field((), description="other web sites whose pages may use the service, as https://host")
     score: float | None = Field(None, ge=0, le=1, description="lowest score to keep; without it, the model's own")
-    tile: int | None = Field(None, description="side in pixels of the tiles that larger images are cut into")
+    tile: int | None = Field(
+        None, description="side in pixels of the tiles that larger images are cut into, 0 for none"
+    )
     overlap: int | None = Field(None, description="pixels that neighbouring tiles share")
+    scale: float | None = Field(None, description="network pixels for each pixel of an image, at native scale")
+    diameter: float | None = Field(None, description="or that of most objects in pixels of the image")
+    max_instances: int | None = Field(None, ge=1, description="most instances in an image")
     name: str = Field("network", description="what the network is called")
     shipped: bool = Field(False, description="whether it has the weights that come with the package")
 
@@ -75,7 +80,7 @@ class ServeSettings(Settings):
         key = "" if self.api_key is None else self.api_key.get_secret_value()
         if self.api_key is not None and not (key and key.isascii() and key.isprintable() and " " not in key):
             raise InputError("api_key: expected letters, digits and signs without spaces, which a header can carry")
-        Tiling.of(self.tile, self.overlap)
+        Tiling.of(self.tile or None, self.overlap)
         if self.queue < self.max_images:
             raise InputError(f"queue {self.queue}: expected at least max_images, {self.max_images}: enlarge it")
 

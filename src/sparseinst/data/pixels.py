@@ -1,0 +1,95 @@
+"""From an opened image file to its pixels at full depth, and from what decoders raise to errors that name the file."""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from sparseinst.errors import InputError
+
+UNREADABLE = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error, cv2.error,
+)  # fmt: skip
+"""What Pillow's and OpenCV's decoders raise on damaged files."""
+
+
+@contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """Turns what decoders raise within the block into an InputError that begins with the image's name."""
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{name}: expected at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels ({error}): cut it into tiles first"
+        ) from error
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{name}: expected an image file, found none: check the path") from error
+    except UNREADABLE as error:
+        raise InputError(f"{name}: expected a whole image file, could not decode it ({error}): replace it") from error
+
+
+def pixels_of(image: Image.Image, file: Path | io.BytesIO) -> NDArray[np.generic]:
+    """The page or frame that an opened image stands at, at the depth of the file: (H, W), or (H, W, 3) RGB.
+
+    Args:
+        image: what Pillow opened, not loaded yet.
+        file: what it was opened from.
+    """
+    return _read_deep(file, image) if _is_deep_color(image) else array_of(image)
+
+
+def array_of(image: Image.Image) -> NDArray[np.generic]:
+    """A Pillow image as (H, W), or (H, W, 3) RGB; EXIF orientation applied, a palette resolved, alpha dropped."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")) or image.mode in ("L", "RGB"):
+        return np.asarray(image)
+    # Palettes may carry alpha, "1" is 0/1, and CMYK, YCbCr, HSV and LAB are colour spaces: Pillow knows how.
+    return np.asarray(image.convert("L" if image.mode in ("1", "LA") else "RGB"))
+
+
+def _is_deep_color(image: Image.Image) -> bool:
+    """Whether this is a colour image (or grey with alpha) of 16 bits a channel, which Pillow would cut to 8."""
+    return image.mode in ("RGB", "RGBA", "RGBX", "LA") and any(
+        ";16" in str(argument)
+        for tile in getattr(image, "tile", ())
+        for argument in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))
+    )
+
+
+def _read_deep(file: Path | io.BytesIO, image: Image.Image) -> NDArray[np.generic]:
+    """(H, W, 3) RGB at full depth through OpenCV, which reads BGR."""
+    # Mapping the file rather than naming it to OpenCV keeps non-ASCII paths working everywhere, and many pages cheap.
+    content = np.memmap(file, np.uint8, "r") if isinstance(file, Path) else np.frombuffer(file.getvalue(), np.uint8)
+    array = _decode_deep(content, image.tell())
+    if array is None:
+        raise OSError("OpenCV cannot decode this 16-bit colour image")
+    if array.ndim == 3:
+        array = array[:, :, 2::-1] if array.shape[2] >= 3 else array[:, :, :1]
+    return _oriented(array, image.getexif().get(0x0112, 1)) if image.format == "PNG" else array
+
+
+def _decode_deep(content: NDArray[np.uint8], page: int) -> NDArray[np.generic] | None:
+    if not page:
+        return cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    _, pages = cv2.imdecodemulti(content, cv2.IMREAD_UNCHANGED, range=(page, page + 1))
+    return pages[0] if pages else None
+
+
+def _oriented(array: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+    """Applies an EXIF orientation (1..8) to an array."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array

@@ -1,0 +1,94 @@
+"""What a run over images writes: pictures about each image, and one COCO file about all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseinst.activation import ActivationMaps
+from sparseinst.activation_sheet import draw_activation
+from sparseinst.errors import InputError
+from sparseinst.inference.signature import IAM, LABELS, OVERLAY
+from sparseinst.inference.sources import Sources
+from sparseinst.inference.writers import OutputStems, to_coco, write_image, write_json, write_labels
+from sparseinst.structures import Instances
+from sparseinst.visualisation import draw, legible_scale
+
+_ENDINGS = tuple(f"{kind}{suffix}" for kind in (OVERLAY, LABELS, IAM) for suffix in (".png", ".jpg", ".tif"))
+
+
+class Written(NamedTuple):
+    """The pictures about one image."""
+
+    overlay: Path | None = None
+    labels: Path | None = None
+    iam: Path | None = None
+
+
+class Pictures:
+    """Writes the pictures about images.
+
+    Args:
+        folder: where to; it is made.
+        sources: what is read; no picture is written over an image, or over another picture.
+        classes: class names by label.
+        masks: whether label images are wanted, too.
+
+    Raises:
+        InputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, sources: Sources, classes: Sequence[str], *, masks: bool) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"out {folder}: expected a folder that can be written to: {error}") from error
+        self._folder, self._images, self._classes, self._masks = folder, sources.images, classes, masks
+        self._stems = OutputStems(sources.images, folder, _ENDINGS)
+        self._own = [self._stems.take(stem) for stem in sources.stems]
+
+    def stem(self, index: int, page: int | None, pages: int) -> str:
+        """What the names of the pictures about the image `index` begin with; to be asked for once a page."""
+        own = self._own[index]
+        return own if page is None else self._stems.take(f"{own}_{page:0{len(str(pages - 1))}}")
+
+    def write(
+        self, index: int, stem: str, picture: NDArray[np.uint8], instances: Instances, maps: ActivationMaps | None
+    ) -> Written:
+        """Writes them; the activation maps if there are any."""
+        start = self._folder / stem
+        suffix = ".jpg" if self._images[index].suffix.lower() in (".jpg", ".jpeg") else ".png"
+        overlay = start.with_name(f"{stem}{OVERLAY}{suffix}")
+        write_image(overlay, draw(picture, instances, self._classes, scale=legible_scale(instances.size_hw)))
+        labels = write_labels(start.with_name(f"{stem}{LABELS}"), instances) if self._masks else None
+        iam = None
+        if maps is not None:
+            iam = start.with_name(f"{stem}{IAM}.png")
+            write_image(iam, draw_activation(picture, instances, maps, self._classes))
+        return Written(overlay, labels, iam)
+
+
+class CocoFile:
+    """Gathers what was found as a COCO dataset with running ids, whose annotations carry `score`."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+        self._categories = [{"id": i + 1, "name": name} for i, name in enumerate(classes)]
+
+    def add(self, image_id: int, name: str, instances: Instances) -> None:
+        """Adds an image."""
+        height, width = instances.size_hw
+        self._images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        records = to_coco(instances, image_id, range(1, len(self._categories) + 1))
+        for record, box, area in zip(records, instances.boxes, instances.areas, strict=True):
+            x0, y0, x1, y1 = box.tolist()
+            record |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": float(area), "iscrowd": 0}
+            self._annotations.append({"id": len(self._annotations) + 1, **record})
+
+    def write(self, path: Path) -> None:
+        """Writes the file."""
+        content = {"images": self._images, "annotations": self._annotations, "categories": self._categories}
+        write_json(path, content)
