@@ -127,7 +127,8 @@ def test_native_scale_is_measured_at_the_scale_asked_for(squares: Path) -> None:
     evaluate(network, squares, truth, diameter=8, report=squares / "report")
     assert network.frames == {(64, 64), (128, 128)}
     about = json.loads((squares / "report/report.json").read_text())["about"]
-    assert about["frame"] == "2 network pixels for each pixel of the image, padded to multiples of 32"
+    expected = "tiles of what is larger than 1536 x 1536 network pixels, 2 network pixels for each pixel of the image, "
+    assert about["frame"] == expected + "padded to multiples of 32"
 
 
 def test_a_report_that_cannot_be_written_is_told_before_the_network_runs(squares: Path) -> None:
