@@ -83,6 +83,8 @@ def build_peer(preset: Preset, init: Path | None, *, channels: int, rois: int, a
     network = build_model(apply_settings(preset, {"backbone.strides": list(STRIDES)}).model)
     if init is not None:
         init_weights(network, init)
+    if preset.recipe.optim.freeze is not None:
+        network.backbone.freeze(preset.recipe.optim.freeze)
     peer = MaskRCNN(
         PyramidBackbone(network.backbone, channels=channels),
         rpn_anchor_generator=Anchors(tuple((side,) for side in anchors_px), (RATIOS,) * len(anchors_px)),
