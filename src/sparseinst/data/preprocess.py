@@ -10,18 +10,21 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as transforms
 
 from sparseinst.config import IntensityConfig, NativeConfig, PreprocessConfig
+from sparseinst.data.intensity import Bounds, bounds_of, stretch
+from sparseinst.data.orientation import oriented
 from sparseinst.errors import InputError
 from sparseinst.structures import Frame
 
@@ -30,6 +33,8 @@ MULTIPLE_PX = 32
 
 EXAMPLE_PX = 512
 """Side of the image that stands for all where a network takes images at their native size."""
+
+_BITS_PER_SAMPLE, _ORIENTATION, _PLANAR_CONFIGURATION = 258, 274, 284
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error, cv2.error)
 """What Pillow's and OpenCV's decoders raise on damaged files."""
@@ -79,13 +84,16 @@ def read_image(
         raise InputError(f"{name}: expected a whole image file, could not decode it ({error}): replace it") from error
 
 
-def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig) -> NDArray[np.uint8]:
+def to_rgb8(
+    image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig, *, bounds: Bounds | None = None
+) -> NDArray[np.uint8]:
     """Brings an image in memory to 8-bit RGB.
 
     Args:
         image: a Pillow image of any mode (its EXIF orientation is applied), or an array (H, W), (H, W, 1), (H, W, 3)
             RGB or (H, W, 4) RGBA of bool, an integer or a floating type; alpha is dropped.
         intensity: what to do with values of more than 8 bits.
+        bounds: what that came to for the image that this is a part of; None finds it in the image itself.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -105,7 +113,7 @@ def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
     elif array.dtype != np.uint8:
-        array = _to_8_bits(array, intensity)
+        array = stretch(array, bounds_of(array, intensity) if bounds is None else bounds)
     if array.shape[2] == 1:
         return np.repeat(array, 3, axis=2)
     return np.require(array, np.uint8, ["C", "W"])  # torch wants to own what it can write to
@@ -247,7 +255,11 @@ def _pil_array(image: Image.Image) -> NDArray[np.generic]:
 
 def _is_deep_color(image: Image.Image) -> bool:
     """Whether this is a colour image (or grey with alpha) of 16 bits a channel, which Pillow would cut to 8."""
-    return image.mode in ("RGB", "RGBA", "RGBX", "LA") and any(
+    if image.mode not in ("RGB", "RGBA", "RGBX", "LA"):
+        return False
+    if isinstance(image, TiffImageFile):
+        return bool(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))) > 8)
+    return any(
         ";16" in str(argument)
         for tile in getattr(image, "tile", ())
         for argument in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))
@@ -255,44 +267,17 @@ def _is_deep_color(image: Image.Image) -> bool:
 
 
 def _read_deep(file: Path | io.BytesIO, image: Image.Image) -> NDArray[np.generic]:
-    """(H, W, 3) RGB at full depth through OpenCV, which reads BGR."""
+    """(H, W, 3) RGB at full depth through OpenCV, which reads BGR, or tifffile: OpenCV mixes planes up."""
     # Reading the bytes here rather than in imread keeps non-ASCII paths working everywhere.
     content = file.getvalue() if isinstance(file, io.BytesIO) else file.read_bytes()
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(_PLANAR_CONFIGURATION) == 2:
+        from tifffile import imread
+
+        planes = imread(io.BytesIO(content), key=0)
+        return oriented(np.moveaxis(planes, 0, 2)[:, :, :3], image.getexif().get(_ORIENTATION, 1))
     array = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
         raise OSError("OpenCV cannot decode this 16-bit colour image")
     if array.ndim == 3:
         array = array[:, :, 2::-1] if array.shape[2] >= 3 else array[:, :, :1]
-    return _oriented(array, image.getexif().get(0x0112, 1)) if image.format == "PNG" else array
-
-
-def _oriented(array: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
-    """Applies an EXIF orientation (1..8) to an array."""
-    if orientation in (5, 6, 7, 8):
-        array = array.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return array
-
-
-def _to_8_bits(array: NDArray[np.generic], intensity: IntensityConfig) -> NDArray[np.uint8]:
-    if array.dtype.kind not in "uif":
-        raise InputError(f"expected pixels of an integer or floating type, got {array.dtype}: convert the image")
-    wide = array.dtype.kind != "f" and array.dtype.itemsize > 2
-    values: NDArray[np.floating[Any]] = array.astype(np.float64 if wide else np.float32)
-    finite = np.isfinite(values)
-    valid = values if finite.all() else values[finite]
-    if not valid.size:
-        raise InputError("expected finite pixel values, got none: replace the image")
-    low, high = intensity.low, intensity.high
-    if intensity.mode == "percentile":
-        low, high = (float(bound) for bound in np.percentile(valid, [low, high]))
-        if low == high:  # nearly every pixel is equal: stretch what little there is
-            low, high = float(valid.min()), float(valid.max())
-    if low == high:
-        return np.zeros(array.shape, np.uint8)
-    # Values that are no number become black; infinite ones saturate.
-    scaled = np.nan_to_num((values - low) * (255 / (high - low)), nan=0.0, posinf=255.0, neginf=0.0)
-    return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
+    return oriented(array, image.getexif().get(_ORIENTATION, 1)) if image.format == "PNG" else array
