@@ -26,7 +26,7 @@ def write_label_tiff(path: Path, instances: Instances) -> None:
     """
     from tifffile import TiffWriter
 
-    dtype = np.dtype(np.uint16 if len(instances) < 2**16 else np.uint32)
+    dtype: np.dtype[np.unsignedinteger] = np.dtype("uint16" if len(instances) < 2**16 else "uint32")
     big = instances.size_hw[0] * instances.size_hw[1] * dtype.itemsize > _BIG_BYTES
     with atomic(path) as temporary, TiffWriter(temporary, bigtiff=big) as file:
         file.write(
@@ -40,9 +40,7 @@ def write_label_tiff(path: Path, instances: Instances) -> None:
         )
 
 
-def _tiles(
-    instances: Instances, dtype: np.dtype[np.uint16] | np.dtype[np.uint32]
-) -> Iterator[NDArray[np.unsignedinteger]]:
+def _tiles(instances: Instances, dtype: np.dtype[np.unsignedinteger]) -> Iterator[NDArray[np.unsignedinteger]]:
     """The (TILE_PX, TILE_PX) tiles of the image, row by row; 0 beyond its edges."""
     across = -(-instances.size_hw[1] // TILE_PX)
     for row, members in enumerate(_by_row(instances)):
