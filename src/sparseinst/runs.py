@@ -5,12 +5,16 @@ bits, from the fourth on as the difference to the run two before. (The libraries
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 _Longs = NDArray[np.int64]
+
+_PAINTED_AT_ONCE = 2**22
+"""Pixels: what painting takes beside the canvas is bounded."""
 
 
 class Strips(NamedTuple):
@@ -26,6 +30,21 @@ class Strips(NamedTuple):
     def chosen(self, keep: NDArray[np.bool_]) -> "Strips":
         """Some of them, (strips,)."""
         return Strips(*(values[keep] for values in self))
+
+    def paint(self, canvas: NDArray[Any], colors: NDArray[Any]) -> None:
+        """Sets the pixels of each strip to the colour of its mask; of strips that overlap, the last one stays.
+
+        Args:
+            canvas: (width, height), columns first and contiguous, which all strips lie within.
+            colors: (masks,) values of each mask's pixels.
+        """
+        flat, starts, lengths = canvas.reshape(-1), self.columns * canvas.shape[1] + self.tops, self.bottoms - self.tops
+        reach = np.cumsum(lengths)
+        cuts = np.searchsorted(reach, np.arange(0, reach[-1] if len(reach) else 0, _PAINTED_AT_ONCE))
+        for first, stop in pairwise([*cuts.tolist(), len(reach)]):
+            part = slice(first, stop)
+            pixels = np.repeat(starts[part], lengths[part]) + numbered(lengths[part])
+            flat[pixels] = np.repeat(colors[self.owners[part]], lengths[part])
 
 
 class Runs(NamedTuple):
@@ -59,8 +78,7 @@ class Runs(NamedTuple):
         """Foreground pixels as column-order indices into the image (pixels,), and the mask of each (pixels,)."""
         starts, ends, owner = self.spans()
         lengths = ends - starts
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return np.repeat(starts, lengths) + within, np.repeat(owner, lengths)
+        return np.repeat(starts, lengths) + numbered(lengths), np.repeat(owner, lengths)
 
     def strips(self, height: int) -> Strips:
         """Foreground runs cut at the ends of columns, mask after mask, in column order; `height` is the image's."""
@@ -125,6 +143,15 @@ def decode_runs(counts: Sequence[bytes]) -> Runs:
     if values.min() < 0:
         raise ValueError("expected runs of 0 pixels or more, got a negative one")
     return Runs(values, offsets)
+
+
+def numbered(lengths: _Longs) -> _Longs:
+    """0, 1, ... up to each length, one after the other.
+
+    >>> numbered(np.array([3, 0, 2])).tolist()
+    [0, 1, 2, 0, 1]
+    """
+    return np.asarray(np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths), np.int64)
 
 
 def _position(offsets: _Longs) -> _Longs:

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +77,18 @@ def test_16_bits_follow_the_fixed_range(tmp_path: Path, suffix: str, kind: str) 
     image = read_image(tmp_path / f"a{suffix}", RANGE)
     assert (image == expected).all()
     assert (to_rgb8(values, RANGE) == image).all()
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_16_bit_planes_of_a_tiff(tmp_path: Path, compression: str | None, orientation: int) -> None:
+    planes, tags = np.moveaxis(DEEP_COLOR, 2, 0), [(274, "H", 1, orientation, True)]
+    how = {"photometric": "rgb", "planarconfig": "separate", "compression": compression, "extratags": tags}
+    tifffile.imwrite(tmp_path / "a.tif", planes, **how)
+    expected = in_range(DEEP_COLOR)
+    expected = np.rot90(expected, -1) if orientation == 6 else expected
+    assert (read_image(tmp_path / "a.tif", RANGE) == expected).all()
+    assert (read_image((tmp_path / "a.tif").read_bytes(), RANGE) == expected).all()
 
 
 def test_percentiles_stretch_all_channels_alike() -> None:

@@ -2,6 +2,7 @@
 
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats import DataSource, Split, resolve_data
+from sparseinst.data.large import LargeImage, is_zarr, large_size_hw, open_large
 from sparseinst.data.loader import (
     EpochSampler,
     Sample,
@@ -23,6 +24,7 @@ __all__ = [
     "CocoDataset",
     "DataSource",
     "EpochSampler",
+    "LargeImage",
     "ObjectSizes",
     "Page",
     "Prepared",
@@ -36,8 +38,11 @@ __all__ = [
     "collate",
     "describe_sizes",
     "frame_hw",
+    "is_zarr",
     "iterations_of",
+    "large_size_hw",
     "measure_sizes",
+    "open_large",
     "prepare",
     "read_image",
     "read_pages",

@@ -11,8 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
+from sparseinst.data.orientation import oriented
 from sparseinst.errors import InputError
+
+_BITS_PER_SAMPLE, _ORIENTATION, _PLANAR_CONFIGURATION = 258, 274, 284
 
 UNREADABLE = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error, cv2.error,
@@ -58,7 +62,11 @@ def array_of(image: Image.Image) -> NDArray[np.generic]:
 
 def _is_deep_color(image: Image.Image) -> bool:
     """Whether this is a colour image (or grey with alpha) of 16 bits a channel, which Pillow would cut to 8."""
-    return image.mode in ("RGB", "RGBA", "RGBX", "LA") and any(
+    if image.mode not in ("RGB", "RGBA", "RGBX", "LA"):
+        return False
+    if isinstance(image, TiffImageFile):
+        return bool(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))) > 8)
+    return any(
         ";16" in str(argument)
         for tile in getattr(image, "tile", ())
         for argument in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))
@@ -66,7 +74,13 @@ def _is_deep_color(image: Image.Image) -> bool:
 
 
 def _read_deep(file: Path | io.BytesIO, image: Image.Image) -> NDArray[np.generic]:
-    """(H, W, 3) RGB at full depth through OpenCV, which reads BGR."""
+    """(H, W, 3) RGB at full depth through OpenCV, which reads BGR, or tifffile: OpenCV mixes planes up."""
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(_PLANAR_CONFIGURATION) == 2:
+        from tifffile import imread
+
+        planes = imread(file if isinstance(file, Path) else io.BytesIO(file.getvalue()), key=image.tell())
+        return oriented(np.moveaxis(planes, 0, 2)[:, :, :3], orientation)
     # Mapping the file rather than naming it to OpenCV keeps non-ASCII paths working everywhere, and many pages cheap.
     content = np.memmap(file, np.uint8, "r") if isinstance(file, Path) else np.frombuffer(file.getvalue(), np.uint8)
     array = _decode_deep(content, image.tell())
@@ -74,7 +88,7 @@ def _read_deep(file: Path | io.BytesIO, image: Image.Image) -> NDArray[np.generi
         raise OSError("OpenCV cannot decode this 16-bit colour image")
     if array.ndim == 3:
         array = array[:, :, 2::-1] if array.shape[2] >= 3 else array[:, :, :1]
-    return _oriented(array, image.getexif().get(0x0112, 1)) if image.format == "PNG" else array
+    return oriented(array, orientation) if image.format == "PNG" else array
 
 
 def _decode_deep(content: NDArray[np.uint8], page: int) -> NDArray[np.generic] | None:
@@ -82,14 +96,3 @@ def _decode_deep(content: NDArray[np.uint8], page: int) -> NDArray[np.generic] |
         return cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     _, pages = cv2.imdecodemulti(content, cv2.IMREAD_UNCHANGED, range=(page, page + 1))
     return pages[0] if pages else None
-
-
-def _oriented(array: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
-    """Applies an EXIF orientation (1..8) to an array."""
-    if orientation in (5, 6, 7, 8):
-        array = array.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return array

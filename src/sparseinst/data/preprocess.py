@@ -8,7 +8,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch.nn import functional
 from torchvision.transforms.v2 import functional as transforms
 
 from sparseinst.config import IntensityConfig, NativeConfig, PreprocessConfig
+from sparseinst.data.intensity import Bounds, bounds_of, stretch
 from sparseinst.data.pixels import array_of, decoding, pixels_of
 from sparseinst.errors import InputError
 from sparseinst.structures import Frame
@@ -61,13 +62,16 @@ def read_image(
         return to_rgb8(pixels_of(image, file), intensity)
 
 
-def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig) -> NDArray[np.uint8]:
+def to_rgb8(
+    image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig, *, bounds: Bounds | None = None
+) -> NDArray[np.uint8]:
     """Brings an image in memory to 8-bit RGB.
 
     Args:
         image: a Pillow image of any mode (its EXIF orientation is applied), or an array (H, W), (H, W, 1), (H, W, 3)
             RGB or (H, W, 4) RGBA of bool, an integer or a floating type; alpha is dropped.
         intensity: what to do with values of more than 8 bits.
+        bounds: what that came to for the image that this is a part of; None finds it in the image itself.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -87,7 +91,7 @@ def to_rgb8(image: NDArray[np.generic] | Image.Image, intensity: IntensityConfig
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
     elif array.dtype != np.uint8:
-        array = _to_8_bits(array, intensity)
+        array = stretch(array, bounds_of(array, intensity) if bounds is None else bounds)
     if array.shape[2] == 1:
         return np.repeat(array, 3, axis=2)
     return np.require(array, np.uint8, ["C", "W"])  # torch wants to own what it can write to
@@ -218,24 +222,3 @@ def _rounded(sides: tuple[float, float], within_hw: tuple[int, int] | None) -> t
 
 def _next_multiple(side: int) -> int:
     return math.ceil(side / MULTIPLE_PX) * MULTIPLE_PX
-
-
-def _to_8_bits(array: NDArray[np.generic], intensity: IntensityConfig) -> NDArray[np.uint8]:
-    if array.dtype.kind not in "uif":
-        raise InputError(f"expected pixels of an integer or floating type, got {array.dtype}: convert the image")
-    wide = array.dtype.kind != "f" and array.dtype.itemsize > 2
-    values: NDArray[np.floating[Any]] = array.astype(np.float64 if wide else np.float32)
-    finite = np.isfinite(values)
-    valid = values if finite.all() else values[finite]
-    if not valid.size:
-        raise InputError("expected finite pixel values, got none: replace the image")
-    low, high = intensity.low, intensity.high
-    if intensity.mode == "percentile":
-        low, high = (float(bound) for bound in np.percentile(valid, [low, high]))
-        if low == high:  # nearly every pixel is equal: stretch what little there is
-            low, high = float(valid.min()), float(valid.max())
-    if low == high:
-        return np.zeros(array.shape, np.uint8)
-    # Values that are no number become black; infinite ones saturate.
-    scaled = np.nan_to_num((values - low) * (255 / (high - low)), nan=0.0, posinf=255.0, neginf=0.0)
-    return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)

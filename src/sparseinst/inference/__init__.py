@@ -2,6 +2,7 @@
 
 from sparseinst.inference.backends import BACKENDS, SUFFIXES, Backend, is_exported, open_backend
 from sparseinst.inference.devices import resolve_device
+from sparseinst.inference.label_tiff import write_label_tiff
 from sparseinst.inference.predict import predict_files
 from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.results import Failure, ImageResult, Report, Table
@@ -23,5 +24,6 @@ __all__ = [
     "BACKENDS", "IMAGE_SUFFIXES", "SUFFIXES", "VIDEO_SUFFIXES", "Backend", "EagerBackend", "Failure", "ImageResult",
     "OutputStems", "Predictor", "Report", "Sources", "Table", "TorchBackend", "VideoFrame", "VideoSource",
     "find_sources", "is_exported", "is_video", "label_image", "list_sources", "open_backend", "open_video",
-    "predict_files", "resolve_device", "to_coco", "to_detections", "write_image", "write_json", "write_labels",
+    "predict_files", "resolve_device", "to_coco", "to_detections", "write_image", "write_json", "write_label_tiff",
+    "write_labels",
 ]  # fmt: skip

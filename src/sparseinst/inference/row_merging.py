@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparseinst.inference.merging import TILE_SLOTS, merge
 from sparseinst.inference.strips import Window, encode_unions, strips_of
@@ -76,12 +75,11 @@ class RowMerger:
 
 def _joined(parts: Sequence[Instances]) -> Instances:
     """Instances over the same pixels, one after the other."""
-
-    def together(name: str) -> NDArray[np.generic]:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    counts = sum((part.counts for part in parts), ())
-    return replace(
-        parts[0], scores=together("scores"), labels=together("labels"), counts=counts, slots=together("slots"),
-        full=any(part.full for part in parts), _cache={},
-    )  # fmt: skip
+    return Instances(
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        sum((part.counts for part in parts), ()),
+        np.concatenate([part.slots for part in parts]),
+        parts[0].size_hw,
+        full=any(part.full for part in parts),
+    )

@@ -2,16 +2,13 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import sparse
 
 from sparseinst.ops.compress import compress
-from sparseinst.runs import Runs, Strips
+from sparseinst.runs import Runs, Strips, numbered
 
 Window = tuple[slice, slice]
 """Rows and columns of an image, each with start and stop."""
-
-_Longs = NDArray[np.int64]
 
 _AT_ONCE = 4096
 """Masks encoded at once: what that takes is bounded, however many there are."""
@@ -32,7 +29,7 @@ def coverage(strips: Strips, window: Window, *, masks: int) -> sparse.csr_array:
     tops, counts = tops[inside], (bottoms - tops)[inside]
     height = rows.stop - rows.start
     places = (strips.columns[inside] - columns.start) * height + tops - rows.start
-    pixels = np.repeat(places, counts) + _within(counts)
+    pixels = np.repeat(places, counts) + numbered(counts)
     ones = np.ones(len(pixels), np.float32)  # counts stay exact: a window has far fewer than 2**24 pixels
     owners = np.repeat(strips.owners[inside], counts)
     return sparse.csr_array((ones, (owners, pixels)), shape=(masks, height * (columns.stop - columns.start)))
@@ -62,8 +59,3 @@ def encode_unions(strips: Strips, size_hw: tuple[int, int], *, masks: int) -> tu
 def join(parts: list[Strips]) -> Strips:
     """The strips of several lists, one after the other."""
     return Strips(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-
-
-def _within(counts: _Longs) -> _Longs:
-    """0, 1, ... up to each count, one after the other."""
-    return np.asarray(np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts), np.int64)

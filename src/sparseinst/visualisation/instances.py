@@ -12,16 +12,10 @@ from PIL import ImageFont
 
 from sparseinst.runs import decode_runs
 from sparseinst.structures import Instances
+from sparseinst.visualisation.palette import PALETTE, Image, bgr_table, contrasting, entry_of, fill
 
-Image = NDArray[np.uint8]
-
-_PALETTE = (
-    "#ff3b5c", "#2fd9ff", "#ffc21a", "#8f6bff", "#35e06f", "#ff7a1a",
-    "#ff5fd2", "#3d8bff", "#c6f000", "#00c9a7", "#d13bff", "#ff9d8a",
-)  # fmt: skip
-"""Vivid hues, neighbours far apart, that show on fluorescence (black), histology (pink, violet) and photographs."""
-
-_FILL_OPACITY = 0.35
+_LINES = 12
+"""Most instances are so many times as long as their outlines are thick, but for outlines of one pixel."""
 _LEGIBLE_SHORT_PX = 640
 _LARGEST_SCALE = 4
 _FEW = 12
@@ -62,7 +56,7 @@ def draw(image: Image, instances: Instances, classes: Sequence[str], *, scale: i
     """
     instances = instances[instances.areas > 0]
     texts = [f"{classes[label]} {score:.2f}" for label, score in zip(instances.labels, instances.scores, strict=True)]
-    return draw_as(image, instances, texts, _contrasting(instances.boxes), scale=scale)
+    return draw_as(image, instances, texts, contrasting(instances.boxes), scale=scale)
 
 
 def draw_as(
@@ -100,43 +94,22 @@ def draw_as(
     return np.asarray(cv2.cvtColor(scene, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _contrasting(boxes: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(n,) palette indices: each instance takes the colour whose last use is farthest from it."""
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    colors = np.zeros(len(boxes), np.int64)
-    for i, centre in enumerate(centres):
-        distances = np.linalg.norm(centres[:i] - centre, axis=1)
-        nearest = np.full(len(_PALETTE), np.inf)
-        np.minimum.at(nearest, colors[:i], distances)
-        colors[i] = np.argmax(nearest)
-    return colors
-
-
 def _draw_masks(scene: Image, instances: Instances, colors: NDArray[np.int64], scale: int) -> Image:
     """Fills blended once, so that overlaps are no darker, then outlines; small instances lie on top of large ones."""
-    thickness = max(min(scale, 2), round(min(scene.shape[:2]) / 640))
-    owners = np.zeros(scene.shape[:2], np.uint8)  # 1 + the palette index of the topmost instance
+    side = float(np.median(np.sqrt(instances.areas))) * scale
+    thickness = max(1, min(max(min(scale, 2), round(min(scene.shape[:2]) / 640)), round(side / _LINES)))
+    owners = np.zeros(scene.shape[:2], np.uint8)  # the entry of the topmost instance in the table of colours
     outlines = []
     for index, (window, mask) in _cut_out(instances, np.argsort(-instances.areas, kind="stable"), scale):
-        color = int(colors[index]) % len(_PALETTE)
-        np.copyto(owners[window], color + 1, where=mask)
+        entry = entry_of(int(colors[index]))
+        np.copyto(owners[window], entry, where=mask)
         contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
-        outlines.append((window, [contour for contour in contours if len(contour) >= 3], color + 1))
-    table = _bgr_table()
-    filled = cv2.applyColorMap(owners, table)
-    cv2.copyTo(scene, (owners == 0).view(np.uint8), filled)
-    scene = np.asarray(cv2.addWeighted(filled, _FILL_OPACITY, scene, 1 - _FILL_OPACITY, 0), np.uint8)
+        outlines.append((window, [contour for contour in contours if len(contour) >= 3], entry))
+    table = bgr_table()
+    scene = fill(scene, owners, table)
     for window, contours, entry in outlines:
         cv2.polylines(scene[window], contours, isClosed=True, color=table[entry, 0].tolist(), thickness=thickness)
     return scene
-
-
-@cache
-def _bgr_table() -> Image:
-    """(256, 1, 3) colours in BGR; entry i + 1 is that of the palette's i."""
-    table = np.zeros((256, 1, 3), np.uint8)
-    table[1 : len(_PALETTE) + 1, 0] = [sv.Color.from_hex(color).as_bgr() for color in _PALETTE]
-    return table
 
 
 def _cut_out(
@@ -198,7 +171,7 @@ def _draw_labels(
 @cache
 def _label_annotator(font_px: int, padding: int) -> sv.RichLabelAnnotator:
     return sv.RichLabelAnnotator(
-        color=sv.ColorPalette.from_hex(list(_PALETTE)),
+        color=sv.ColorPalette.from_hex(list(PALETTE)),
         text_color=sv.Color.BLACK,
         font_path=_font_path(),
         font_size=font_px,
@@ -236,9 +209,3 @@ def _free_spot(
         if apart.all():
             return spot
     return None
-
-
-def color_of(index: int) -> tuple[int, int, int]:
-    """RGB of the palette's entry, which `draw_as` takes for the same index; beyond its end it begins anew."""
-    blue, green, red = _bgr_table()[1 + index % len(_PALETTE), 0].tolist()
-    return red, green, blue

@@ -1,0 +1,122 @@
+"""Zarr arrays (format 2 and 3) and OME-Zarr images in folders."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseinst.data.large.raster import BLOCK_PX, LARGEST_BLOCK, Layout, Raster, Source, Window
+from sparseinst.errors import InputError
+
+if TYPE_CHECKING:
+    import zarr
+
+_MARKS = ("zarr.json", ".zarray", ".zgroup")
+_OLD_AXES = ("t", "c", "z", "y", "x")
+"""Of OME-Zarr before version 0.3, which did not name them."""
+_NAMED_LATER = 20
+"""Names in an error: no more than these."""
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether this is a folder that holds a zarr array or group."""
+    return path.is_dir() and any((path / mark).is_file() for mark in _MARKS)
+
+
+def open_zarr(path: Path, cache_bytes: int) -> Source:
+    """Opens a zarr array, or the first image of an OME-Zarr group, of its first plane and time point.
+
+    Raises:
+        InputError: zarr is not installed, or the folder is damaged or holds no grey or RGB image.
+    """
+    try:
+        import zarr
+    except ImportError as error:
+        raise InputError(
+            f"{path}: expected the package zarr to read this folder ({error}): pip install 'sparseinst[large]'"
+        ) from error
+    try:
+        node = zarr.open(str(path), mode="r")
+        if isinstance(node, zarr.Array):
+            return Source(_raster(path, node, _axes_of_array(path, node), cache_bytes), tuple, lambda: None)
+        axes, arrays = _multiscale(path, node)
+        base, *reduced = (_raster(path, array, axes, cache_bytes) for array in arrays)
+        return Source(base, lambda: reduced, lambda: None)
+    except InputError:
+        raise
+    except Exception as error:  # zarr's errors have no common class
+        raise InputError(f"{path}: expected a zarr image, could not open it ({error!r}): replace it") from error
+
+
+def _multiscale(path: Path, group: "zarr.Group") -> tuple[tuple[str, ...], list["zarr.Array[Any]"]]:
+    """The names of the axes of an OME-Zarr image, and its arrays, the largest first."""
+    import zarr
+
+    attributes: dict[str, Any] = group.attrs.asdict()
+    metadata = attributes.get("ome", attributes)
+    scales = metadata.get("multiscales") if isinstance(metadata, Mapping) else None
+    if not scales:
+        inside = sorted(name for name, _ in group.members())
+        raise InputError(
+            f"{path}: expected a zarr array or an OME-Zarr image (multiscales), got a group of "
+            f"{', '.join(inside[:_NAMED_LATER]) or 'nothing'}: name the folder of one image inside it"
+        )
+    axes = scales[0].get("axes", _OLD_AXES)
+    names = tuple(str(axis["name"] if isinstance(axis, Mapping) else axis) for axis in axes)
+    nodes = [group[str(level["path"])] for level in scales[0]["datasets"]]
+    arrays = [node for node in nodes if isinstance(node, zarr.Array)]
+    return names, arrays
+
+
+def _axes_of_array(path: Path, array: "zarr.Array[Any]") -> tuple[str, ...]:
+    """The names of the axes of an array that is no part of an OME-Zarr image: its own, or those of its shape."""
+    names = getattr(array.metadata, "dimension_names", None)
+    if names and all(names):
+        return tuple(map(str, names))
+    if array.ndim == 2:
+        return ("y", "x")
+    if array.ndim == 3 and array.shape[2] in (1, 3):
+        return ("y", "x", "c")
+    if array.ndim == 3 and array.shape[0] in (1, 3):
+        return ("c", "y", "x")
+    raise InputError(
+        f"{path}: expected a zarr array (H, W), (H, W, 3) or (3, H, W), or one with named axes, got shape "
+        f"{array.shape}: write one image, or an OME-Zarr group that says what its axes are"
+    )
+
+
+def _raster(path: Path, array: "zarr.Array[Any]", axes: Sequence[str], cache_bytes: int) -> Raster:
+    sizes, chunks = dict(zip(axes, array.shape, strict=True)), dict(zip(axes, array.chunks, strict=True))
+    channels = sizes.get("c", 1)
+    if not {"y", "x"} <= set(axes) <= set(_OLD_AXES) or channels not in (1, 3) or 0 in array.shape:
+        raise InputError(
+            f"{path}: expected axes y and x, of t, z and c at most, and 1 channel or 3 (RGB), got "
+            f"{', '.join(f'{name} {size}' for name, size in sizes.items())}: write the channel to look at as an image"
+        )
+    dtype = np.dtype(array.dtype)
+    if dtype.kind not in "buif":
+        raise InputError(f"{path}: expected pixels of an integer or floating type, got {dtype}: convert the image")
+    chunk_bytes = math.prod(array.chunks) * dtype.itemsize
+    if chunk_bytes > LARGEST_BLOCK:
+        raise InputError(
+            f"{path}: expected chunks of at most {LARGEST_BLOCK:,} bytes, got {chunk_bytes:,} {array.chunks}: "
+            f"write it in chunks of {BLOCK_PX} x {BLOCK_PX} pixels"
+        )
+    seen = [axis for axis in axes if axis in ("y", "x", "c")]
+    order = [seen.index(axis) for axis in ("y", "x", "c") if axis in seen]
+
+    def load(window: Window) -> NDArray[Any]:
+        part = {"y": window[0], "x": window[1], "c": slice(None)}
+        values = np.asarray(array[tuple(part.get(axis, 0) for axis in axes)]).transpose(order)
+        return values if values.ndim == 3 else values[:, :, None]
+
+    block = (_at_least(chunks["y"]), _at_least(chunks["x"]))
+    return Raster(str(path), Layout((sizes["y"], sizes["x"]), block, channels, dtype), load, cache_bytes)
+
+
+def _at_least(chunk: int) -> int:
+    """The side of blocks of whole chunks."""
+    return chunk * max(1, BLOCK_PX // chunk)

@@ -1,0 +1,84 @@
+"""Label images in tiles, against `label_image`, which holds them whole."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from masks import dense_masks
+from sparseinst import rle
+from sparseinst.inference import label_image, label_tiff, write_label_tiff
+from sparseinst.structures import Instances
+
+
+def instances_of(counts: tuple[bytes, ...], scores: np.ndarray, size_hw: tuple[int, int]) -> Instances:
+    none = np.zeros(len(counts), np.int64)
+    return Instances(scores.astype(np.float32), none, counts, none, size_hw)
+
+
+@given(dense_masks(6, 60), st.data(), st.sampled_from([16, 32, 512]))
+@settings(deadline=None, max_examples=80)
+def test_the_pixels_are_those_of_label_image(
+    tmp_path_factory: pytest.TempPathFactory, masks: np.ndarray, data: st.DataObject, tile: int
+) -> None:
+    scores = np.array(data.draw(st.lists(st.sampled_from([0.3, 0.5, 0.7]), min_size=len(masks), max_size=len(masks))))
+    instances = instances_of(rle.encode(masks), scores, masks.shape[1:])
+    path = tmp_path_factory.mktemp("labels") / "a.tif"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(label_tiff, "TILE_PX", tile)
+        patch.setattr(label_tiff, "_DECODED_AT_ONCE", 2)
+        patch.setattr("sparseinst.runs._PAINTED_AT_ONCE", 50)
+        write_label_tiff(path, instances)
+    written = tifffile.imread(path)
+    assert written.dtype == np.uint16
+    np.testing.assert_array_equal(written, label_image(instances))
+    with tifffile.TiffFile(path) as file:
+        assert file.pages.first.tile == (tile, tile) and file.pages.first.compression == 8 and not file.is_bigtiff
+        assert len(file.pages) == 1
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(np.asarray(image), written)
+
+
+def test_no_instance_in_an_image_of_several_rows_of_tiles(tmp_path: Path) -> None:
+    write_label_tiff(tmp_path / "a.tif", Instances.empty((1100, 20)))
+    written = tifffile.imread(tmp_path / "a.tif")
+    assert written.shape == (1100, 20) and not written.any()
+
+
+def test_32_bits_where_16_cannot_count(tmp_path: Path) -> None:
+    count, size_hw = 2**16, (400, 300)
+    counts = tuple(rle.from_runs([index, 1, 400 * 300 - index - 1], size_hw) for index in range(count))
+    for number, dtype in ((count - 1, np.uint16), (count, np.uint32)):
+        write_label_tiff(tmp_path / "a.tif", instances_of(counts[:number], np.ones(number), size_hw))
+        written = tifffile.imread(tmp_path / "a.tif")
+        assert written.dtype == dtype
+        assert (written.T.ravel()[:number] == np.arange(1, number + 1)).all()
+        assert not written.T.ravel()[number:].any()
+
+
+def test_large_files_are_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_tiff, "_BIG_BYTES", 100)
+    write_label_tiff(tmp_path / "a.tif", Instances.empty((20, 20)))
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.is_bigtiff
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.tif"
+    path.write_text("old")
+    tiles = label_tiff._tiles
+
+    def full_disk(*given: Any) -> Iterator[np.ndarray]:
+        yield next(tiles(*given))
+        raise OSError("no space left")
+
+    monkeypatch.setattr(label_tiff, "_tiles", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_label_tiff(path, Instances.empty((600, 20)))
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
