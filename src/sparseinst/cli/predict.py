@@ -19,13 +19,10 @@ from sparseinst.cli.common import (
     Tile,
     Weights,
     chosen_tile,
-    count,
     pick_device,
-    print_table,
-    say,
-    say_error,
 )
 from sparseinst.cli.opening import BackendName, open_model, say_what_ships
+from sparseinst.cli.predict_telling import RowsBar, Shrunk, close_report, print_result, tell_filled
 from sparseinst.cli.predict_video import (
     Algorithm,
     Draw,
@@ -42,14 +39,7 @@ from sparseinst.cli.predict_video import (
 )
 
 if TYPE_CHECKING:
-    from sparseinst.config import PreprocessConfig
-    from sparseinst.inference import Backend, ImageResult, Report
-    from sparseinst.structures import Instances
-
-_CROWD = 50
-"""Objects in one image from which on looking closer is advised."""
-_SHRUNK = 3.0
-"""How many times smaller than it is an image may be seen without a word."""
+    from sparseinst.inference import ImageResult
 
 
 def predict(
@@ -148,11 +138,13 @@ def predict(
         return
     lowest = network.metadata.postprocess.score if score is None else score
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
-    filled, shrunk = 0, _Shrunk(at_scale(network.metadata.preprocess, scale=scale, diameter=diameter))
+    progress = RowsBar()
+    filled, shrunk = 0, Shrunk(at_scale(network.metadata.preprocess, scale=scale, diameter=diameter))
 
     def tell(result: "ImageResult") -> None:
         nonlocal filled
-        _print(result, nothing)
+        progress.end()
+        print_result(result, nothing)
         if result.instances is not None:
             filled += result.instances.full
             shrunk.see(result.instances)
@@ -160,104 +152,12 @@ def predict(
     report = predict_files(
         source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
         iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap, scale=scale, diameter=diameter,
-        max_instances=max_instances, recursive=recursive, on_image=tell,
+        max_instances=max_instances, recursive=recursive, on_image=tell, on_row=progress.tell,
     )  # fmt: skip
-    _close(report)
+    close_report(report)
     if filled:
-        _tell_filled(filled, network, exported=is_exported(model), most=max_instances)
+        tell_filled(filled, network, exported=is_exported(model), most=max_instances)
     if tile is None:
         shrunk.tell()
     if report.failures or report.unread_images:
         raise typer.Exit(1)
-
-
-class _Shrunk:
-    """Counts crowded and very large images that a network saw smaller than they are."""
-
-    def __init__(self, preprocess: "PreprocessConfig") -> None:
-        self.preprocess = preprocess
-        self.crowds, self.large, self.most = 0, 0, 0.0
-
-    def see(self, instances: "Instances") -> None:
-        from sparseinst.inference.scaling import shrunk_by
-
-        factor = shrunk_by(instances.size_hw, self.preprocess)
-        if factor > 1 and len(instances) >= _CROWD:
-            self.crowds += 1
-        elif factor >= _SHRUNK:
-            self.large += 1
-            self.most = max(self.most, factor)
-
-    def tell(self) -> None:
-        from sparseinst.config import ShortSideConfig
-        from sparseinst.data.sizes import SMALL_PX
-
-        if not isinstance(self.preprocess, ShortSideConfig):
-            return
-        closer = f"--tile {max(32, self.preprocess.short_px * 2 // 3)} looks closer"
-        if self.crowds:
-            images = count(self.crowds, "crowded image")
-            say(f"{images} shrunk to fit the network: {closer} and finds more, in more time.", style="yellow")
-        if self.large:
-            say(
-                f"{count(self.large, 'large image')} shrunk up to {self.most:.1f} times to fit the network, which "
-                f"hardly sees objects of less than {SMALL_PX * self.most:.0f} px then: {closer}, in more time.",
-                style="yellow",
-            )
-
-
-def _tell_filled(images: int, network: "Backend", *, exported: bool, most: int | None) -> None:
-    """Tells that there was no room for more, and how to make some."""
-    from sparseinst.config import SeedsConfig
-
-    has = network.metadata.most_instances
-    places = most if has is None or (most is not None and most < has) else has
-    if isinstance(network.metadata.decoder, SeedsConfig) and exported and places != most:
-        advice = "export the network again with a larger --max-instances"
-    elif isinstance(network.metadata.decoder, SeedsConfig) or places == most:
-        advice = "raise --max-instances"
-    else:
-        advice = "look at parts of the image with --tile"
-    shown = "their places" if places is None else f"{places} places"
-    say(f"{count(images, 'image')} filled all {shown}: there may be more objects; {advice}", style="yellow")
-
-
-def _print(result: "ImageResult", nothing: str) -> None:
-    """Tells what was found in one image."""
-    head = f"[{result.position}/{result.total}]"
-    if result.instances is None:
-        say_error(f"{head} skipped: {result.error}")
-        return
-    name = result.name if result.page is None else f"{result.name} of {result.pages}"
-    name += f" in {result.tiles} tiles" if result.tiles > 1 else ""
-    number = len(result.instances)
-    if not number:
-        say(f"{head} {name}: {nothing}")
-        return
-    say(f"{head} {name}: {count(number, 'instance')}")
-    print_table(*result.table())
-
-
-def _close(report: "Report") -> None:
-    """Tells what was done in all, where to look, and what was not read."""
-    from sparseinst.inference.sources import names_of, some_of
-
-    skipped = len(report.failures)
-    found = ", ".join(f"{name} {count}" for name, count in report.per_class.items())
-    parts = [
-        count(report.images, "image"),
-        count(report.instances, "instance") + (f" ({found})" if found else ""),
-        f"{report.seconds / (report.images + skipped):.2f} s per image",
-    ]
-    if skipped:
-        pages = sum(failure.page is not None for failure in report.failures)
-        kinds = [(skipped - pages, "broken file"), (pages, "broken page")]
-        parts[1:1] = [f"{count(number, noun)} skipped" for number, noun in kinds if number]
-    say(", ".join(parts) + f"; look at {report.out}", style="bold")
-    if report.results is not None:
-        say(f"COCO file: {report.results}")
-    if report.unread:
-        say(f"{count(len(report.unread), 'file')} not read: {some_of(names_of(report.unread))}", style="yellow")
-    if report.unread_images:
-        images = some_of(names_of(report.unread_images))
-        say_error(f"images in formats that are not read from a folder: {images}; convert them to TIFF or PNG")

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.files import atomic
+from sparseinst.inference.signature import SIGNATURE
 from sparseinst.runs import Strips, decode_runs
 from sparseinst.structures import Instances
 
@@ -36,7 +37,9 @@ def write_label_tiff(path: Path, instances: Instances) -> None:
             tile=(TILE_PX, TILE_PX),
             compression="zlib",
             photometric="minisblack",
+            description=f"Software: {SIGNATURE}",
             metadata=None,
+            software=False,
         )
 
 

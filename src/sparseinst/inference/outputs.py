@@ -9,13 +9,19 @@ from numpy.typing import NDArray
 
 from sparseinst.activation import ActivationMaps
 from sparseinst.activation_sheet import draw_activation
+from sparseinst.data.large import LargeImage
 from sparseinst.errors import InputError
+from sparseinst.inference.label_tiff import write_label_tiff
 from sparseinst.inference.signature import IAM, LABELS, OVERLAY
 from sparseinst.inference.sources import Sources
 from sparseinst.inference.writers import OutputStems, to_coco, write_image, write_json, write_labels
 from sparseinst.structures import Instances
-from sparseinst.visualisation import draw, legible_scale
+from sparseinst.visualisation import OVERVIEW_PX, draw, draw_overview, legible_scale, overview_shrink, shrunk
 
+_CROWD, _CROWDED_PX = 200, 1536
+"""Instances in an image with sides longer than this, from which on lines of the usual thickness would hide them."""
+_TILED_PX = 10_000**2
+"""Pixels of a label image beyond which it is a TIFF in tiles."""
 _ENDINGS = tuple(f"{kind}{suffix}" for kind in (OVERLAY, LABELS, IAM) for suffix in (".png", ".jpg", ".tif"))
 
 
@@ -45,7 +51,7 @@ class Pictures:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"out {folder}: expected a folder that can be written to: {error}") from error
-        self._folder, self._images, self._classes, self._masks = folder, sources.images, classes, masks
+        self.folder, self._images, self._classes, self._masks = folder, sources.images, classes, masks
         self._stems = OutputStems(sources.images, folder, _ENDINGS)
         self._own = [self._stems.take(stem) for stem in sources.stems]
 
@@ -58,16 +64,43 @@ class Pictures:
         self, index: int, stem: str, picture: NDArray[np.uint8], instances: Instances, maps: ActivationMaps | None
     ) -> Written:
         """Writes them; the activation maps if there are any."""
-        start = self._folder / stem
+        start = self.folder / stem
         suffix = ".jpg" if self._images[index].suffix.lower() in (".jpg", ".jpeg") else ".png"
         overlay = start.with_name(f"{stem}{OVERLAY}{suffix}")
-        write_image(overlay, draw(picture, instances, self._classes, scale=legible_scale(instances.size_hw)))
-        labels = write_labels(start.with_name(f"{stem}{LABELS}"), instances) if self._masks else None
+        write_image(overlay, self._drawn(picture, instances))
+        labels = self._labels(stem, instances)
         iam = None
         if maps is not None:
             iam = start.with_name(f"{stem}{IAM}.png")
             write_image(iam, draw_activation(picture, instances, maps, self._classes))
         return Written(overlay, labels, iam)
+
+    def write_large(self, stem: str, image: LargeImage, instances: Instances) -> Written:
+        """The same of an image that is read by windows: a picture of it that is smaller, and a label image in tiles."""
+        overlay = self.folder / f"{stem}{OVERLAY}.png"
+        shrink = overview_shrink(instances.size_hw)
+        write_image(overlay, draw_overview(image.overview(shrink), instances, shrink=shrink))
+        return Written(overlay, self._labels(stem, instances))
+
+    def _drawn(self, picture: NDArray[np.uint8], instances: Instances) -> NDArray[np.uint8]:
+        """Large and crowded images with outlines of one pixel, those beyond `OVERVIEW_PX` also smaller; all others with
+        labels.
+        """
+        longest = max(instances.size_hw)
+        if longest > OVERVIEW_PX or (longest > _CROWDED_PX and len(instances) > _CROWD):
+            shrink = overview_shrink(instances.size_hw)
+            return draw_overview(shrunk(picture, shrink), instances, shrink=shrink)
+        return draw(picture, instances, self._classes, scale=legible_scale(instances.size_hw))
+
+    def _labels(self, stem: str, instances: Instances) -> Path | None:
+        if not self._masks:
+            return None
+        path = self.folder / f"{stem}{LABELS}"
+        if instances.size_hw[0] * instances.size_hw[1] <= _TILED_PX:
+            return write_labels(path, instances)
+        file = path.with_name(f"{path.name}.tif")
+        write_label_tiff(file, instances)
+        return file
 
 
 class CocoFile:

@@ -1,30 +1,24 @@
 """The job of `sparseinst predict`: files in, overlays, results and label images out, one bad file never stopping it."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sparseinst.activation import ActivationMaps
-from sparseinst.data.pages import page_name, read_pages
 from sparseinst.errors import InputError
 from sparseinst.inference.backends import Backend
-from sparseinst.inference.outputs import CocoFile, Pictures, Written
+from sparseinst.inference.image_run import OnTileRow, Run
+from sparseinst.inference.outputs import CocoFile, Pictures
 from sparseinst.inference.predictor import Predictor
-from sparseinst.inference.results import Failure, ImageResult, Report
-from sparseinst.inference.sources import Sources, find_sources
-from sparseinst.inference.tiles import Cut
+from sparseinst.inference.results import ImageResult, Report
+from sparseinst.inference.sources import find_sources
 from sparseinst.modeling import SparseInst
-from sparseinst.structures import Instances
 from sparseinst.zoo import DEFAULT_MODEL
 
 RESULTS_NAME = "predictions.json"
-_UNREAD = np.empty((0, 0, 3), np.uint8)
 
 
 def predict_files(
@@ -47,6 +41,7 @@ def predict_files(
     max_instances: int | None = None,
     recursive: bool = False,
     on_image: Callable[[ImageResult], None] | None = None,
+    on_row: OnTileRow | None = None,
 ) -> Report:
     """Finds instances in image files and writes what was found.
 
@@ -76,6 +71,7 @@ def predict_files(
         recursive: take the images of a folder's subfolders, too, but for those in `out`. Results then name images by
             their paths in the folder, and files about them begin with the names of their subfolders: sub_STEM.
         on_image: called after each file or page, in order, with what became of it.
+        on_row: called after each row of tiles of a very large image, with its path, the rows done and their number.
 
     Returns:
         The totals; a file or page that cannot be read is skipped and named in `failures`, and what else a folder holds
@@ -96,7 +92,7 @@ def predict_files(
     labels = labels_of(classes, predictor.classes)
     pictures = None if folder is None else Pictures(folder, sources, predictor.classes, masks=save_masks)
     coco = CocoFile(predictor.classes) if save_json else None
-    run = _Run(sources, predictor, labels, pictures, coco, iam=iam)
+    run = Run(sources, predictor, labels, pictures, coco, iam=iam, on_row=on_row)
     start = time.perf_counter()
     for result in run:
         if on_image is not None:
@@ -106,113 +102,6 @@ def predict_files(
         results = folder / RESULTS_NAME
         coco.write(results)
     return run.report(out=folder, results=results, seconds=time.perf_counter() - start)
-
-
-class _Image(NamedTuple):
-    """One image, from when it is read until its instances are known."""
-
-    place: int
-    """Of its file among all."""
-    page: int | None
-    pages: int
-    picture: NDArray[np.uint8]
-    """(0, 0, 3) where it could not be read."""
-    error: str | None = None
-    tiles: int = 1
-
-
-class _Run:
-    """One pass over the files: an iterator of results that keeps the totals."""
-
-    def __init__(
-        self,
-        sources: Sources,
-        predictor: Predictor,
-        labels: NDArray[np.int64] | None,
-        pictures: Pictures | None,
-        coco: CocoFile | None,
-        *,
-        iam: bool,
-    ) -> None:
-        self.sources, self.predictor, self.labels = sources, predictor, labels
-        self.pictures, self.coco, self.iam = pictures, coco, iam
-        self.names = sources.names
-        self.waiting: deque[_Image] = deque()  # read, and not yet given back
-        self.done = 0
-        self.failures: list[Failure] = []
-        self.counts = np.zeros(len(predictor.classes), np.int64)
-
-    def __iter__(self) -> Iterator[ImageResult]:
-        for instances, maps in self._found():
-            yield from self._skipped()
-            yield self._finished(self.waiting.popleft(), instances, maps)
-        yield from self._skipped()
-
-    def report(self, *, out: Path | None, results: Path | None, seconds: float) -> Report:
-        """The totals."""
-        found = [(self.predictor.classes[i], int(self.counts[i])) for i in np.argsort(-self.counts, kind="stable")]
-        return Report(
-            images=self.done - len(self.failures),
-            instances=int(self.counts.sum()),
-            per_class={name: count for name, count in found if count},
-            failures=tuple(self.failures),
-            unread=self.sources.unread,
-            out=out,
-            results=results,
-            seconds=seconds,
-        )
-
-    def _skipped(self) -> Iterator[ImageResult]:
-        """The images that could not be read, until one that could."""
-        while self.waiting and (error := self.waiting[0].error) is not None:
-            image = self.waiting.popleft()
-            self.done += 1
-            self.failures.append(Failure(self.sources.images[image.place], error, image.page))
-            yield self._result(image, error=error)
-
-    def _finished(self, image: _Image, instances: Instances, maps: ActivationMaps | None) -> ImageResult:
-        self.done += 1
-        self.counts += np.bincount(instances.labels, minlength=len(self.counts))
-        if self.coco is not None:
-            self.coco.add(self.done, page_name(self.names[image.place], image.page), instances)
-        written = Written()
-        if self.pictures is not None:
-            stem = self.pictures.stem(image.place, image.page, image.pages)
-            written = self.pictures.write(image.place, stem, image.picture, instances, maps)
-        return self._result(image, instances=instances, **written._asdict())
-
-    def _result(self, image: _Image, **became: Any) -> ImageResult:
-        paths = self.sources.images
-        return ImageResult(
-            paths[image.place], image.place + 1, len(paths), self.predictor.classes, page=image.page,
-            pages=image.pages, tiles=image.tiles, **became,
-        )  # fmt: skip
-
-    def _cuts(self) -> Iterator[Cut]:
-        """The images that can be read, one after the other."""
-        for index, path in enumerate(self.sources.images):
-            for page in read_pages(path, self.predictor.preprocess.intensity):
-                image = _Image(index, page.number, page.pages, _UNREAD)
-                try:
-                    picture = page.read()
-                    cut = self.predictor.cut(picture)
-                except InputError as error:
-                    name, message = page_name(str(path), page.number), str(error)
-                    self.waiting.append(image._replace(error=message if name in message else f"{name}: {message}"))
-                    continue
-                self.waiting.append(image._replace(picture=picture, tiles=len(cut.windows)))
-                yield cut
-
-    def _found(self) -> Iterator[tuple[Instances, ActivationMaps | None]]:
-        """For each of them the instances of the classes asked for, with their maps if these are to be drawn."""
-        found: Iterator[tuple[Instances, ActivationMaps | None]]
-        if self.iam:
-            found = self.predictor.results_with_maps(self._cuts())
-        else:
-            found = ((instances, None) for instances in self.predictor.results(self._cuts()))
-        for instances, maps in found:
-            keep = slice(None) if self.labels is None else np.isin(instances.labels, self.labels)
-            yield instances[keep], None if maps is None else maps[keep]
 
 
 def labels_of(names: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.int64] | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from sparseinst.data.large import is_zarr
 from sparseinst.errors import InputError
 from sparseinst.inference.signature import is_ours
 
@@ -75,6 +76,8 @@ def find_sources(source: str | Path, *, recursive: bool = False, out: Path | Non
         InputError: there is no such file or folder, or no image in it, or recursive without a folder.
     """
     path = Path(source)
+    if is_zarr(path):
+        return Sources([path])
     if path.is_dir():
         files = _files(path, recursive=recursive, out=out)
         return _sorted_out(files, f"{path}: expected a folder with images", path if recursive else None)
@@ -151,7 +154,7 @@ def _refuse(error: OSError) -> None:
 def _sorted_out(files: Iterable[Path], expected: str, root: Path | None) -> Sources:
     found = sorted(files)
     others = [path for path in found if not is_ours(path)]
-    images = [path for path in others if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    images = [path for path in others if _is_image(path)]
     taken = set(images)
     unread = tuple(path for path in others if path not in taken and not _goes_with_images(path))
     if not images:
@@ -161,6 +164,11 @@ def _sorted_out(files: Iterable[Path], expected: str, root: Path | None) -> Sour
         aside = f" ({'; '.join(there)})" if there else ""
         raise InputError(f"{expected}, found none ending in {', '.join(sorted(IMAGE_SUFFIXES))}{aside}: check the path")
     return Sources(images, unread, root)
+
+
+def _is_image(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return is_zarr(path) if suffix == ".zarr" else suffix in IMAGE_SUFFIXES and path.is_file()
 
 
 def _goes_with_images(path: Path) -> bool:

@@ -38,6 +38,11 @@ class EagerBackend:
         self._segmenter = self._segmenter_of(model, activation=activation).to(self.device).eval()
         self._run = self._runner(self._segmenter)
 
+    @property
+    def network(self) -> SparseInst:
+        """What is run, not to be changed."""
+        return self._segmenter.model
+
     def with_activation(self) -> Self:
         """The same network, that also gives the logits of the activation maps."""
         return self._with(self._segmenter_of(self._segmenter.model, activation=True))

@@ -1,0 +1,190 @@
+"""One pass over image files: each read, segmented and written in its turn, one bad file never stopping it."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseinst.activation import ActivationMaps
+from sparseinst.data.large import LargeImage, open_large
+from sparseinst.data.pages import page_name, read_pages
+from sparseinst.errors import InputError
+from sparseinst.inference.large import LARGE_PX, Rows, find_in_large, is_large
+from sparseinst.inference.outputs import CocoFile, Pictures, Written
+from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.results import Failure, ImageResult, Report
+from sparseinst.inference.sources import Sources
+from sparseinst.inference.tiles import Cut
+from sparseinst.structures import Instances
+
+OnTileRow = Callable[[Path, int, int], None]
+"""Is told the path of a very large image, how many rows of tiles of it are done, and how many there are."""
+
+_UNREAD = np.empty((0, 0, 3), np.uint8)
+
+
+class _Image(NamedTuple):
+    """One image, from when it is read until its instances are known."""
+
+    place: int
+    """Of its file among all."""
+    page: int | None
+    pages: int
+    picture: NDArray[np.uint8]
+    """(0, 0, 3) where it could not be read."""
+    error: str | None = None
+    tiles: int = 1
+
+
+class Run:
+    """One pass over the files: an iterator of results that keeps the totals."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        predictor: Predictor,
+        labels: NDArray[np.int64] | None,
+        pictures: Pictures | None,
+        coco: CocoFile | None,
+        *,
+        iam: bool,
+        on_row: OnTileRow | None,
+    ) -> None:
+        self.sources, self.predictor, self.labels = sources, predictor, labels
+        self.pictures, self.coco, self.iam, self.on_row = pictures, coco, iam, on_row
+        self.names = sources.names
+        self.waiting: deque[_Image] = deque()  # read, and not yet given back
+        self.done = 0
+        self.failures: list[Failure] = []
+        self.counts = np.zeros(len(predictor.classes), np.int64)
+
+    def __iter__(self) -> Iterator[ImageResult]:
+        for large, places in groupby(range(len(self.sources.images)), key=self._is_large):
+            if large:
+                yield from map(self._large, places)
+                continue
+            for instances, maps in self._found(places):
+                yield from self._skipped()
+                yield self._finished(self.waiting.popleft(), instances, maps)
+            yield from self._skipped()
+
+    def report(self, *, out: Path | None, results: Path | None, seconds: float) -> Report:
+        """The totals."""
+        found = [(self.predictor.classes[i], int(self.counts[i])) for i in np.argsort(-self.counts, kind="stable")]
+        return Report(
+            images=self.done - len(self.failures),
+            instances=int(self.counts.sum()),
+            per_class={name: count for name, count in found if count},
+            failures=tuple(self.failures),
+            unread=self.sources.unread,
+            out=out,
+            results=results,
+            seconds=seconds,
+        )
+
+    def _skipped(self) -> Iterator[ImageResult]:
+        """The images that could not be read, until one that could."""
+        while self.waiting and (error := self.waiting[0].error) is not None:
+            image = self.waiting.popleft()
+            self.done += 1
+            self.failures.append(Failure(self.sources.images[image.place], error, image.page))
+            yield self._result(image, error=error)
+
+    def _finished(self, image: _Image, instances: Instances, maps: ActivationMaps | None) -> ImageResult:
+        self.done += 1
+        self.counts += np.bincount(instances.labels, minlength=len(self.counts))
+        if self.coco is not None:
+            self.coco.add(self.done, page_name(self.names[image.place], image.page), instances)
+        written = Written()
+        if self.pictures is not None:
+            stem = self.pictures.stem(image.place, image.page, image.pages)
+            written = self.pictures.write(image.place, stem, image.picture, instances, maps)
+        return self._result(image, instances=instances, **written._asdict())
+
+    def _result(self, image: _Image, **became: Any) -> ImageResult:
+        paths = self.sources.images
+        return ImageResult(
+            paths[image.place], image.place + 1, len(paths), self.predictor.classes, page=image.page,
+            pages=image.pages, tiles=image.tiles, **became,
+        )  # fmt: skip
+
+    def _is_large(self, place: int) -> bool:
+        try:
+            return is_large(self.sources.images[place])
+        except InputError:
+            return False  # reading it as any other image says what is wrong
+
+    def _large(self, place: int) -> ImageResult:
+        """An image that is read by windows."""
+        path, image = self.sources.images[place], _Image(place, None, 1, _UNREAD)
+        try:
+            if self.iam:
+                raise InputError(
+                    f"activation maps: expected an image of at most {LARGE_PX:,} pixels: give a part of it"
+                )
+            with open_large(path, self.predictor.preprocess.intensity) as large:
+                return self._found_in_large(image, large, path)
+        except InputError as error:
+            message = str(error)
+            image = image._replace(error=message if str(path) in message else f"{path}: {message}")
+            self.waiting.append(image)
+            (result,) = self._skipped()
+            return result
+
+    def _found_in_large(self, image: _Image, large: LargeImage, path: Path) -> ImageResult:
+        stem = None if self.pictures is None else self.pictures.stem(image.place, None, 1)
+        rows = None if self.pictures is None else Rows(self.pictures.folder / f".{stem}.rows", path, self.predictor)
+        tiling = self.predictor.tiling_of(large.size_hw)
+
+        def tell(done: int, rows: int) -> None:
+            if self.on_row is not None:
+                self.on_row(path, done, rows)
+
+        instances = self._wanted(find_in_large(self.predictor, large, rows=rows, on_row=tell))
+        self.done += 1
+        self.counts += np.bincount(instances.labels, minlength=len(self.counts))
+        if self.coco is not None:
+            self.coco.add(self.done, self.names[image.place], instances)
+        written = Written()
+        if self.pictures is not None and stem is not None:
+            written = self.pictures.write_large(stem, large, instances)
+        if rows is not None:
+            rows.remove()
+        tiles = 1 if tiling is None else len(tiling.windows(large.size_hw))
+        return self._result(image._replace(tiles=tiles), instances=instances, **written._asdict())
+
+    def _cuts(self, places: Iterable[int]) -> Iterator[Cut]:
+        """The images that can be read, one after the other."""
+        for index in places:
+            path = self.sources.images[index]
+            for page in read_pages(path, self.predictor.preprocess.intensity):
+                image = _Image(index, page.number, page.pages, _UNREAD)
+                try:
+                    picture = page.read()
+                    cut = self.predictor.cut(picture)
+                except InputError as error:
+                    name, message = page_name(str(path), page.number), str(error)
+                    self.waiting.append(image._replace(error=message if name in message else f"{name}: {message}"))
+                    continue
+                self.waiting.append(image._replace(picture=picture, tiles=len(cut.windows)))
+                yield cut
+
+    def _found(self, places: Iterable[int]) -> Iterator[tuple[Instances, ActivationMaps | None]]:
+        """For each of them the instances of the classes asked for, with their maps if these are to be drawn."""
+        found: Iterator[tuple[Instances, ActivationMaps | None]]
+        if self.iam:
+            found = self.predictor.results_with_maps(self._cuts(places))
+        else:
+            found = ((instances, None) for instances in self.predictor.results(self._cuts(places)))
+        for instances, maps in found:
+            yield self._wanted(instances), None if maps is None else maps[self._keep(instances)]
+
+    def _wanted(self, instances: Instances) -> Instances:
+        return instances if self.labels is None else instances[self._keep(instances)]
+
+    def _keep(self, instances: Instances) -> slice | NDArray[np.bool_]:
+        return slice(None) if self.labels is None else np.isin(instances.labels, self.labels)

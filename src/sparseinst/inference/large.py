@@ -1,0 +1,192 @@
+"""Images larger than memory: read by windows, segmented and brought together one row of tiles after the other."""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, groupby, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from sparseinst.data.large import LargeImage, is_zarr, large_size_hw
+from sparseinst.errors import InputError
+from sparseinst.files import atomic
+from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.row_merging import RowMerger
+from sparseinst.inference.strips import Window
+from sparseinst.inference.tiles import Cut, cut
+from sparseinst.modeling import without_small_pieces
+from sparseinst.structures import Instances
+
+LARGE_PX = 2**26
+"""Pixels (8192 x 8192) above which an image is read by windows, where its format allows it."""
+
+_LOGGER = logging.getLogger(__name__)
+_SETTINGS = "settings.json"
+
+OnRow = Callable[[int, int], None]
+"""Is told how many rows of tiles are done, and how many there are."""
+
+
+def is_large(path: Path) -> bool:
+    """Whether a file is to be read by windows: TIFF files of more than `LARGE_PX`, and zarr folders of any size.
+
+    Raises:
+        InputError: the file's header is damaged.
+    """
+    if is_zarr(path):
+        return True
+    if path.suffix.lower() not in (".tif", ".tiff", ".btf"):
+        return False
+    size_hw = large_size_hw(path)
+    return size_hw is not None and size_hw[0] * size_hw[1] > LARGE_PX
+
+
+def find_in_large(
+    predictor: Predictor, image: LargeImage, *, rows: "Rows | None" = None, on_row: OnRow | None = None
+) -> Instances:
+    """The instances of an image of any size; what is held follows their number and the width of the image.
+
+    Args:
+        predictor: its tiles are those of images in memory.
+        image: to be read by windows.
+        rows: keeps what was found in each row of tiles, so that a run that died goes on there.
+        on_row: is told after each row.
+
+    Raises:
+        InputError: the image is damaged, or too large to be seen in one pass and not to be cut.
+    """
+    tiling, size_hw = predictor.tiling_of(image.size_hw), image.size_hw
+    if tiling is None and size_hw[0] * size_hw[1] > LARGE_PX:
+        raise InputError(
+            f"expected an image of at most {LARGE_PX:,} pixels for one pass, got {size_hw[0]} x {size_hw[1]}: give "
+            "tile, the side in pixels of the parts that the network is to see"
+        )
+    whole = (slice(0, size_hw[0]), slice(0, size_hw[1]))
+    windows = (whole,) if tiling is None else tiling.windows(size_hw)
+    by_row = [list(row) for _, row in groupby(windows, key=lambda window: window[0].start)]
+    merger = RowMerger(size_hw, margin=1 if tiling is None else tiling.margin)
+    finished: list[Instances] = []
+    for number, row in enumerate(by_row):
+        found = None if rows is None else rows.load(number)
+        if found is None:
+            found = list(predictor.results(_alone(predictor, image, row)))
+            if rows is not None:
+                rows.save(number, found)
+        finished.append(_finished(merger.add(found, row), predictor))
+        if on_row is not None:
+            on_row(number + 1, len(by_row))
+    finished.append(_finished(merger.finish(), predictor))
+    return _together(finished, size_hw)
+
+
+def _alone(predictor: Predictor, image: LargeImage, row: Sequence[Window]) -> Iterator[Cut]:
+    """Tiles as images of their own, each read when its turn comes."""
+    return (cut(image.read(window), None, predictor.prepare) for window in row)
+
+
+def _finished(instances: Instances, predictor: Predictor) -> Instances:
+    return without_small_pieces(instances, least=predictor.backend.metadata.postprocess.least_piece)
+
+
+def _together(parts: Sequence[Instances], size_hw: tuple[int, int]) -> Instances:
+    return Instances(
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        tuple(chain.from_iterable(part.counts for part in parts)),
+        np.concatenate([part.slots for part in parts]),
+        size_hw,
+        full=any(part.full for part in parts),
+    )
+
+
+class Rows:
+    """What was found in the rows of tiles of one image, in a folder that is there until the image is done.
+
+    Args:
+        folder: where to keep it.
+        path: the image.
+        predictor: what finds.
+    """
+
+    def __init__(self, folder: Path, path: Path, predictor: Predictor) -> None:
+        self.folder = folder
+        settings = json.dumps(_settings(path, predictor), sort_keys=True)
+        kept = folder / _SETTINGS
+        if kept.is_file() and kept.read_text(encoding="utf-8") != settings:
+            _LOGGER.warning(f"{folder}: rows of another image, network or setting: begun again")
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic(kept) as temporary:
+            temporary.write_text(settings, encoding="utf-8")
+
+    def load(self, row: int) -> list[Instances] | None:
+        """The instances of each tile of a row; None if it was not finished."""
+        try:
+            with np.load(self._file(row), allow_pickle=False) as content:
+                held = {name: content[name] for name in content.files}
+        except FileNotFoundError:
+            return None
+        ends = np.cumsum(held["lengths"])
+        text = held["counts"].tobytes()
+        counts = [text[end - length : end] for end, length in zip(ends.tolist(), held["lengths"].tolist(), strict=True)]
+        bounds = np.concatenate([[0], np.cumsum(held["numbers"])]).tolist()
+        return [
+            Instances(
+                held["scores"][first:last], held["labels"][first:last], tuple(counts[first:last]),
+                held["slots"][first:last], (int(held["sizes"][tile, 0]), int(held["sizes"][tile, 1])),
+                full=bool(held["full"][tile]),
+            )
+            for tile, (first, last) in enumerate(pairwise(bounds))
+        ]  # fmt: skip
+
+    def save(self, row: int, found: Sequence[Instances]) -> None:
+        """Keeps the instances of each tile of a row."""
+        counts = list(chain.from_iterable(part.counts for part in found))
+        with atomic(self._file(row)) as temporary:
+            np.savez(
+                temporary,
+                scores=np.concatenate([part.scores for part in found]),
+                labels=np.concatenate([part.labels for part in found]),
+                slots=np.concatenate([part.slots for part in found]),
+                counts=np.frombuffer(b"".join(counts), np.uint8),
+                lengths=np.array([len(item) for item in counts], np.int64),
+                numbers=np.array([len(part) for part in found], np.int64),
+                sizes=np.array([part.size_hw for part in found], np.int64),
+                full=np.array([part.full for part in found]),
+            )
+
+    def remove(self) -> None:
+        """To be called when the image is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _file(self, row: int) -> Path:
+        return self.folder / f"row{row:05d}.npz"
+
+
+def _settings(path: Path, predictor: Predictor) -> dict[str, Any]:
+    """All that what is found depends on."""
+    stat = path.stat()
+    exported = getattr(predictor.backend, "exported", None)
+    network = getattr(predictor.backend, "network", None)
+    return {
+        "image": [path.name, stat.st_size, stat.st_mtime_ns],
+        "network": predictor.backend.metadata.model_dump(mode="json"),
+        "weights": _digest(network) if isinstance(network, nn.Module) else repr(exported),
+        "preprocess": predictor.preprocess.model_dump(mode="json"),
+        "score": predictor.score,
+        "tiling": repr(predictor.tiling),
+        "max_instances": predictor.max_instances,
+    }
+
+
+def _digest(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()
