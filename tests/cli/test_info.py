@@ -55,7 +55,7 @@ def test_what_ships_is_described_as_it_is_in_its_file(cli) -> None:
     assert found["input"] == {"size_hw": [736, 736], "origin": "an image of 512 x 512 at a scale of 1.4"}
     assert found["parameters"]["total"] == sum(p.numel() for p in load_model("nuclei").parameters())
     assert found["recipe"]["augment"]["quarter_turns"] is True
-    assert found["provenance"]["iteration"] == 1000
+    assert found["provenance"]["iteration"] == 2400
     text = cli("info", "nuclei").stdout
     assert f"SHA-256 {digest[:6]} ({digest})" in text
     assert "classes (1)" in text
