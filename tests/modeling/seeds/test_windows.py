@@ -23,7 +23,9 @@ from tiny import tiny_seeds
 THRESHOLD = 0.45
 
 
-def scene(size_hw: tuple[int, int], count: int, curvature: float, seed: int) -> tuple[SeedsDecoder, Fields, Seeds]:
+def scene(
+    size_hw: tuple[int, int], count: int, curvature: float, seed: int, *, fine: bool = False
+) -> tuple[SeedsDecoder, Fields, Seeds]:
     """Seeds all over a grid; with a small curvature their masks reach far."""
     random = torch.Generator().manual_seed(seed)
 
@@ -32,7 +34,7 @@ def scene(size_hw: tuple[int, int], count: int, curvature: float, seed: int) -> 
 
     budget = Budget(count, "image", 4)
     decoder = SeedsDecoder(
-        4, classes=2, budget=budget, levels=2, channels=6, convs=1, kernel_channels=5, norm="none"
+        4, classes=2, budget=budget, levels=2, channels=6, convs=1, kernel_channels=5, fine=fine, norm="none"
     ).eval()
     for parameter in decoder.parameters():
         parameter.data = 0.2 * normal(*parameter.shape)
@@ -41,7 +43,7 @@ def scene(size_hw: tuple[int, int], count: int, curvature: float, seed: int) -> 
     head[..., 7:9] += curvature
     y, x = (torch.rand(1, count, generator=random) * (side - 1) for side in size_hw)
     cells = torch.randint(1, 3, (1, count), generator=random).float()
-    fields = Fields((), (), normal(1, 5, *size_hw), normal(1, 6, *size_hw))
+    fields = Fields((), (), normal(1, 5, *(side * (1 + fine) for side in size_hw)), normal(1, 6, *size_hw))
     return decoder, fields, Seeds(2 * normal(1, count, 2), head, y, x, cells)
 
 
@@ -52,13 +54,14 @@ def scene(size_hw: tuple[int, int], count: int, curvature: float, seed: int) -> 
     count=st.integers(1, 12),
     curvature=st.sampled_from([-6.0, -1.0, 2.0, 4.0]),
     seed=st.integers(0, 99),
+    fine=st.booleans(),
 )
 @torch.no_grad()
-def test_as_over_the_whole_frame(height: int, width: int, count: int, curvature: float, seed: int) -> None:
-    decoder, fields, seeds = scene((height, width), count, curvature, seed)
+def test_as_over_the_whole_frame(height: int, width: int, count: int, curvature: float, seed: int, fine: bool) -> None:
+    decoder, fields, seeds = scene((height, width), count, curvature, seed, fine=fine)
     found = grow_in_windows(decoder, fields, seeds, threshold=THRESHOLD, least=0.0, activation=True)
     grown = decoder.grow(seeds.head, seeds.y, seeds.x, seeds.cells, fields)
-    masks = F.interpolate(grown.masks, scale_factor=2.0, mode="bilinear", align_corners=False).sigmoid()
+    masks = decoder.enlarged(grown.masks).sigmoid()
     gate = (seeds.logits.sigmoid().amax(2) * grown.iou.sigmoid()).sqrt()
     torch.testing.assert_close(found.gate, gate[0], atol=1e-4, rtol=0)
     torch.testing.assert_close(found.scores, (gate * mean_inside(masks, threshold=THRESHOLD))[0], atol=1e-4, rtol=0)

@@ -101,7 +101,7 @@ class SeedsCriterion:
         """(n,) cross-entropy (see `surroundings`), dice loss, and cross-entropy of the expected IoU, of each cell."""
         head, y, x, cells = (part[None] for part in chosen[:4])
         grown = self.decoder.grow(head, y, x, cells, fields)
-        enlarged = F.interpolate(grown.masks, scale_factor=2.0, mode="bilinear", align_corners=False)
+        enlarged = self.decoder.enlarged(grown.masks)
         numbers = torch.arange(len(chosen.objects), device=masks.device)
         parts = mask_losses(enlarged, [masks], [numbers], [chosen.objects], focus=surroundings(masks, chosen.objects))
         quality = F.binary_cross_entropy_with_logits(grown.iou[0], parts.iou, reduction="none")
