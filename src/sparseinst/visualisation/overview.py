@@ -76,12 +76,12 @@ def _numbers(instances: Instances, picture_hw: tuple[int, int], shrink: int) -> 
     """(width, height) number of the last instance at the centre of each pixel; their count where there is none."""
     numbers = np.full(picture_hw[::-1], len(instances), np.int32)
     for begin in range(0, len(instances), _DECODED_AT_ONCE):
-        some = instances[begin : begin + _DECODED_AT_ONCE]
-        strips = _shrunk(decode_runs(some.counts).strips(some.size_hw[0]), shrink)
-        seen = np.bincount(strips.owners, minlength=len(some)) > 0
-        strips.paint(numbers, np.arange(begin, begin + len(some), dtype=np.int32))
-        x0, y0, x1, y1 = some.boxes[~seen].astype(np.int64).T
-        numbers[(x0 + x1) // 2 // shrink, (y0 + y1) // 2 // shrink] = begin + np.flatnonzero(~seen)
+        counts = instances.counts[begin : begin + _DECODED_AT_ONCE]
+        strips = _shrunk(decode_runs(counts).strips(instances.size_hw[0]), shrink)
+        strips.paint(numbers, np.arange(begin, begin + len(counts), dtype=np.int32))
+        unseen = begin + np.flatnonzero(np.bincount(strips.owners, minlength=len(counts)) == 0)
+        x0, y0, x1, y1 = instances.boxes[unseen].astype(np.int64).T
+        numbers[(x0 + x1) // 2 // shrink, (y0 + y1) // 2 // shrink] = unseen
     return numbers
 
 

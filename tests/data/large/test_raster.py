@@ -1,5 +1,6 @@
 """What is decoded, and how often."""
 
+import tracemalloc
 from collections import Counter
 from typing import Any
 
@@ -55,6 +56,15 @@ def test_samples_are_spread_evenly(most: int) -> None:
     step = next(k for k in range(1, 100) if 4800 / k**2 <= most)
     np.testing.assert_array_equal(sample, VALUES[::step, ::step].ravel())
     assert max(blocks.asked.values()) == 1
+
+
+def test_a_sample_takes_no_more_memory_than_its_pixels() -> None:
+    layout = Layout((16_000, 1000), (1000, 1000), 1, np.dtype(np.uint16))
+    image = Raster("a.tif", layout, lambda window: np.zeros((1000, 1000, 1), np.uint16), 0)
+    tracemalloc.start()
+    assert len(image.sample(10_000)) == 400 * 25
+    assert tracemalloc.get_traced_memory()[1] < 3 * 1000 * 1000 * 2
+    tracemalloc.stop()
 
 
 def test_whatever_a_decoder_raises_names_the_file_and_the_place() -> None:

@@ -78,14 +78,14 @@ class Raster:
 
     def sample(self, most: int) -> NDArray[Any]:
         """(n, channels) pixels on a regular grid over the image, at most about `most`; all if there are no more."""
-        height, width = self.layout.size_hw
+        (height, width), channels = self.layout.size_hw, self.layout.channels
         step = math.ceil(math.sqrt(height * width / most))
-        grid = [
-            self._decoded(block)[-block[0].start % step :: step, -block[1].start % step :: step]
+        parts = [  # flattened here, which copies: a view would keep its whole block
+            self._decoded(block)[-block[0].start % step :: step, -block[1].start % step :: step].reshape(-1, channels)
             for block in self._blocks((slice(0, height), slice(0, width)))
             if all(-side.start % step < side.stop - side.start for side in block)
         ]
-        return np.concatenate([values.reshape(-1, self.layout.channels) for values in grid])
+        return np.concatenate(parts)
 
     def _blocks(self, window: Window) -> Iterator[Window]:
         """The blocks that a window meets, row by row, clipped to the image."""
