@@ -89,7 +89,7 @@ class SeedsDecoder(nn.Module):
         assert self.head.bias is not None
         self.head.bias[self.kernel_channels + 2 :][:2] = math.log(math.expm1(FRESH_CURVATURE))
         if self.fine:  # the four fine cells of a cell begin alike
-            weight = self.projection.conv.weight
+            weight = next(self.projection.parameters())
             weight.copy_(weight[::4].repeat_interleave(4, dim=0))
         for parameter in self.refine.parameters():  # so that the draft is the mask until something is learnt
             nn.init.zeros_(parameter)
@@ -152,4 +152,5 @@ class SeedsDecoder(nn.Module):
         size_hw = (features.shape[-2], features.shape[-1])
         prior = shape_prior(shape, 2 * y + 0.5, 2 * x + 0.5, 2 * UNIT_CELLS * cells, size_hw)
         logits = torch.bmm(kernel, features.flatten(2)).float() + bias.float()
-        return logits.unflatten(2, size_hw) + prior
+        masks: Tensor = logits.unflatten(2, size_hw) + prior
+        return masks

@@ -178,7 +178,7 @@ def _patch(
     part = np.ascontiguousarray(mask[tuple(cut)])
     # Bilinear about the centres of pixels, as torch's interpolate without corners aligned.
     enlarged = cv2.resize(part, (2 * part.shape[1], 2 * part.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return _of_logits(enlarged[tuple(keep)], starts[0], starts[1], threshold)
+    return _of_logits(np.asarray(enlarged[tuple(keep)], np.float32), starts[0], starts[1], threshold)
 
 
 def _fine_patch(
