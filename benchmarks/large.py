@@ -1,9 +1,13 @@
-"""Images larger than memory: writes a mosaic of a data set's images, by windows, and measures how it is read.
+"""Images larger than memory: writes a mosaic of a data set's images, by windows, and measures reading and prediction.
 
-python benchmarks/large.py DATA [--side 20000] [--kind tiled striped zarr] [--folder FOLDER] [--name large]
+python benchmarks/large.py DATA [--side 20000] [--kind tiled striped zarr] [--predict tiled] [--folder FOLDER]
+    [--threads 2] [--mosaic 2048] [--name large]
 
-Each kind of file is written and read in a process of its own, whose largest resident memory is stated. Reading is all
-windows of the tiles that prediction takes, then the overview. With a folder the files stay there.
+Each kind of file is written, read and predicted in a process of its own, whose largest resident memory is stated.
+Reading is all windows of the tiles that prediction takes, then the overview; prediction is `predict_files` with label
+image and COCO file, its cost that of a pixel beside that of a pixel of the small images alone. A mosaic in memory is
+compared with its images one by one: AP of its masks against their truth, the objects found, and those found twice.
+With a folder the files stay there.
 """
 
 import argparse
@@ -22,13 +26,18 @@ from typing import Any
 import cv2
 import numpy as np
 import tifffile
+import torch
 import zarr
+from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 from record import write_result
 
+from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.config import IntensityConfig
-from sparseinst.data import open_large
-from sparseinst.inference.tiles import ONE_PASS_PX, Tiling
+from sparseinst.data import CocoDataset, open_large
+from sparseinst.evaluation.coco_eval import score_results
+from sparseinst.evaluation.oddities import oddities
+from sparseinst.inference import Predictor, predict_files, to_coco
 from sparseinst.structures import Instances
 from sparseinst.visualisation import draw_overview, overview_shrink
 
@@ -112,7 +121,7 @@ def read(kind: str, folder: Path) -> dict[str, Any]:
     begins_with = _memory_mb()
     start = time.perf_counter()
     with open_large(folder / KINDS[kind][0], IntensityConfig()) as image:
-        tiling = Tiling.of(ONE_PASS_PX, None)
+        tiling = Predictor("nuclei").tiling_of(image.size_hw)
         assert tiling is not None
         windows = tiling.windows(image.size_hw)
         for window in windows:
@@ -132,15 +141,109 @@ def read(kind: str, folder: Path) -> dict[str, Any]:
     }
 
 
+def predict(kind: str, images: Path, folder: Path, threads: int) -> dict[str, Any]:
+    """Predicts a file; gives what that took, and what pixels of small images take."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()  # as the command does
+    predictor, small = Predictor("nuclei"), Mosaic(images, CELL_PX).cells[:40]
+    predictor(small[0])
+    start = time.process_time()
+    predictor(small)
+    alone = (time.process_time() - start) / (len(small) * CELL_PX**2)
+    del predictor, small
+    start, began = time.perf_counter(), time.process_time()
+    report = predict_files(folder / KINDS[kind][0], out=folder / "out", save_json=True, save_masks=True)
+    spent, pixels = time.process_time() - began, json.loads(report.results.read_text())["images"][0]  # type: ignore[union-attr]
+    each = spent / (pixels["width"] * pixels["height"])
+    return {
+        "predict_threads": threads,
+        "predict_seconds": round(time.perf_counter() - start, 1),
+        "predict_cpu_seconds": round(spent, 1),
+        "instances": report.instances,
+        "cpu_microseconds_per_pixel": round(1e6 * each, 3),
+        "of_small_images": round(1e6 * alone, 3),
+        "ratio": round(each / alone, 2),
+        "predict_memory_mb": _memory_mb(),
+    }
+
+
+def compare(data: Path, side: int) -> dict[str, Any]:
+    """A mosaic in memory beside its images one by one."""
+    dataset = CocoDataset.load(data / "val", data / "val.json")
+    predictor = Predictor("nuclei", score=0.0)
+    score = predictor.backend.metadata.postprocess.score
+    chosen = [i for i in range(len(dataset)) if dataset.size_hw(i) == (CELL_PX, CELL_PX)]
+    across = side // CELL_PX
+    chosen = [chosen[number % len(chosen)] for number in range(across**2)]
+    mosaic = np.zeros((across * CELL_PX, across * CELL_PX, 3), np.uint8)
+    truth, single = [], []
+    for number, index in enumerate(chosen):
+        rows, columns = _cell(number, across)
+        image = dataset.image(index, predictor.preprocess.intensity)
+        mosaic[rows, columns] = image
+        truth += [_placed(mask, number, across) for mask in dataset.masks(index)]
+        found = predictor(image)
+        single += [(float(s), _placed(mask, number, across)) for s, mask in zip(found.scores, found.masks, strict=True)]
+    start = time.perf_counter()
+    instances = predictor(mosaic)
+    seconds = time.perf_counter() - start
+    size = list(instances.size_hw)
+    content = {
+        "images": [{"id": 1, "height": size[0], "width": size[1], "file_name": "mosaic.png"}],
+        "categories": [{"id": 1, "name": "nucleus"}],
+        "annotations": [
+            {"id": i + 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": float(coco_mask.area(rle)),
+             "bbox": [float(v) for v in coco_mask.toBbox(rle)], "segmentation": _text(rle)}
+            for i, rle in enumerate(truth)
+        ],
+    }  # fmt: skip
+    one_by_one = [{"image_id": 1, "category_id": 1, "score": s, "segmentation": _text(rle)} for s, rle in single]
+    tiling = predictor.tiling_of((size[0], size[1]))
+    figures: dict[str, Any] = {"side": side, "tiles": 1 if tiling is None else len(tiling.windows((size[0], size[1])))}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "truth.json"
+        path.write_text(json.dumps(content))
+        for name, results in (("alone", one_by_one), ("mosaic", to_coco(instances, 1, [1]))):
+            scored = score_results(path, results, max_dets=10 * len(truth), groups=None)
+            odd = oddities(scored.detections, score=score)
+            figures[name] = {
+                "ap": round(scored.evaluation.ap, 4),
+                "ap50": round(scored.evaluation.ap50, 4),
+                "found": sum(item["score"] >= score for item in results),
+                "twins": odd.twins,
+                "pieces": odd.pieces,
+            }
+    return {**figures, "mosaic_seconds": round(seconds, 1)}
+
+
+def _cell(number: int, across: int) -> tuple[slice, slice]:
+    y, x = divmod(number, across)
+    return slice(y * CELL_PX, (y + 1) * CELL_PX), slice(x * CELL_PX, (x + 1) * CELL_PX)
+
+
+def _placed(mask: NDArray[np.bool_], number: int, across: int) -> dict[str, Any]:
+    """The encoding of a mask of a cell in the whole mosaic."""
+    whole = np.zeros((across * CELL_PX, across * CELL_PX), np.uint8, order="F")
+    whole[_cell(number, across)] = mask
+    return dict(coco_mask.encode(whole))
+
+
+def _text(rle: dict[str, Any]) -> dict[str, Any]:
+    return {**rle, "counts": rle["counts"].decode()}
+
+
 def _memory_mb() -> int:
     """The largest resident memory of this process so far."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(most / (2**20 if sys.platform == "darwin" else 2**10))
 
 
-def measure(kind: str, images: Path, folder: Path, side: int) -> dict[str, Any]:
+def measure(kind: str, images: Path, folder: Path, side: int, *, threads: int | None) -> dict[str, Any]:
+    """Writes and reads a file, and predicts it where threads are given."""
     figures: dict[str, Any] = {"kind": kind}
-    for job, given in ((write, (kind, images, folder, side)), (read, (kind, folder))):
+    jobs = [(write, (kind, images, folder, side)), (read, (kind, folder))]
+    jobs += [] if threads is None else [(predict, (kind, images, folder, threads))]
+    for job, given in jobs:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
             figures |= process.submit(job, *given).result()
     return figures
@@ -151,6 +254,9 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with val/")
     parser.add_argument("--side", type=int, default=20_000, help="pixels of a side of the mosaic")
     parser.add_argument("--kind", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--predict", nargs="*", choices=KINDS, default=[], help="kinds that are predicted, too")
+    parser.add_argument("--threads", type=int, default=2, help="of prediction")
+    parser.add_argument("--mosaic", type=int, help="side of a mosaic in memory to compare with its images")
     parser.add_argument("--folder", type=Path, help="where to write; without one, files are removed after use")
     parser.add_argument("--name", default="large", help="name of the result file")
     options = parser.parse_args()
@@ -159,9 +265,11 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for kind in options.kind:
-            figures.append(measure(kind, options.data / "val", folder, options.side))
+            threads = options.threads if kind in options.predict else None
+            figures.append(measure(kind, options.data / "val", folder, options.side, threads=threads))
             print(json.dumps(figures[-1]), flush=True)
-    print(write_result(options.name, {"side": options.side, "kinds": figures}))
+    mosaic = compare(options.data, options.mosaic) if options.mosaic else None
+    print(write_result(options.name, {"side": options.side, "kinds": figures, "mosaic": mosaic}))
 
 
 if __name__ == "__main__":

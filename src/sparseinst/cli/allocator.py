@@ -1,4 +1,4 @@
-"""Memory of a training process on a CPU."""
+"""Memory of a process that works on a CPU."""
 
 import ctypes
 import sys
@@ -8,9 +8,9 @@ _LARGEST = 2**31 - 1
 
 
 def keep_freed_memory() -> None:
-    """Lets glibc keep freed memory for the next step instead of giving it back to the system.
+    """Lets glibc keep freed memory for the next step or image instead of giving it back to the system.
 
-    Large tensors are otherwise mapped, zeroed and unmapped anew at every step. Does nothing on other C libraries.
+    Large tensors are otherwise mapped, zeroed and unmapped anew each time. Does nothing on other C libraries.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.cli.common import (
     MODEL_HELP,
     Batch,
@@ -68,6 +69,8 @@ def evaluate(
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
     chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
+    if chosen == "cpu":
+        keep_freed_memory()
     network = open_model(
         model, weights=weights, random_weights=random_weights, device=device, half=half, backend=backend,
         max_instances=max_instances,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.cli.common import (
     MODEL_HELP,
     Batch,
@@ -121,6 +122,8 @@ def predict(
     from sparseinst.zoo import DEFAULT_MODEL
 
     chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
+    if chosen == "cpu":
+        keep_freed_memory()
     network = open_model(
         DEFAULT_MODEL if model is None else model, weights=weights, random_weights=random_weights, device=device,
         half=half, backend=backend, activation=iam, max_instances=max_instances,
