@@ -25,6 +25,11 @@ AREA_PX = 512 * 512
 """Pixels that candidates are counted for where they follow the area of the frame."""
 
 
+WHOLE_MASKS_PX = 768
+"""Side in network pixels of what is seen in one pass with all masks over the whole frame, 500 MB of them at 400 instances
+in 512 x 512."""
+
+
 class Settings(BaseModel):
     """Base of all settings: immutable, and an unknown key is an error."""
 
@@ -309,3 +314,17 @@ class ModelConfig(Settings):
     def mask_stride(self) -> int:
         """Stride of the mask logits in input pixels: half that of the activation maps (4 as published)."""
         return self.backbone.strides[0] // 2
+
+
+def for_whole_masks(config: ModelConfig) -> ModelConfig:
+    """The settings for what makes all masks over the whole frame at once, as exported files and GPUs do.
+
+    Where instances follow the area their masks take memory by its square, so that less is seen in one pass.
+    """
+    preprocess, decoder = config.preprocess, config.decoder
+    if not isinstance(preprocess, NativeConfig) or not isinstance(decoder, SeedsConfig):
+        return config
+    if decoder.candidates_per == "image":
+        return config
+    changed = preprocess.model_copy(update={"one_pass_px": min(preprocess.one_pass_px, WHOLE_MASKS_PX)})
+    return config.model_copy(update={"preprocess": changed})

@@ -15,7 +15,14 @@ from inference.standins import ColorBackend
 from masks import label_images
 from sparseinst import rle
 from sparseinst.activation_sheet import draw_activation
-from sparseinst.config import IntensityConfig, ModelConfig, NativeConfig, PostprocessConfig, ShortSideConfig
+from sparseinst.config import (
+    IntensityConfig,
+    ModelConfig,
+    NativeConfig,
+    PostprocessConfig,
+    ShortSideConfig,
+    for_whole_masks,
+)
 from sparseinst.data import CocoDataset, read_image
 from sparseinst.data.preprocess import frame_of, network_hw, shrinks
 from sparseinst.errors import InputError
@@ -286,3 +293,14 @@ def test_a_micrograph_in_tiles_shows_what_one_pass_shows(shared: Path) -> None:
     met, met_in_tiles = ((ious(views, truth) >= 0.5).any(0).sum() for views in (whole, tiled))
     assert abs(int(met) - int(met_in_tiles)) <= 5
     assert doubles(tiled) <= 0.02 * len(tiled)
+
+
+def test_what_makes_all_masks_at_once_sees_less_in_one_pass() -> None:
+    config = load_model("nuclei").config
+    bounded = for_whole_masks(config)
+    assert bounded.preprocess.one_pass_px == 768 < config.preprocess.one_pass_px
+    assert (
+        own_tiling((520, 1040), config.preprocess) is None and own_tiling((520, 1040), bounded.preprocess) is not None
+    )
+    per_image = config.model_copy(update={"decoder": config.decoder.model_copy(update={"candidates_per": "image"})})
+    assert for_whole_masks(per_image) == per_image and for_whole_masks(ModelConfig()) == ModelConfig()

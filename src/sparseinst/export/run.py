@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from sparseinst import __version__
-from sparseinst.config import ModelConfig, ShortSideConfig
+from sparseinst.config import ModelConfig, ShortSideConfig, for_whole_masks
 from sparseinst.errors import InputError, misfit
 from sparseinst.export import tensorrt_build, web
 from sparseinst.export.agreement import Agreement, check, compare
@@ -102,7 +102,7 @@ def export_model(
     if max_instances is not None:
         network = with_max_instances(network, max_instances)
     exported = Exported(
-        config=network.config if size_hw is None else with_frame(network.config, size_hw),
+        config=for_whole_masks(network.config if size_hw is None else with_frame(network.config, size_hw)),
         images="float32" if float_input or export_format == "tensorrt" else "uint8",
         precision=precision,
         activation=activation or kind.holds is not None,

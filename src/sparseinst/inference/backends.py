@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from sparseinst.config import ModelConfig, SeedsConfig
+from sparseinst.config import ModelConfig, SeedsConfig, for_whole_masks
 from sparseinst.errors import InputError
 from sparseinst.inference.devices import resolve_device
 from sparseinst.inference.exported import Exported
@@ -198,7 +198,7 @@ def _network(model: Model, wanted: Wanted, *, on: Device = None) -> SparseInst:
 
 
 def _traced(network: SparseInst, *, in_multiples: bool = False) -> tuple[ExportedProgram, Exported]:
-    exported = Exported(config=network.config)
+    exported = Exported(config=for_whole_masks(network.config))
     return trace(network, exported, in_multiples=in_multiples), exported
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from sparseinst import __version__
+from sparseinst.config import for_whole_masks
 from sparseinst.files import atomic, file_hash
 from sparseinst.inference.exported import Exported
 from sparseinst.inference.program import to_onnx, trace
@@ -37,7 +38,7 @@ def converted_file(name: str, weights: Path) -> Path:
 
 def keep_converted(path: Path, network: SparseInst) -> None:
     """Converts a network and writes it to `path` (some seconds)."""
-    exported = Exported(config=network.config)
+    exported = Exported(config=for_whole_masks(network.config))
     content = to_onnx(trace(network, exported), exported).SerializeToString()
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:

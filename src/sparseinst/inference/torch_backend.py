@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from sparseinst.config import ModelConfig
+from sparseinst.config import ModelConfig, for_whole_masks
 from sparseinst.inference.cuda_graphs import CudaGraphs, ShapeCache
 from sparseinst.inference.devices import resolve_device
 from sparseinst.modeling import Segmenter, SparseInst, WindowedSegmenter, optimise, with_budget, with_max_instances
@@ -105,6 +105,8 @@ class TorchBackend(EagerBackend):
         self._compile = compile
         self._follows_data = device.type == "cpu" and not compile and isinstance(network.decoder, SeedsDecoder)
         self._least = model.config.postprocess.gate
+        if device.type != "cpu":
+            network.config = for_whole_masks(network.config)
         super().__init__(network, device=device, activation=activation)
 
     def with_least_score(self, score: float) -> Self:
