@@ -26,7 +26,7 @@ AREA_PX = 512 * 512
 
 
 WHOLE_MASKS_PX = 768
-"""Side in network pixels of what is seen in one pass with all masks over the whole frame, 500 MB of them at 400 instances
+"""Side in network pixels of what is seen in one pass with all masks over the whole frame: 500 MB at 400 instances
 in 512 x 512."""
 
 
