@@ -38,7 +38,7 @@ class WindowedSegmenter(Segmenter):
             )
             for image in range(len(images))
         ]  # fmt: skip
-        height, width = fields.features.shape[-2:]
+        height, width = fields.context.shape[-2:]
         maps = [one.activation for one in found if one.activation is not None]
         return Candidates(
             torch.stack([one.scores for one in found]),

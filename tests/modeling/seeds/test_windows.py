@@ -91,9 +91,10 @@ def test_masks_below_what_is_asked_for_are_left_out() -> None:
     assert (sizes[wanted.numpy()] > 0).all() and not sizes[~wanted.numpy()].any()
 
 
+@pytest.mark.parametrize("fine", [False, True])
 @torch.no_grad()
-def test_batches_and_drafts_of_a_network() -> None:
-    model = tiny_seeds(candidates=20)
+def test_batches_and_drafts_of_a_network(fine: bool) -> None:
+    model = tiny_seeds(candidates=20, fine=fine)
     images = torch.randint(0, 256, (2, 3, 64, 96), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     sizes = torch.tensor([[64, 96], [50, 60]])
     whole, parts = (kind(model, activation=True)(images, sizes) for kind in (Segmenter, WindowedSegmenter))
@@ -101,6 +102,12 @@ def test_batches_and_drafts_of_a_network() -> None:
     assert torch.equal(parts.labels, whole.labels) and [len(own.items) for own in parts.masks] == [20, 20]
     assert parts.activation is not None and whole.activation is not None
     torch.testing.assert_close(parts.activation, whole.activation, atol=1e-3, rtol=1e-4)
+    assert {own.grid_hw for own in parts.masks} == {tuple(whole.masks.shape[-2:])}
+    picture = images[0].permute(1, 2, 0).numpy()
+    exact, fast = (Predictor(kind(model), score=0.2)(picture) for kind in (EagerBackend, TorchBackend))
+    assert len(exact) == len(fast) > 0 and exact.size_hw == fast.size_hw
+    for mask, other in zip(exact.masks, fast.masks, strict=True):
+        assert np.mean(mask != other) < 1e-3
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.5])
