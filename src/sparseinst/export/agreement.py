@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from sparseinst.config import ModelConfig, SeedsConfig
+from sparseinst.config import ModelConfig, NativeConfig, SeedsConfig
 from sparseinst.data.preprocess import Prepared, prepare, read_image, stack
 from sparseinst.errors import InputError
 from sparseinst.export.images import read_prepared
@@ -24,6 +24,8 @@ MOST_IMAGES = 8
 
 _LEAST_INSTANCES = 10
 _BATCH = 2
+_NATIVE_PX = 320
+"""Side of the part of the picture that a network at native scale is compared on."""
 
 
 class Agreement(NamedTuple):
@@ -148,6 +150,8 @@ def _images(config: ModelConfig, calibration: Sequence[Path]) -> list[Prepared]:
     preprocess = config.preprocess
     # a network that knows nothing of nuclei still has to repeat itself
     demo = read_image(DEMO_IMAGE, preprocess.intensity)
+    if isinstance(preprocess, NativeConfig) and preprocess.frame_hw is None:  # all masks over a whole frame are many
+        demo = demo[:_NATIVE_PX, :_NATIVE_PX]
     narrow = demo[:, : demo.shape[1] * 3 // 5]  # another frame, or other padding in a fixed one
     pictures = [prepare(picture, preprocess) for picture in (demo, demo[:, ::-1], narrow)]
     return [*pictures, *(read_prepared(path, preprocess) for path in calibration)]
