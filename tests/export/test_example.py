@@ -32,7 +32,7 @@ SIDE = st.integers(2, 90)
 def nuclei(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("nuclei") / "nuclei.onnx"
     agreement = export_model("nuclei", out, export_format="onnx").agreement
-    assert agreement.instances > 100 and agreement.iou > 0.999
+    assert agreement.instances > 30 and agreement.iou > 0.999
     return out
 
 
