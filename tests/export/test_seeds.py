@@ -12,7 +12,7 @@ from sparseinst.export import FORMATS, export_model
 from sparseinst.export.agreement import compare
 from sparseinst.export.half import after_convolutions
 from sparseinst.export.operators import MOST_CHOSEN, check_candidates
-from sparseinst.inference import EagerBackend, TorchBackend, open_backend
+from sparseinst.inference import EagerBackend, open_backend
 from sparseinst.modeling import SparseInst
 from sparseinst.structures import Instances
 from tiny import tiny_seeds
@@ -111,7 +111,7 @@ def test_half_keeps_places_apart_in_a_wide_frame(name, tmp_path) -> None:
 
 
 def test_the_order_of_seeds_is_no_difference(seeds: SparseInst) -> None:
-    backend, least = EagerBackend(seeds), TorchBackend(seeds)
+    backend = EagerBackend(seeds)
 
     class Shuffled:
         metadata, frame = seeds.config, None
@@ -120,10 +120,9 @@ def test_the_order_of_seeds_is_no_difference(seeds: SparseInst) -> None:
             found = backend(images, resized_hw)
             return type(found)(*(part if part is None else part.flip(1) for part in found))
 
-    for other in (Shuffled(), least):
-        agreement = compare(backend, other)
-        assert agreement.found == 1 and agreement.iou == pytest.approx(1, abs=1e-3)
-        assert agreement.gate < 1e-4 and agreement.masks < 1e-2 and agreement.labels == 0
+    agreement = compare(backend, Shuffled())
+    assert agreement.found == 1 and agreement.iou == pytest.approx(1, abs=1e-3)
+    assert agreement.gate < 1e-4 and agreement.masks < 1e-2 and agreement.labels == 0
     other = tiny_seeds(seed=1, candidates=900, candidates_per="area")
     other.config = seeds.config
     assert compare(backend, EagerBackend(other)).iou < 0.9
