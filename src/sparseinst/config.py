@@ -227,11 +227,6 @@ class SeedsConfig(Settings):
     channels: int = Field(80, gt=0, description="width of both branches")
     convs: int = Field(3, gt=0, description="3x3 convolutions in each branch")
     kernel_channels: int = Field(64, gt=0, description="channels of the mask features and mask kernels")
-    fine: bool = Field(
-        False,
-        description="mask features at the stride of the masks, enlarged by what is learned, instead of masks enlarged "
-        "bilinearly",
-    )
     norm: Literal["none", "batch", "sync"] = Field("batch", description="norm after each convolution")
 
     def most_instances(self, frame_hw: tuple[int, int]) -> int:

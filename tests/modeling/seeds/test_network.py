@@ -19,7 +19,6 @@ VARIANTS = [
     {"levels": 3, "convs": 2, "kernel_channels": 5},
     {"candidates": 400, "candidates_per": "area"},
     {"norm": "none"},
-    {"fine": True},
 ]
 
 

@@ -23,9 +23,7 @@ from tiny import tiny_seeds
 THRESHOLD = 0.45
 
 
-def scene(
-    size_hw: tuple[int, int], count: int, curvature: float, seed: int, *, fine: bool = False
-) -> tuple[SeedsDecoder, Fields, Seeds]:
+def scene(size_hw: tuple[int, int], count: int, curvature: float, seed: int) -> tuple[SeedsDecoder, Fields, Seeds]:
     """Seeds all over a grid; with a small curvature their masks reach far."""
     random = torch.Generator().manual_seed(seed)
 
@@ -34,7 +32,7 @@ def scene(
 
     budget = Budget(count, "image", 4)
     decoder = SeedsDecoder(
-        4, classes=2, budget=budget, levels=2, channels=6, convs=1, kernel_channels=5, fine=fine, norm="none"
+        4, classes=2, budget=budget, levels=2, channels=6, convs=1, kernel_channels=5, norm="none"
     ).eval()
     for parameter in decoder.parameters():
         parameter.data = 0.2 * normal(*parameter.shape)
@@ -43,7 +41,7 @@ def scene(
     head[..., 7:9] += curvature
     y, x = (torch.rand(1, count, generator=random) * (side - 1) for side in size_hw)
     cells = torch.randint(1, 3, (1, count), generator=random).float()
-    fields = Fields((), (), normal(1, 5, *(side * (1 + fine) for side in size_hw)), normal(1, 6, *size_hw))
+    fields = Fields((), (), normal(1, 5, *size_hw), normal(1, 6, *size_hw))
     return decoder, fields, Seeds(2 * normal(1, count, 2), head, y, x, cells)
 
 
@@ -54,11 +52,10 @@ def scene(
     count=st.integers(1, 12),
     curvature=st.sampled_from([-6.0, -1.0, 2.0, 4.0]),
     seed=st.integers(0, 99),
-    fine=st.booleans(),
 )
 @torch.no_grad()
-def test_as_over_the_whole_frame(height: int, width: int, count: int, curvature: float, seed: int, fine: bool) -> None:
-    decoder, fields, seeds = scene((height, width), count, curvature, seed, fine=fine)
+def test_as_over_the_whole_frame(height: int, width: int, count: int, curvature: float, seed: int) -> None:
+    decoder, fields, seeds = scene((height, width), count, curvature, seed)
     found = grow_in_windows(decoder, fields, seeds, threshold=THRESHOLD, least=0.0, activation=True)
     grown = decoder.grow(seeds.head, seeds.y, seeds.x, seeds.cells, fields)
     masks = decoder.enlarged(grown.masks).sigmoid()
@@ -91,10 +88,9 @@ def test_masks_below_what_is_asked_for_are_left_out() -> None:
     assert (sizes[wanted.numpy()] > 0).all() and not sizes[~wanted.numpy()].any()
 
 
-@pytest.mark.parametrize("fine", [False, True])
 @torch.no_grad()
-def test_batches_and_drafts_of_a_network(fine: bool) -> None:
-    model = tiny_seeds(candidates=20, fine=fine)
+def test_batches_and_drafts_of_a_network() -> None:
+    model = tiny_seeds(candidates=20)
     images = torch.randint(0, 256, (2, 3, 64, 96), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     sizes = torch.tensor([[64, 96], [50, 60]])
     whole, parts = (kind(model, activation=True)(images, sizes) for kind in (Segmenter, WindowedSegmenter))

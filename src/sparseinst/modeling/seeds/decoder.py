@@ -26,7 +26,7 @@ class Fields(NamedTuple):
     heads: tuple[Tensor, ...]
     """Of each level (B, P, h, w): mask kernel (D), its bias, IoU logit, shape prior (5)."""
     features: Tensor
-    """(B, D, h, w) mask features on the finest grid of seeds; (B, D, 2h, 2w) where they are fine."""
+    """(B, D, h, w) mask features on the finest grid."""
     context: Tensor
     """(B, E, h, w) features that are gathered under the activation maps."""
 
@@ -41,7 +41,7 @@ class Grown(NamedTuple):
     """What K seeds become."""
 
     masks: Tensor
-    """(B, K, h, w) mask logits on the grid of the mask features."""
+    """(B, K, h, w) mask logits on the finest grid of seeds."""
     iou: Tensor
     """(B, K) logits of the IoU that the mask is expected to have."""
     activation: Tensor
@@ -59,20 +59,18 @@ class SeedsDecoder(nn.Module):
         channels: width E of both branches.
         convs: 3x3 convolutions in each branch.
         kernel_channels: width D of the mask features and mask kernels.
-        fine: mask features on a grid twice as fine as that of seeds, of which each cell says all four.
         norm: batch norm after each convolution of the branches, or none.
     """
 
     def __init__(
         self, inputs: int, *, classes: int, budget: Budget, levels: int, channels: int, convs: int,
-        kernel_channels: int, fine: bool, norm: Norm,
+        kernel_channels: int, norm: Norm,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.budget, self.levels, self.kernel_channels, self.fine = budget, levels, kernel_channels, fine
+        self.budget, self.levels, self.kernel_channels = budget, levels, kernel_channels
         self.seed_branch = branch(inputs, channels, convs=convs, norm=norm)
         self.mask_branch = branch(inputs, channels, convs=convs, norm=norm)
-        features = 4 * kernel_channels if fine else kernel_channels
-        self.projection = convolution(channels, features, kernel=1, norm="none", init="msra")
+        self.projection = convolution(channels, kernel_channels, kernel=1, norm="none", init="msra")
         self.classifier = nn.Conv2d(channels, classes, 3, padding=1)
         self.head = nn.Conv2d(channels, kernel_channels + 2 + PRIOR_CHANNELS, 1)
         self.mix = nn.Linear(channels, channels)
@@ -88,9 +86,6 @@ class SeedsDecoder(nn.Module):
             nn.init.constant_(bias, value)
         assert self.head.bias is not None
         self.head.bias[self.kernel_channels + 2 :][:2] = math.log(math.expm1(FRESH_CURVATURE))
-        if self.fine:  # the four fine cells of a cell begin alike
-            weight = next(self.projection.parameters())
-            weight.copy_(weight[::4].repeat_interleave(4, dim=0))
         for parameter in self.refine.parameters():  # so that the draft is the mask until something is learnt
             nn.init.zeros_(parameter)
 
@@ -103,8 +98,6 @@ class SeedsDecoder(nn.Module):
 
     def enlarged(self, masks: Tensor) -> Tensor:
         """Mask logits of `grow` at the stride of masks, (B, K, 2h, 2w)."""
-        if self.fine:
-            return masks
         return F.interpolate(masks, scale_factor=2.0, mode="bilinear", align_corners=False)
 
     def fields(self, features: Tensor) -> Fields:
@@ -114,7 +107,6 @@ class SeedsDecoder(nn.Module):
             pyramid.append(F.avg_pool2d(pyramid[-1], 2))
         seeds = [self.seed_branch(level) for level in pyramid]
         masks = self.projection(self.mask_branch(features))
-        masks = F.pixel_shuffle(masks, 2) if self.fine else masks
         return Fields(tuple(map(self.classifier, seeds)), tuple(map(self.head, seeds)), masks, seeds[0])
 
     def grow(self, head: Tensor, y: Tensor, x: Tensor, cells: Tensor, fields: Fields) -> Grown:
@@ -127,9 +119,8 @@ class SeedsDecoder(nn.Module):
             cells: (B, K) size of a cell of their level, in cells of the finest grid.
             fields: of the same B images.
         """
-        coarse = F.avg_pool2d(fields.features, 2) if self.fine else fields.features
-        size_hw = (coarse.shape[-2], coarse.shape[-1])
-        flat = coarse.flatten(2)  # (B, D, h*w)
+        size_hw = (fields.features.shape[-2], fields.features.shape[-1])
+        flat = fields.features.flatten(2)  # (B, D, h*w)
         kernel, bias, iou, shape = head.split([self.kernel_channels, 1, 1, PRIOR_CHANNELS], dim=2)
         prior = shape_prior(shape, y, x, UNIT_CELLS * cells, size_hw).flatten(2)
         draft = torch.bmm(kernel, flat).float() + bias.float() + prior  # (B, K, h*w)
@@ -137,20 +128,6 @@ class SeedsDecoder(nn.Module):
         weights = (weights / weights.sum(2, keepdim=True).clamp(min=1e-6)).to(flat.dtype)
         gathered = torch.bmm(weights, fields.context.flatten(2).transpose(1, 2))  # (B, K, E)
         change = self.refine(F.relu(self.mix(gathered)))
-        more, shift, better = change.split([self.kernel_channels, 1, 1], dim=2)
-        grown = draft.unflatten(2, size_hw)
-        if self.fine:
-            masks = self._fine_masks(kernel + more, bias + shift, shape, y, x, cells, fields.features)
-        else:
-            masks = (draft + torch.bmm(more, flat).float() + shift.float()).unflatten(2, size_hw)
-        return Grown(masks, (iou + better)[..., 0], grown)
-
-    def _fine_masks(
-        self, kernel: Tensor, bias: Tensor, shape: Tensor, y: Tensor, x: Tensor, cells: Tensor, features: Tensor
-    ) -> Tensor:
-        """The masks at twice the resolution of the draft, (B, K, 2h, 2w): the same prior, with fine features."""
-        size_hw = (features.shape[-2], features.shape[-1])
-        prior = shape_prior(shape, 2 * y + 0.5, 2 * x + 0.5, 2 * UNIT_CELLS * cells, size_hw)
-        logits = torch.bmm(kernel, features.flatten(2)).float() + bias.float()
-        masks: Tensor = logits.unflatten(2, size_hw) + prior
-        return masks
+        kernel, bias, better = change.split([self.kernel_channels, 1, 1], dim=2)
+        masks = draft + torch.bmm(kernel, flat).float() + bias.float()
+        return Grown(masks.unflatten(2, size_hw), (iou + better)[..., 0], draft.unflatten(2, size_hw))

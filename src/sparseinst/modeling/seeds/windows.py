@@ -67,7 +67,7 @@ def grow_in_windows(
         least: masks of seeds whose gate is below this are not wanted.
         activation: also give the drafts.
     """
-    size_hw, fine = (fields.context.shape[-2], fields.context.shape[-1]), 2 if decoder.fine else 1
+    size_hw = (fields.features.shape[-2], fields.features.shape[-1])
     chance = seeds.logits[0].sigmoid().amax(1)  # (K,)
     gate, scores = torch.zeros_like(chance), torch.zeros_like(chance)
     patches = [Patch(np.zeros((0, 0), np.float32), 0, 0)] * len(chance)
@@ -76,7 +76,7 @@ def grow_in_windows(
     waiting = list(_groups(seeds, (chance >= least**2).nonzero()[:, 0], size_hw))
     while waiting:
         chosen, window = waiting.pop()
-        grown = decoder.grow(*_moved(seeds, chosen, window), _within(fields, window, fine))
+        grown = decoder.grow(*_moved(seeds, chosen, window), _within(fields, window))
         masks, draft = grown.masks[0].numpy(), grown.activation[0]
         gate[chosen] = (chance[chosen] * grown.iou[0].float().sigmoid()).sqrt()
         whole = window.is_all_of(size_hw)
@@ -86,11 +86,10 @@ def grow_in_windows(
             if gate[seed] < least:
                 continue
             extent = extent_of(masks[place] > least_logit)
-            if not whole and not (faded[place] and _has_room(extent, window, size_hw, fine)):
+            if not whole and not (faded[place] and _has_room(extent, window, size_hw)):
                 escaped.append(seed)
             elif extent[1]:
-                cut = _patch if fine == 1 else _fine_patch
-                patches[seed], inside = cut(masks[place], extent, window, size_hw, threshold)
+                patches[seed], inside = _patch(masks[place], extent, window, size_hw, threshold)
                 scores[seed] = gate[seed] * inside
         if drafts is not None:
             drafts[chosen, window.rows, window.columns] = draft
@@ -131,10 +130,9 @@ def _moved(seeds: Seeds, chosen: Tensor, window: _Window) -> tuple[Tensor, Tenso
     return head, y - window.rows.start, x - window.columns.start, cells
 
 
-def _within(fields: Fields, window: _Window, fine: int) -> Fields:
-    every = (slice(None), slice(None))
-    enlarged = [slice(fine * side.start, fine * side.stop) for side in window]
-    return fields._replace(features=fields.features[*every, *enlarged], context=fields.context[*every, *window])
+def _within(fields: Fields, window: _Window) -> Fields:
+    part = (slice(None), slice(None), *window)
+    return fields._replace(features=fields.features[part], context=fields.context[part])
 
 
 def _inner(window: _Window, size_hw: tuple[int, int]) -> tuple[tuple[bool, bool], tuple[bool, bool]]:
@@ -152,10 +150,10 @@ def _ends(draft: NDArray[np.float32], window: _Window, size_hw: tuple[int, int])
     return np.asarray(np.maximum.reduce([line.max(1) for inner, line in lines if inner]), np.float32)
 
 
-def _has_room(extent: Extent, window: _Window, size_hw: tuple[int, int], fine: int) -> bool:
-    """Whether the margin around an extent, in fine cells, lies in the window, but where that ends with the frame."""
+def _has_room(extent: Extent, window: _Window, size_hw: tuple[int, int]) -> bool:
+    """Whether the margin around an extent lies in the window, but where that ends with the frame."""
     return not extent[1] or all(
-        (not inner[0] or first >= _MARGIN) and (not inner[1] or last <= fine * (side.stop - side.start) - _MARGIN)
+        (not inner[0] or first >= _MARGIN) and (not inner[1] or last <= side.stop - side.start - _MARGIN)
         for inner, first, last, side in zip(_inner(window, size_hw), extent[::2], extent[1::2], window, strict=True)
     )
 
@@ -178,22 +176,8 @@ def _patch(
     part = np.ascontiguousarray(mask[tuple(cut)])
     # Bilinear about the centres of pixels, as torch's interpolate without corners aligned.
     enlarged = cv2.resize(part, (2 * part.shape[1], 2 * part.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return _of_logits(np.asarray(enlarged[tuple(keep)], np.float32), starts[0], starts[1], threshold)
-
-
-def _fine_patch(
-    mask: NDArray[np.float32], extent: Extent, window: _Window, size_hw: tuple[int, int], threshold: float
-) -> tuple[Patch, float]:
-    """The same of a mask that is fine already."""
-    top, left = (max(0, first - _MARGIN) for first in extent[::2])
-    bottom, right = (last + _MARGIN for last in extent[1::2])
-    starts = 2 * window.rows.start + top, 2 * window.columns.start + left
-    return _of_logits(mask[top:bottom, left:right], *starts, threshold)
-
-
-def _of_logits(logits: NDArray[np.float32], top: int, left: int, threshold: float) -> tuple[Patch, float]:
-    logits = np.clip(logits, -80, 80)  # beyond it float32 overflows; 0 and 1 anyway
+    logits = np.clip(enlarged[tuple(keep)], -80, 80)  # beyond it float32 overflows; 0 and 1 anyway
     values = np.asarray(1 / (1 + np.exp(-logits)), np.float32)
     inside = values > threshold
     mean = float((values * inside).sum() / (inside.sum() + RESCORE_EPSILON))
-    return Patch(values, top, left), mean
+    return Patch(values, starts[0], starts[1]), mean
