@@ -6,6 +6,7 @@ H W input pixels, h w mask grid (input divided by the mask stride, 4 as publishe
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple, Self, overload
 
 import numpy as np
@@ -220,6 +221,18 @@ class Instances:
         order = np.arange(len(self))[[int(index)] if isinstance(index, int | np.integer) else index]
         counts = tuple(self.counts[i] for i in order)
         return type(self)(self.scores[order], self.labels[order], counts, self.slots[order], self.size_hw, self.full)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Instances"], size_hw: tuple[int, int]) -> Self:
+        """Instances of one image of (height, width), one part after the other."""
+        return cls(
+            np.concatenate([np.zeros(0, np.float32), *(part.scores for part in parts)]),
+            np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)]),
+            tuple(chain.from_iterable(part.counts for part in parts)),
+            np.concatenate([np.zeros(0, np.int64), *(part.slots for part in parts)]),
+            size_hw,
+            full=any(part.full for part in parts),
+        )
 
     @classmethod
     def empty(cls, size_hw: tuple[int, int]) -> Self:

@@ -95,15 +95,18 @@ class Run:
             yield self._result(image, error=error)
 
     def _finished(self, image: _Image, instances: Instances, maps: ActivationMaps | None) -> ImageResult:
-        self.done += 1
-        self.counts += np.bincount(instances.labels, minlength=len(self.counts))
-        if self.coco is not None:
-            self.coco.add(self.done, page_name(self.names[image.place], image.page), instances)
+        self._count(image, instances)
         written = Written()
         if self.pictures is not None:
             stem = self.pictures.stem(image.place, image.page, image.pages)
             written = self.pictures.write(image.place, stem, image.picture, instances, maps)
         return self._result(image, instances=instances, **written._asdict())
+
+    def _count(self, image: _Image, instances: Instances) -> None:
+        self.done += 1
+        self.counts += np.bincount(instances.labels, minlength=len(self.counts))
+        if self.coco is not None:
+            self.coco.add(self.done, page_name(self.names[image.place], image.page), instances)
 
     def _result(self, image: _Image, **became: Any) -> ImageResult:
         paths = self.sources.images
@@ -145,10 +148,7 @@ class Run:
                 self.on_row(path, done, rows)
 
         instances = self._wanted(find_in_large(self.predictor, large, rows=rows, on_row=tell))
-        self.done += 1
-        self.counts += np.bincount(instances.labels, minlength=len(self.counts))
-        if self.coco is not None:
-            self.coco.add(self.done, self.names[image.place], instances)
+        self._count(image, instances)
         written = Written()
         if self.pictures is not None and stem is not None:
             written = self.pictures.write_large(stem, large, instances)

@@ -81,7 +81,7 @@ def find_in_large(
         if on_row is not None:
             on_row(number + 1, len(by_row))
     finished.append(_finished(merger.finish(), predictor))
-    return _together(finished, size_hw)
+    return Instances.joined(finished, size_hw)
 
 
 def _alone(predictor: Predictor, image: LargeImage, row: Sequence[Window]) -> Iterator[Cut]:
@@ -91,17 +91,6 @@ def _alone(predictor: Predictor, image: LargeImage, row: Sequence[Window]) -> It
 
 def _finished(instances: Instances, predictor: Predictor) -> Instances:
     return without_small_pieces(instances, least=predictor.backend.metadata.postprocess.least_piece)
-
-
-def _together(parts: Sequence[Instances], size_hw: tuple[int, int]) -> Instances:
-    return Instances(
-        np.concatenate([part.scores for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        tuple(chain.from_iterable(part.counts for part in parts)),
-        np.concatenate([part.slots for part in parts]),
-        size_hw,
-        full=any(part.full for part in parts),
-    )
 
 
 class Rows:

@@ -54,7 +54,7 @@ class RowMerger:
         start = min([rows.start, *joined.boxes[:, 1].astype(int).tolist()])
         kept = [self._moved(joined, slice(0, self.size_hw[0]), slice(start, rows.stop))]
         kept.append(self._moved(row[~reached], rows, slice(start, rows.stop)))
-        self._waiting = _joined(kept), slice(start, rows.stop)
+        self._waiting = Instances.joined(kept, kept[0].size_hw), slice(start, rows.stop)
         return self._moved(above[~reaching], above_rows, slice(0, self.size_hw[0]))
 
     def finish(self) -> Instances:
@@ -71,15 +71,3 @@ class RowMerger:
         size_hw = (to.stop - to.start, self.size_hw[1])
         counts = encode_unions(strips, size_hw, masks=len(instances))
         return Instances(instances.scores, instances.labels, counts, instances.slots, size_hw, instances.full)
-
-
-def _joined(parts: Sequence[Instances]) -> Instances:
-    """Instances over the same pixels, one after the other."""
-    return Instances(
-        np.concatenate([part.scores for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        sum((part.counts for part in parts), ()),
-        np.concatenate([part.slots for part in parts]),
-        parts[0].size_hw,
-        full=any(part.full for part in parts),
-    )

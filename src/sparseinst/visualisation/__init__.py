@@ -1,10 +1,10 @@
 """Pictures of instances."""
 
 from sparseinst.visualisation.instances import draw, draw_as, label_font, legible_scale
-from sparseinst.visualisation.overview import OVERVIEW_PX, draw_overview, overview_shrink, shrunk
+from sparseinst.visualisation.overview import OVERVIEW_PX, draw_overview, overview_shrink
 from sparseinst.visualisation.palette import Image, color_of
 
 __all__ = [
     "OVERVIEW_PX", "Image", "color_of", "draw", "draw_as", "draw_overview", "label_font", "legible_scale",
-    "overview_shrink", "shrunk",
+    "overview_shrink",
 ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,16 +24,6 @@ def overview_shrink(size_hw: tuple[int, int]) -> int:
         (1, 5, 1)
     """
     return max(1, math.ceil(max(size_hw) / OVERVIEW_PX))
-
-
-def shrunk(picture: Image, shrink: int) -> Image:
-    """An image smaller by a whole factor: the averages of shrink x shrink pixels, beyond the edge those of the edge."""
-    if shrink == 1:
-        return picture
-    height, width = (math.ceil(side / shrink) for side in picture.shape[:2])
-    beyond = height * shrink - picture.shape[0], width * shrink - picture.shape[1]
-    padded = np.pad(picture, ((0, beyond[0]), (0, beyond[1]), (0, 0)), "edge")
-    return np.asarray(cv2.resize(padded, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def draw_overview(picture: Image, instances: Instances, *, shrink: int = 1) -> Image:

@@ -128,11 +128,20 @@ class LargeImage:
                     slice(part.start * shrink, min(part.stop * shrink, side))
                     for part, side in zip(place, size_hw, strict=True)
                 )
-                part, (h, w) = self._read(raster, (rows, columns)), picture[place].shape[:2]
-                beyond = h * shrink - part.shape[0], w * shrink - part.shape[1]
-                part = np.pad(part, ((0, beyond[0]), (0, beyond[1]), (0, 0)), "edge")
-                picture[place] = cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA)
+                picture[place] = shrunk(self._read(raster, (rows, columns)), shrink)
         return picture
+
+
+def shrunk(image: NDArray[np.uint8], shrink: int) -> NDArray[np.uint8]:
+    """An image (H, W, 3) smaller by a whole factor, (ceil(H / shrink), ceil(W / shrink), 3): the averages of
+    shrink x shrink pixels, beyond the edge those of the edge.
+    """
+    if shrink == 1:
+        return image
+    height, width = (math.ceil(side / shrink) for side in image.shape[:2])
+    beyond = height * shrink - image.shape[0], width * shrink - image.shape[1]
+    padded = np.pad(image, ((0, beyond[0]), (0, beyond[1]), (0, 0)), "edge")
+    return np.asarray(cv2.resize(padded, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def open_large(path: str | Path, intensity: IntensityConfig, *, cache_bytes: int = CACHE_BYTES) -> LargeImage:
