@@ -28,8 +28,8 @@ Part = TypeVar("Part")
 OVERLAP_SHARE = 4
 """Without an overlap given, neighbouring tiles share a quarter of a tile, and never more by themselves."""
 SEEN_PX = 36
-"""Network pixels around an object without which its score and mask are not those of one pass, up to a hundredth or two
-(docs/nuclei.md)."""
+"""Network pixels around an object that a tile has to show for its score and mask to be those of one pass, up to a few
+hundredths; what is further away matters less and less."""
 ONE_MARGIN = 3
 """Of an overlap made for them, a third is the object and a third on either side what is seen around it."""
 _LEAST_STEPS = 3
