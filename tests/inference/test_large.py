@@ -116,6 +116,18 @@ def test_rows_of_other_settings_are_not_used(
     assert "begun again" in caplog.text
 
 
+def test_pages_that_are_not_read_are_told(
+    tmp_path: Path, picture: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "stack.tif"
+    with tifffile.TiffWriter(path) as file:
+        for page in (picture, picture, picture[::2, ::2]):
+            file.write(page, photometric="rgb", compression="zlib")
+    with caplog.at_level(logging.WARNING, "sparseinst"):
+        open_large(path, NativeConfig().intensity).close()
+    assert "the first page is read, 1 more are not" in caplog.text
+
+
 def test_a_network_that_does_not_cut_is_told_to(tmp_path: Path, picture: np.ndarray) -> None:
     written(tmp_path, picture, "tiled")
     report = predict_files(tmp_path / "picture.tif", model=ColorBackend(), out=tmp_path / "out")

@@ -1,5 +1,6 @@
 """TIFF and BigTIFF files, tiled or in strips, of any compression that tifffile knows: the first page by its blocks."""
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -16,6 +17,8 @@ from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
+
+_LOGGER = logging.getLogger(__name__)
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
@@ -70,7 +73,20 @@ def open_tiff(path: Path, cache_bytes: int) -> Source:
         def reduced() -> Sequence[Raster]:
             return _reduced(path, page, cache_bytes)
 
+        _tell_of_more(path, page)
         return Source(base, reduced, stack.pop_all().close, _orientation(page))
+
+
+def _tell_of_more(path: Path, page: "TiffPage") -> None:
+    """Warns of further pages that are as the first: a smaller one is a level of a pyramid, these are planes."""
+    more = 0
+    try:
+        for other in page.parent.pages[1:]:
+            more += other.shape == page.shape
+    except Exception:  # noqa: BLE001  whatever a torn chain of pages leads to; the first one is whole
+        more += 1
+    if more:
+        _LOGGER.warning(f"{path}: of a file this large the first page is read, {more} more are not: split it")
 
 
 def _first_page(path: Path, stack: ExitStack) -> "TiffPage":
