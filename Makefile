@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-RUNTIMES := tests/export tests/inference/test_backends.py tests/cli/test_opening.py tests/cli/test_export.py
+RUNTIMES := tests/export tests/runtime tests/cli/test_opening.py tests/cli/test_export.py
 DEMO := src/sparseinst/zoo/demo/nuclei.png
 
 .PHONY: demo test matrix lint format ort clean
@@ -31,7 +31,7 @@ format: $(VENV)/dev.stamp
 
 # The files that `sparseinst export --format web` needs, fetched with npm once instead of at each export.
 ort: $(VENV)/base.stamp
-	$(BIN)/python src/sparseinst/export/ort_web.py
+	$(BIN)/python src/sparseinst/web/ort.py
 
 clean:
 	rm -rf $(VENV) demo dist .pytest_cache .mypy_cache .ruff_cache

@@ -19,7 +19,7 @@ class OrtWeb(BuildHookInterface):  # type: ignore[misc]
             return
         sys.path.insert(0, str(SOURCE))
         # alone: its package imports what is not installed here
-        ort_web = runpy.run_path(str(SOURCE / "sparseinst" / "export" / "ort_web.py"))
+        ort_web = runpy.run_path(str(SOURCE / "sparseinst" / "web" / "ort.py"))
         folder = ort_web["BUNDLED"]
         if ort_web["is_complete"](folder):
             return

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from sparseinst.config import SeedsConfig
 from sparseinst.data import CocoDataset
 from sparseinst.data.formats import Split, resolve_data
-from sparseinst.data.preprocess import network_hw
+from sparseinst.data.geometry import network_hw
 from sparseinst.data.targets import reduce_masks
 from sparseinst.data.transforms import resize_layers
 from sparseinst.modeling.seeds.assignment import assign, geometry, levels_of

@@ -28,11 +28,11 @@ from record import write_result
 from torch.profiler import ProfilerActivity, profile
 
 import masks
-from sparseinst.data.preprocess import frame_of
-from sparseinst.inference import TorchBackend
+from sparseinst.data.geometry import frame_of
 from sparseinst.inference.pipeline import feed_for
 from sparseinst.modeling import begin_select
 from sparseinst.recipe import LossConfig
+from sparseinst.runtime import TorchBackend
 from sparseinst.structures import Candidates
 
 QUICK = Sizes("n", (96, 128), ((96, 128), (120, 213)), 2, 5, (108, 192), 2, 64, 256, 2)

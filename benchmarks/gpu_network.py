@@ -10,10 +10,10 @@ import torch
 from gpu_bench import Bench, release
 from network import accuracy, call_ms
 
-from sparseinst.inference import TorchBackend
-from sparseinst.inference.cuda_graphs import CudaGraphs, Run, ShapeCache
-from sparseinst.modeling import Segmenter, optimise
+from sparseinst.modeling import Segmenter
 from sparseinst.modeling.cost import cost
+from sparseinst.runtime import TorchBackend, optimise
+from sparseinst.runtime.cuda_graphs import CudaGraphs, Run, ShapeCache
 from sparseinst.structures import Candidates
 
 NO_GRAPHS = "skipped: CUDA graphs need a GPU"

@@ -35,11 +35,11 @@ from record import write_result
 from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.config import IntensityConfig
 from sparseinst.data import CocoDataset, open_large
+from sparseinst.drawing import draw_overview, overview_shrink
 from sparseinst.evaluation.coco_eval import score_results
 from sparseinst.evaluation.oddities import oddities
 from sparseinst.inference import Predictor, predict_files, to_coco
 from sparseinst.structures import Instances
-from sparseinst.visualisation import draw_overview, overview_shrink
 
 CELL_PX, TILE_PX, STRIP_PX = 256, 512, 16
 Image = NDArray[np.uint8]
@@ -171,7 +171,7 @@ def compare(data: Path, side: int) -> dict[str, Any]:
     """A mosaic in memory beside its images one by one."""
     dataset = CocoDataset.load(data / "val", data / "val.json")
     predictor = Predictor("nuclei", score=0.0)
-    score = predictor.backend.metadata.postprocess.score
+    score = predictor.backend.config.postprocess.score
     chosen = [i for i in range(len(dataset)) if dataset.size_hw(i) == (CELL_PX, CELL_PX)]
     across = side // CELL_PX
     chosen = [chosen[number % len(chosen)] for number in range(across**2)]
@@ -179,7 +179,7 @@ def compare(data: Path, side: int) -> dict[str, Any]:
     truth, single = [], []
     for number, index in enumerate(chosen):
         rows, columns = _cell(number, across)
-        image = dataset.image(index, predictor.preprocess.intensity)
+        image = dataset.image(index, predictor.pipeline.preprocess.intensity)
         mosaic[rows, columns] = image
         truth += [_placed(mask, number, across) for mask in dataset.masks(index)]
         found = predictor(image)
@@ -198,7 +198,7 @@ def compare(data: Path, side: int) -> dict[str, Any]:
         ],
     }  # fmt: skip
     one_by_one = [{"image_id": 1, "category_id": 1, "score": s, "segmentation": _text(rle)} for s, rle in single]
-    tiling = predictor.tiling_of((size[0], size[1]))
+    tiling = predictor.pipeline.tiling_of((size[0], size[1]))
     figures: dict[str, Any] = {"side": side, "tiles": 1 if tiling is None else len(tiling.windows((size[0], size[1])))}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "truth.json"

@@ -20,14 +20,16 @@ import numpy as np
 import torch
 from record import RESULTS, write_result
 
-from masks import coco_like, exact
+from dense import coco_like, exact
 from sparseinst import load_model
-from sparseinst.data.preprocess import prepare, read_image, stack
-from sparseinst.inference import Backend, open_backend
+from sparseinst.data.geometry import prepare, stack
+from sparseinst.data.images import read_image
 from sparseinst.inference.timing import sized
+from sparseinst.masks.grid import Frame
 from sparseinst.modeling import SparseInst, select
 from sparseinst.modeling.cost import cost
-from sparseinst.structures import Candidates, Frame
+from sparseinst.runtime import Backend, open_backend
+from sparseinst.structures import Candidates
 from sparseinst.zoo.names import DEMO_IMAGE
 
 MODELS = ("r50-giam", "r50", "r50d-dcn-giam", "r101-giam", "pvtv2-b1-giam", "n", "s", "m", "l")

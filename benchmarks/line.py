@@ -23,7 +23,7 @@ from sparseinst.config import BackboneConfig, ModelConfig
 from sparseinst.modeling import Segmenter, build_model
 from sparseinst.modeling.backbones import Backbone
 from sparseinst.modeling.cost import cost
-from sparseinst.modeling.optimise import fold_norms, optimise
+from sparseinst.runtime.rewrites import fold_norms, optimise
 from sparseinst.zoo import load_model, load_preset
 
 SIZE_HW = (640, 640)

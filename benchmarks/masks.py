@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from record import write_result
 
-from sparseinst import rle
-from sparseinst.ops.masks import paste_exact
-from sparseinst.ops.paste import encode_pasted
-from sparseinst.structures import Frame
+from sparseinst.masks import rle
+from sparseinst.masks.exact import paste_exact
+from sparseinst.masks.grid import Frame
+from sparseinst.masks.paste import encode_pasted
 
 THRESHOLD = 0.45
 FRAME_HW, RESIZED_HW, STRIDE = (384, 640), (360, 640), 4

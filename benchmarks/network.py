@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sparseinst import load_model
 from sparseinst.modeling import Segmenter, SparseInst
-from sparseinst.modeling.optimise import optimise
+from sparseinst.runtime.rewrites import optimise
 from sparseinst.structures import Candidates
 
 ORACLE = "eager fp32"

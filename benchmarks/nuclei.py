@@ -28,15 +28,17 @@ from peer_sets import first_images
 from PIL import Image
 from record import write_result
 
-from sparseinst import Instances, Predictor, load_model, rle
+from sparseinst import Instances, Predictor, load_model
 from sparseinst.data import CocoDataset
 from sparseinst.data.formats import resolve_data
-from sparseinst.data.preprocess import prepare, resize, stack
+from sparseinst.data.geometry import prepare, resize, stack
 from sparseinst.evaluation.coco_eval import Scored, score_results
 from sparseinst.evaluation.matching import match
-from sparseinst.inference import open_backend, to_coco
-from sparseinst.inference.converted import can_convert, keep_converted
+from sparseinst.inference import to_coco
+from sparseinst.masks import rle
 from sparseinst.modeling import SparseInst
+from sparseinst.runtime import open_backend
+from sparseinst.runtime.cache import can_convert, keep_converted
 
 MAX_DETS = 300
 TWIN_IOU = 0.5
@@ -64,14 +66,14 @@ def image_type(path: Path) -> str:
 def found_in(dataset: CocoDataset, predictor: Predictor, rescale: float) -> Iterator[Instances]:
     """The instances of all images, with masks of the original size, whatever the images were rescaled by."""
     for index in range(len(dataset)):
-        image = dataset.image(index, predictor.preprocess.intensity)
+        image = dataset.image(index, predictor.pipeline.preprocess.intensity)
         if rescale == 1:
             yield predictor(image)
             continue
         height, width = image.shape[:2]
         size = max(1, round(height * rescale)), max(1, round(width * rescale))
         rescaled = resize(torch.from_numpy(image).permute(2, 0, 1), size).permute(1, 2, 0).numpy()
-        prepared = prepare(rescaled, predictor.preprocess)
+        prepared = prepare(rescaled, predictor.pipeline.preprocess)
         yield predictor.segment([prepared._replace(frame=prepared.frame._replace(original_hw=(height, width)))])[0]
 
 
@@ -164,7 +166,7 @@ def image_of(size_hw: tuple[int, int], dataset: CocoDataset, predictor: Predicto
     sizes = [dataset.size_hw(index) for index in range(len(dataset))]
     same = [index for index, size in enumerate(sizes) if size == size_hw]
     index = same[0] if same else max(range(len(sizes)), key=lambda index: sizes[index][0] * sizes[index][1])
-    image = dataset.image(index, predictor.preprocess.intensity)
+    image = dataset.image(index, predictor.pipeline.preprocess.intensity)
     missing = [(0, max(0, want - side)) for want, side in zip(size_hw, image.shape, strict=False)]
     return np.ascontiguousarray(np.pad(image, [*missing, (0, 0)], mode="symmetric")[: size_hw[0], : size_hw[1]])
 
@@ -175,7 +177,7 @@ def milliseconds(predictor: Predictor, image: NDArray[np.uint8]) -> dict[str, fl
     found = 0
     for _ in range(WARM_UP_RUNS + RUNS):
         start = time.perf_counter()
-        prepared = predictor.prepare(image)
+        prepared = predictor.pipeline.prepare(image)
         ready = time.perf_counter()
         predictor.backend(*stack([prepared]))
         done = time.perf_counter()

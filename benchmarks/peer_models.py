@@ -15,15 +15,16 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.ops import FeaturePyramidNetwork, masks_to_boxes
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from sparseinst import Instances, rle
+from sparseinst import Instances
 from sparseinst.data import CocoDataset, EpochSampler, Prepared, Sample, TrainingSet, TrainTransform, prepare
 from sparseinst.data.formats import Split
 from sparseinst.evaluation import Evaluation, evaluate_results
 from sparseinst.inference import to_coco
+from sparseinst.masks import rle
 from sparseinst.modeling import build_model
 from sparseinst.modeling.backbones import Backbone
-from sparseinst.modeling.folding import fold_norms
 from sparseinst.recipe import Preset
+from sparseinst.runtime.folding import fold_norms
 from sparseinst.training.settings import apply_settings
 from sparseinst.zoo import init_weights
 

@@ -24,9 +24,9 @@ from sparseinst.config import IntensityConfig
 from sparseinst.data import CocoDataset, prepare
 from sparseinst.data.formats import DataSource
 from sparseinst.files import atomic
-from sparseinst.inference import open_backend
-from sparseinst.inference.converted import can_convert, keep_converted
 from sparseinst.recipe import Preset
+from sparseinst.runtime import open_backend
+from sparseinst.runtime.cache import can_convert, keep_converted
 
 ROUNDS, WARM_UP_ROUNDS = 10, 2
 THREADS = (1, 2)

@@ -39,7 +39,7 @@ from sparseinst import train
 from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.data import resolve_data
 from sparseinst.evaluation import Evaluation
-from sparseinst.inference.origin import origin
+from sparseinst.runtime.origin import origin
 from sparseinst.training import TrainResult
 from sparseinst.training.validation import Validation
 from sparseinst.zoo import save_checkpoint

@@ -13,7 +13,7 @@ from record import write_result
 
 from sparseinst import evaluate
 from sparseinst.export import export_model
-from sparseinst.inference import open_backend
+from sparseinst.runtime import open_backend
 
 
 def main() -> None:

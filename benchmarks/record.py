@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sparseinst.files import atomic
-from sparseinst.inference.origin import origin
+from sparseinst.runtime.origin import origin
 
 RESULTS = Path(__file__).parent / "results"
 

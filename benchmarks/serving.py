@@ -58,7 +58,7 @@ def network_alone(model: str, files: list[Path], seconds: float) -> float:
     """Images a second of the network and its masks."""
     backend = open_model(model, weights=None, random_weights=False, device="cpu", half=False)
     predictor = Predictor(backend, batch=MAX_BATCH)
-    prepared = [predictor.prepare(file) for file in files]
+    prepared = [predictor.pipeline.prepare(file) for file in files]
     images = itertools.cycle(prepared)
     predictor.segment(prepared[:1])
     done, start = 0, time.perf_counter()

@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 from record import write_result
 
-from sparseinst import rle
 from sparseinst.data import SceneConfig, synthesise
 from sparseinst.data.synthetic_backgrounds import background
 from sparseinst.data.synthetic_cutouts import find_cutouts, read_cutouts
 from sparseinst.data.synthetic_scene import compose
+from sparseinst.masks import rle
 
 
 def parts_milliseconds(cutouts: Path, config: SceneConfig, count: int) -> dict[str, float]:

@@ -55,7 +55,7 @@ class Spent(NamedTuple):
 def segmented(predictor: Predictor, dataset: CocoDataset, index: int, tiling: Tiling | None) -> tuple[Instances, Spent]:
     """The instances of one image, and the seconds spent."""
     start, processor = time.perf_counter(), time.process_time()
-    image = dataset.image(index, predictor.preprocess.intensity)
+    image = dataset.image(index, predictor.pipeline.preprocess.intensity)
     windows = WHOLE if tiling is None else tiling.windows(image.shape[:2])
     found = predictor([image[window] for window in windows])
     merging = time.process_time()
@@ -75,7 +75,7 @@ def measure(
         found, seconds = segmented(predictor, dataset, index, tiling)
         spent.append(seconds)
         results += to_coco(found, image_id, dataset.category_ids)
-        shown += int((found.scores >= predictor.backend.metadata.postprocess.score).sum())
+        shown += int((found.scores >= predictor.backend.config.postprocess.score).sum())
     objects = Counter(item["image_id"] for item in content["annotations"])
     groups = {
         image["id"]: f"{'more than' if objects[image['id']] > CROWDED else 'at most'} {CROWDED} objects"
@@ -117,14 +117,14 @@ def main() -> None:
     parser.add_argument("--name", default="tiles", help="name of the result file")
     options = parser.parse_args()
     predictor = Predictor(options.model, score=0.0)
-    content = chosen(json.loads((options.data / "val.json").read_text()), predictor.preprocess.long_px)
+    content = chosen(json.loads((options.data / "val.json").read_text()), predictor.pipeline.preprocess.long_px)
     with tempfile.TemporaryDirectory() as folder:
         annotations = Path(folder) / "chosen.json"
         annotations.write_text(json.dumps(content))
         dataset = CocoDataset.load(options.data / "val", annotations).remap(predictor.classes)
         figures: dict[str, Any] = {
             "data": f"{options.data.name} val",
-            "rule": f"long side > {LARGE} x {predictor.preprocess.long_px} px, or more than {CROWDED} objects",
+            "rule": f"long side > {LARGE} x {predictor.pipeline.preprocess.long_px} px, or more than {CROWDED} objects",
             "image_ids": dataset.image_ids.tolist(),
             "objects": len(content["annotations"]),
             "threads": torch.get_num_threads(),

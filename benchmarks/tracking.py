@@ -23,11 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 from record import write_result
 
-from sparseinst import Instances, Predictor, rle
+from sparseinst import Instances, Predictor
+from sparseinst.drawing import draw_as
 from sparseinst.inference.writers import label_image, write_image
+from sparseinst.masks import rle
 from sparseinst.video.tracking import ALGORITHMS, MASK, Tracker
 from sparseinst.video.trails import Trails
-from sparseinst.visualisation import draw_as
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from moving import Moment, idf1, sequence
@@ -109,7 +110,7 @@ def found_cells(folder: Path, picture: Path | None) -> dict[str, Any]:
     if picture is not None:
         for instances, row in zip(frames, ids, strict=True):
             trails.update(instances, row)
-        drawn = draw_as(predictor.read(images[-1]), frames[-1], [""] * len(frames[-1]), ids[-1])
+        drawn = draw_as(predictor.pipeline.read(images[-1]), frames[-1], [""] * len(frames[-1]), ids[-1])
         write_image(picture, trails.draw(drawn))
     return {
         "frames": len(frames),

@@ -25,14 +25,16 @@ from numpy.typing import NDArray
 from record import write_result
 from torch import Tensor
 
-from masks import coco_like
+from dense import coco_like
 from sparseinst import Predictor, load_model
 from sparseinst.config import IntensityConfig, ModelConfig
-from sparseinst.data.preprocess import read_image
-from sparseinst.inference import Backend, list_sources, open_backend, open_video
+from sparseinst.data.images import read_image
+from sparseinst.data.sources import list_sources
+from sparseinst.data.video.source import open_video
+from sparseinst.drawing import draw_as
+from sparseinst.runtime import Backend, open_backend
 from sparseinst.structures import Candidates
 from sparseinst.video import predict_video, write_video
-from sparseinst.visualisation import draw_as
 from sparseinst.zoo.names import DEMO_IMAGE
 
 MODELS = ("r50-giam", "n")
@@ -46,7 +48,7 @@ class StandIn:
 
     def __init__(self, backend: Backend, instances: int) -> None:
         self._backend, self._instances = backend, instances
-        self.metadata: ModelConfig = backend.metadata
+        self.config: ModelConfig = backend.metadata
         self.frame = backend.frame
         self.device = getattr(backend, "device", torch.device("cpu"))
         self._masks: dict[tuple[int, int], Tensor] = {}
@@ -63,7 +65,7 @@ class StandIn:
         sure[:, : self._instances] = 0.9
         masks = torch.zeros_like(found.masks)
         masks[:, : self._instances] = self._masks[height, width]
-        kinds = min(5, len(self.metadata.classes))
+        kinds = min(5, len(self.config.classes))
         labels = torch.arange(slots, device=sure.device).remainder(kinds).expand(count, slots)
         return Candidates(sure, labels, masks, sure)
 
@@ -117,7 +119,7 @@ def parts(predictor: Predictor, clip: Path, folder: Path) -> dict[str, float]:
         frames = list(video)
         spent = {"decode": round(1000 * (time.process_time() - start) / len(frames), 2)}
     count = len(frames)
-    spent["prepare"] = processor_ms(lambda: [predictor.prepare(frame.image) for frame in frames], count)
+    spent["prepare"] = processor_ms(lambda: [predictor.pipeline.prepare(frame.image) for frame in frames], count)
     found = predictor(frames[0].image)
     texts = [f"{predictor.classes[label]} 0.90" for label in found.labels]
     draw_as(frames[0].image, found, texts, found.slots)  # loads fonts
@@ -134,7 +136,7 @@ def measure(name: str, options: argparse.Namespace, clip: Path, folder: Path) ->
     backend = StandIn(backend, options.instances)
     predictor = Predictor(backend)
     with closing(open_video(clip)) as video:
-        prepared = [predictor.prepare(frame.image) for frame in video]
+        prepared = [predictor.pipeline.prepare(frame.image) for frame in video]
     batches = [predictor._feed.stack([item]) for item in prepared]
 
     def alone() -> None:

@@ -18,10 +18,10 @@ from playwright.sync_api import Browser, sync_playwright
 from record import write_result
 
 from sparseinst import Predictor
-from sparseinst.data.preprocess import stack
+from sparseinst.data.geometry import stack
 from sparseinst.export import export_model
-from sparseinst.inference.onnx_backend import OnnxBackend
 from sparseinst.inference.timing import sized
+from sparseinst.runtime.onnx_backend import OnnxBackend
 from sparseinst.zoo.names import DEMO_IMAGE
 
 SIZES_HW = ((512, 672), (1080, 1920))
@@ -58,7 +58,7 @@ def in_python(site: Path, picture: Path, rounds: int) -> dict[str, float]:
     """The same from the file on in Python, ONNX Runtime on one thread."""
     backend = OnnxBackend(site / "model.onnx", threads=1)
     predictor = Predictor(backend)
-    inputs = stack([predictor.prepare(picture)])
+    inputs = stack([predictor.pipeline.prepare(picture)])
     spent: dict[str, list[float]] = {"network": [], "total": []}
     for number in range(-2, rounds):
         for part, work in (("network", lambda: backend(*inputs)), ("total", lambda: predictor(picture))):

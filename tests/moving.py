@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from sparseinst import Instances, rle
+from sparseinst import Instances
+from sparseinst.masks import rle
 
 SIZE_HW = (160, 240)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseinst import rle
 from sparseinst.evaluation.coco_eval import Scored, score_results
+from sparseinst.masks import rle
 
 SIDE = 40
 NAMES = ("disc", "box", "ring")

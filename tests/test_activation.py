@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from maps import dense
-from sparseinst import rle
 from sparseinst.activation import ActivationMaps, activation_maps
-from sparseinst.activation_sheet import draw_activation
+from sparseinst.drawing.activation_sheet import draw_activation
+from sparseinst.masks import rle
+from sparseinst.masks.grid import Frame
 from sparseinst.modeling.slots.decoder import InstanceActivation
-from sparseinst.structures import Frame, Instances
+from sparseinst.structures import Instances
 
 HEADER_PX = 80
 """Rows of a sheet in which nothing of an image is, roughly."""

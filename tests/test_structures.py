@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from masks import dense_masks
-from sparseinst import rle
+from dense import dense_masks
+from sparseinst.masks import rle
 from sparseinst.structures import Batch, Instances, Targets
 
 
@@ -25,7 +25,7 @@ def test_instances_are_what_their_masks_say(masks: np.ndarray) -> None:
     found = instances(masks)
     assert len(found) == len(masks) and (found.masks == masks).all()
     assert (found.areas == masks.sum((1, 2))).all() and found.boxes.shape == (len(masks), 4)
-    assert [len(part) for part in found.polygons()] == [len(rle.polygons(item, found.size_hw)) for item in found.counts]
+    assert [len(part) for part in found.polygons()] == [len(rle.polygons(item, found.size_hw)) for item in found.rles]
 
 
 @given(dense_masks(most=6), st.data())
@@ -54,7 +54,7 @@ def test_empty_instances() -> None:
 def test_instances_must_agree_in_length() -> None:
     good = instances(np.ones((2, 3, 3), bool))
     with pytest.raises(ValueError, match="labels"):
-        Instances(good.scores, good.labels[:1], good.counts, good.slots, good.size_hw)
+        Instances(good.scores, good.labels[:1], good.rles, good.slots, good.size_hw)
 
 
 def test_targets_check_themselves() -> None:

@@ -3,18 +3,18 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sparseinst.version import __version__
+
 if TYPE_CHECKING:
     from sparseinst.errors import InputError as InputError
     from sparseinst.evaluation import evaluate as evaluate
+    from sparseinst.hub import push_to_hub as push_to_hub
     from sparseinst.inference import Predictor as Predictor
     from sparseinst.structures import Instances as Instances
     from sparseinst.structures import Predictions as Predictions
     from sparseinst.training import train as train
     from sparseinst.zoo import convert as convert
     from sparseinst.zoo import load_model as load_model
-    from sparseinst.zoo import push_to_hub as push_to_hub
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "InputError": "sparseinst.errors",
@@ -24,7 +24,7 @@ _HOMES = {
     "evaluate": "sparseinst.evaluation",
     "convert": "sparseinst.zoo",
     "load_model": "sparseinst.zoo",
-    "push_to_hub": "sparseinst.zoo",
+    "push_to_hub": "sparseinst.hub",
     "train": "sparseinst.training",
 }
 """Public name -> module that defines it; imported on first use (PEP 562), so that `import sparseinst` costs nothing."""

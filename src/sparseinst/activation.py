@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparseinst.structures import Frame
+from sparseinst.masks.grid import Frame
 
 Window = tuple[int, int, int, int]
 """Part of an image: x0, y0, x1, y1 in its pixels, end exclusive."""
@@ -147,7 +147,7 @@ def activation_maps(
 
     Example:
         >>> import numpy as np, torch
-        >>> from sparseinst.structures import Frame
+        >>> from sparseinst.masks.grid import Frame
         >>> logits = torch.zeros(2 * 5, 4, 4)  # 2 groups of 5 slots
         >>> logits[1 * 5 + 3, 2, 0] = 4.0  # group 1 of slot 3
         >>> frame = Frame((32, 32), (32, 32), (64, 64))

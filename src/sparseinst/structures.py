@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparseinst import rle
+from sparseinst.masks import rle
+from sparseinst.masks.grid import Patches
 
 
 class Predictions(NamedTuple):
@@ -30,38 +31,6 @@ class Predictions(NamedTuple):
     """(B, G*N, h/2, w/2) logits of the instance activation maps, group g of slot n at g*N + n."""
 
 
-class Patch(NamedTuple):
-    """Part of a mask's grid; everywhere else the mask is below the threshold, and so are the cells next to its edge,
-    but where that is the edge of the grid.
-    """
-
-    values: NDArray[np.float32]
-    """(h', w') probabilities."""
-    top: int
-    """First row of the grid."""
-    left: int
-    """First column of the grid."""
-
-
-class Patches(NamedTuple):
-    """The masks of one image by the parts that matter, in host memory: none takes a whole frame."""
-
-    items: tuple[Patch, ...]
-    """One for each candidate; of 0 cells where the mask is nowhere above the threshold."""
-    grid_hw: tuple[int, int]
-    """Rows h and columns w of the whole grid."""
-
-    @classmethod
-    def of(cls, masks: Tensor) -> Self:
-        """(N, h, w) masks, each whole."""
-        whole = masks.detach().float().cpu().numpy()
-        return cls(tuple(Patch(mask, 0, 0) for mask in whole), (masks.shape[1], masks.shape[2]))
-
-    def at(self, places: Sequence[int]) -> Self:
-        """Those of some candidates."""
-        return self._replace(items=tuple(self.items[place] for place in places))
-
-
 class Candidates(NamedTuple):
     """All N slots scored: in fixed shapes what a compiled or exported network gives."""
 
@@ -75,14 +44,6 @@ class Candidates(NamedTuple):
     """(B, N) in 0..1, the score before rescoring, which the gate threshold is compared with."""
     activation: Tensor | None = None
     """(B, G*N, h/2, w/2) logits of the activation maps, where they were asked for; as in `Predictions`."""
-
-
-class Frame(NamedTuple):
-    """The three sizes of one image, each (height, width): padded network input, image within it, original image."""
-
-    frame_hw: tuple[int, int]
-    resized_hw: tuple[int, int]
-    original_hw: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value to compare by
@@ -185,7 +146,7 @@ class Instances:
     Args:
         scores: (n,) float32 in 0..1.
         labels: (n,) int64 class indices.
-        counts: n compressed COCO run-length encodings over the whole image.
+        rles: n compressed COCO run-length encodings over the whole image.
         slots: (n,) int64 slot that each came from; it leads to the activation maps (see `activation.activation_maps`).
         size_hw: height and width of the original image.
         full: whether all places for instances were taken, so that there may be more in the image (see `Predictor`).
@@ -193,14 +154,14 @@ class Instances:
 
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
-    counts: tuple[bytes, ...]
+    rles: tuple[bytes, ...]
     slots: NDArray[np.int64]
     size_hw: tuple[int, int]
     full: bool = False
     _cache: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        shape = (len(self.counts),)
+        shape = (len(self.rles),)
         for name in ("scores", "labels", "slots"):
             if getattr(self, name).shape != shape:
                 raise ValueError(
@@ -208,7 +169,7 @@ class Instances:
                 )
 
     def __len__(self) -> int:
-        return len(self.counts)
+        return len(self.rles)
 
     @overload
     def __getitem__(self, index: int | np.integer[Any]) -> Self: ...
@@ -219,8 +180,8 @@ class Instances:
     ) -> Self:
         """Part of the instances: by number (one instance), slice, boolean mask or list of numbers."""
         order = np.arange(len(self))[[int(index)] if isinstance(index, int | np.integer) else index]
-        counts = tuple(self.counts[i] for i in order)
-        return type(self)(self.scores[order], self.labels[order], counts, self.slots[order], self.size_hw, self.full)
+        rles = tuple(self.rles[i] for i in order)
+        return type(self)(self.scores[order], self.labels[order], rles, self.slots[order], self.size_hw, self.full)
 
     @classmethod
     def joined(cls, parts: Sequence["Instances"], size_hw: tuple[int, int]) -> Self:
@@ -228,7 +189,7 @@ class Instances:
         return cls(
             np.concatenate([np.zeros(0, np.float32), *(part.scores for part in parts)]),
             np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)]),
-            tuple(chain.from_iterable(part.counts for part in parts)),
+            tuple(chain.from_iterable(part.rles for part in parts)),
             np.concatenate([np.zeros(0, np.int64), *(part.slots for part in parts)]),
             size_hw,
             full=any(part.full for part in parts),
@@ -243,22 +204,22 @@ class Instances:
     @property
     def masks(self) -> NDArray[np.bool_]:
         """(n, height, width) dense masks, decoded anew at each call."""
-        return rle.decode(self.counts, self.size_hw)
+        return rle.decode(self.rles, self.size_hw)
 
     @property
     def areas(self) -> NDArray[np.float64]:
         """(n,) mask areas in pixels."""
         if "areas" not in self._cache:
-            self._cache["areas"] = rle.areas(self.counts, self.size_hw)
+            self._cache["areas"] = rle.areas(self.rles, self.size_hw)
         return self._cache["areas"]
 
     @property
     def boxes(self) -> NDArray[np.float64]:
         """(n, 4) boxes x0, y0, x1, y1 in pixels (end exclusive) around the masks; zeros for an empty mask."""
         if "boxes" not in self._cache:
-            self._cache["boxes"] = rle.boxes_xyxy(self.counts, self.size_hw)
+            self._cache["boxes"] = rle.boxes_xyxy(self.rles, self.size_hw)
         return self._cache["boxes"]
 
     def polygons(self) -> list[list[NDArray[np.int32]]]:
         """For each instance the outer contours of its parts, each (points, 2) as x, y in pixels."""
-        return [rle.polygons(counts, self.size_hw) for counts in self.counts]
+        return [rle.polygons(code, self.size_hw) for code in self.rles]

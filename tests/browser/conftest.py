@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sparseinst.inference import open_backend
+from sparseinst.runtime import open_backend
 
 pytest.register_assert_rewrite("browser.desk")
 

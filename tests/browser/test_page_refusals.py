@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from browser.desk import keep_picture, open_picture, opened, painting, served
 from export.conftest import network
-from sparseinst.inference import EagerBackend
+from sparseinst.runtime import EagerBackend
 from sparseinst.zoo.names import DEMO_IMAGE
 
 KEY = "open-sesame"

@@ -17,8 +17,10 @@ from PIL import Image
 from browser.desk import keep_picture, open_picture, opened
 from export.conftest import network
 from export.conftest import pictures as pictures
-from sparseinst import Instances, Predictor, rle
-from sparseinst.export import export_model, ort_web
+from sparseinst import Instances, Predictor
+from sparseinst.export import export_model
+from sparseinst.masks import rle
+from sparseinst.web import ort as ort_web
 from sparseinst.zoo import save_checkpoint
 from sparseinst.zoo.names import DEMO_IMAGE
 

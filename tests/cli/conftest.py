@@ -21,7 +21,7 @@ Cli = Callable[..., Result]
 def _not_converted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Commands run PyTorch: converting a network for another runtime takes longer than the test."""
     monkeypatch.setenv("SPARSEINST_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("sparseinst.inference.converted.can_convert", lambda: False)
+    monkeypatch.setattr("sparseinst.runtime.cache.can_convert", lambda: False)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import torch
 
 @pytest.mark.parametrize(("backend", "expected"), [("torch", None), ("onnxruntime", 1), ("openvino", 1)])
 def test_threads_reach_the_runtime(cli, checkpoint, monkeypatch, backend: str, expected: int | None) -> None:
-    from sparseinst.inference import open_backend
+    from sparseinst.runtime import open_backend
 
     asked = []
 
@@ -14,7 +14,7 @@ def test_threads_reach_the_runtime(cli, checkpoint, monkeypatch, backend: str, e
         asked.append(choices)
         return open_backend(model)
 
-    monkeypatch.setattr("sparseinst.inference.open_backend", opened)
+    monkeypatch.setattr("sparseinst.runtime.open_backend", opened)
     result = cli("benchmark", checkpoint, "--backend", backend, "--threads", 1, "--rounds", 1, "--device", "cpu")
     assert result.exit_code == 0 and torch.get_num_threads() == 1
     assert [choices["threads"] for choices in asked] == [expected] and not asked[0]["compile"]

@@ -84,7 +84,7 @@ def test_help_names_every_format(cli) -> None:
 
 
 def test_a_site_says_how_to_look_at_it(cli, checkpoint, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("sparseinst.export.ort_web.provide", lambda folder: folder.mkdir())
+    monkeypatch.setattr("sparseinst.web.ort.provide", lambda folder: folder.mkdir())
     site = tmp_path / "site"
     result = cli("export", checkpoint, "--format", "web", "--out", site)
     assert result.exit_code == 0, result.stderr

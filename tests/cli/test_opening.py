@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sparseinst.cli.opening import open_model
-from sparseinst.inference import EagerBackend, TorchBackend
-from sparseinst.inference.onnx_backend import OnnxBackend
+from sparseinst.runtime import EagerBackend, TorchBackend
+from sparseinst.runtime.onnx_backend import OnnxBackend
 from sparseinst.zoo import load_model
 
 PLAIN = {"weights": None, "random_weights": False, "device": "cpu", "half": False}
@@ -17,7 +17,7 @@ IMAGES, SIZES = torch.randint(0, 255, (1, 3, 64, 64), dtype=torch.uint8), torch.
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("sparseinst.inference.converted.can_convert", lambda: True)
+    monkeypatch.setattr("sparseinst.runtime.cache.can_convert", lambda: True)
     monkeypatch.setenv("SPARSEINST_CACHE", str(tmp_path / "kept"))
     return tmp_path / "kept"
 
@@ -51,6 +51,6 @@ def test_what_cannot_be_converted_is_said_and_pytorch_runs_it(
     def fail(*_: object) -> None:
         raise RuntimeError("no such operator\nmore")
 
-    monkeypatch.setattr("sparseinst.inference.converted.keep_converted", fail)
+    monkeypatch.setattr("sparseinst.runtime.cache.keep_converted", fail)
     assert isinstance(open_model(str(checkpoint), **PLAIN), TorchBackend)
     assert "cannot be converted (no such operator): PyTorch runs it" in capsys.readouterr().err.replace("\n", " ")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clips import damage, pictures, write_clip
-from sparseinst.inference import open_video
+from sparseinst.data.video.source import open_video
 
 pytest.importorskip("av", reason="PyAV is not installed (extra video)")
 
@@ -67,7 +67,7 @@ def test_a_broken_packet_is_told_and_the_exit_code_says_so(cli: Callable, clip: 
 def test_ctrl_c_ends_the_file_as_it_should(
     cli: Callable, clip: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sparseinst.video import run
+    from sparseinst.video import prediction as run
 
     def endless(source: str, **options: object):
         def images():

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from PIL import Image
 
-import sparseinst.zoo
+import sparseinst.hub
 from hub_server import TOKEN, Hub, serve
 
 
@@ -18,7 +18,7 @@ def hub(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     with serve(Hub()) as running:
-        monkeypatch.setattr("sparseinst.zoo.push_to_hub", partial(sparseinst.zoo.push_to_hub, endpoint=running.url))
+        monkeypatch.setattr("sparseinst.hub.push_to_hub", partial(sparseinst.hub.push_to_hub, endpoint=running.url))
         yield running
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from sparseinst.inference import TorchBackend
+from sparseinst.runtime import TorchBackend
 from sparseinst.zoo import DEFAULT_MODEL
 
 

@@ -12,12 +12,12 @@ from PIL import Image
 from pycocotools import mask as oracle
 from pycocotools.coco import COCO
 
-from masks import dense_masks
-from sparseinst import rle
+from dense import dense_masks
 from sparseinst.config import IntensityConfig
 from sparseinst.data import CocoDataset
 from sparseinst.data.records import Blobs
 from sparseinst.errors import InputError
+from sparseinst.masks import rle
 
 Write = Callable[..., tuple[Path, Path]]
 Document = dict[str, Any]
@@ -81,7 +81,7 @@ def test_real_files_agree_with_pycocotools(shared: Path, name: str) -> None:
     assert dataset.category_ids == tuple(sorted(expected.getCatIds()))
     for index in range(0, len(dataset), 3):
         records = expected.loadAnns(expected.getAnnIds(int(dataset.image_ids[index]), iscrowd=False))
-        labels, counts = dataset.labels(index), dataset.counts(index)
+        labels, counts = dataset.labels(index), dataset.rles(index)
         assert [dataset.category_ids[label] for label in labels] == [item["category_id"] for item in records]
         masks = [oracle.decode(expected.annToRLE(item)).astype(bool) for item in records]
         assert all((one == two).all() for one, two in zip(dataset.masks(index), masks, strict=True))
@@ -255,7 +255,7 @@ def test_annotations_in_any_order_find_their_images(write: Write, content: Docum
     ordered = CocoDataset.load(*write(content))
     content["annotations"] = [content["annotations"][i] for i in (3, 0, 4, 1, 2)]
     mixed = CocoDataset.load(*write(content))
-    assert [mixed.counts(i) for i in range(3)] == [ordered.counts(i) for i in range(3)]
+    assert [mixed.rles(i) for i in range(3)] == [ordered.rles(i) for i in range(3)]
     assert [mixed.labels(i).tolist() for i in range(3)] == [ordered.labels(i).tolist() for i in range(3)]
 
 

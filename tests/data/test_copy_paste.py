@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from masks import dense_masks
+from dense import dense_masks
 from sparseinst.data.copy_paste import View, copy_paste
 
 

@@ -13,9 +13,9 @@ from PIL import Image, ImageOps
 
 from sparseinst.config import IntensityConfig, NativeConfig, ShortSideConfig
 from sparseinst.data import frame_hw, prepare, read_image, resize, resized_hw, stack, to_rgb8
-from sparseinst.data.preprocess import frame_of
+from sparseinst.data.geometry import frame_of
 from sparseinst.errors import InputError
-from sparseinst.structures import Frame
+from sparseinst.masks.grid import Frame
 
 PERCENTILE = IntensityConfig()
 RANGE = IntensityConfig(mode="range", low=1000, high=3000)

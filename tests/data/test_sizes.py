@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sparseinst.config import NativeConfig, ShortSideConfig
 from sparseinst.data import CocoDataset, ObjectSizes, describe_sizes, measure_sizes
-from sparseinst.data.preprocess import network_hw
+from sparseinst.data.geometry import network_hw
 
 
 def sizes_of(*images: tuple[int, int, list[float]]) -> ObjectSizes:

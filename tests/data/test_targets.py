@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from masks import dense_masks
+from dense import dense_masks
 from sparseinst.data import reduce_masks
 
 

@@ -9,12 +9,12 @@ from faster_coco_eval import COCOeval_faster
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from masks import dense_masks
+from dense import dense_masks
 from perturbed import perturbed
 from scenes import random_scene, scored
-from sparseinst import rle
 from sparseinst.evaluation.boundary import BoundaryEvaluator, boundary_iou
 from sparseinst.evaluation.coco_eval import Scored, score_results
+from sparseinst.masks import rle
 
 
 def naive_boundary(mask: np.ndarray, width_px: int) -> np.ndarray:

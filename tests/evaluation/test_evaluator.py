@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparseinst import rle
 from sparseinst.config import ModelConfig, NativeConfig
 from sparseinst.errors import InputError
 from sparseinst.evaluation import evaluate
 from sparseinst.files import file_hash
+from sparseinst.masks import rle
 from sparseinst.structures import Candidates
 from tiny import tiny_config
 
@@ -24,7 +24,7 @@ SIDE = 64
 class Knowing:
     """Finds the bright square of each image, whatever its place."""
 
-    metadata: ModelConfig = tiny_config()
+    config: ModelConfig = tiny_config()
     frame = None
 
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
@@ -115,7 +115,7 @@ def test_twins_and_pieces_are_counted_at_the_default_score(squares: Path) -> Non
 
 def test_native_scale_is_measured_at_the_scale_asked_for(squares: Path) -> None:
     class Native(Knowing):
-        metadata = Knowing.metadata.model_copy(update={"preprocess": NativeConfig(diameter_px=16)})
+        config = Knowing.config.model_copy(update={"preprocess": NativeConfig(diameter_px=16)})
         frames: ClassVar[set[tuple[int, ...]]] = set()
 
         def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:

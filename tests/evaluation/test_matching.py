@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from scenes import IDS, random_scene, record, scored
-from sparseinst import rle
 from sparseinst.evaluation.coco_eval import Scored
 from sparseinst.evaluation.matching import FALSE, MISSED, Matches, match
+from sparseinst.masks import rle
 
 
 def ap50(matches: Matches, classes: int) -> float:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from masks import dense_masks
+from dense import dense_masks
 from scenes import IDS, record
-from sparseinst import rle
 from sparseinst.evaluation.oddities import oddities
+from sparseinst.masks import rle
 
 
 def plain(masks: list[np.ndarray]) -> tuple[int, int]:

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from masks import dense_masks
-from sparseinst import Predictor, rle
+from dense import dense_masks
+from sparseinst import Predictor
 from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
-from sparseinst.data.preprocess import network_hw, resize
+from sparseinst.data.geometry import network_hw, resize
 from sparseinst.export import export_model
-from sparseinst.ops.pieces import drop_small_pieces
+from sparseinst.masks import rle
+from sparseinst.masks.pieces import drop_small_pieces
 from sparseinst.zoo.names import DEMO_IMAGE
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_only.py"

@@ -12,15 +12,16 @@ import torch
 
 from export.conftest import network
 from maps import dense
-from sparseinst import Predictor, __version__
+from sparseinst import Predictor
 from sparseinst.config import NativeConfig
 from sparseinst.errors import InputError
 from sparseinst.export import FORMATS, export_model
 from sparseinst.export.operators import TENSORRT_OPERATORS
 from sparseinst.export.tensorrt_build import frames
-from sparseinst.inference import open_backend
-from sparseinst.inference.exported import Exported
+from sparseinst.runtime import open_backend
+from sparseinst.runtime.exported import Exported
 from sparseinst.structures import Instances
+from sparseinst.version import __version__
 
 RUNNABLE = ("onnx", "openvino", "torch")
 
@@ -69,7 +70,7 @@ def test_activation_maps_come_along(name, exported, model, pictures) -> None:
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_a_file_says_all_about_itself(name, exported, model, checkpoint) -> None:
     backend = open_backend(exported(name).files[0])
-    assert backend.metadata == model.config and backend.frame is None
+    assert backend.config == model.config and backend.frame is None
     assert backend.exported == exported(name).exported
     provenance = backend.exported.provenance
     assert provenance.source == "tiny.safetensors" and provenance.version == __version__

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sparseinst.data.preprocess import stack
+from sparseinst.data.geometry import stack
 from sparseinst.export.quantise import decoder_operations, quantise
-from sparseinst.inference import Predictor, TorchBackend
-from sparseinst.inference.exported import Exported
-from sparseinst.inference.openvino_backend import OpenVINOBackend
-from sparseinst.inference.program import to_openvino, trace
+from sparseinst.inference import Predictor
+from sparseinst.runtime import TorchBackend
+from sparseinst.runtime.exported import Exported
+from sparseinst.runtime.openvino_backend import OpenVINOBackend
+from sparseinst.runtime.tracing import to_openvino, trace
 
 
 @pytest.mark.parametrize("decoder", ["model", "seeds"])
@@ -44,7 +45,7 @@ def test_convolutions_before_the_decoder_become_8_bit(decoder, request, pictures
 
     for name, value in exported.to_metadata().items():
         quantised.set_rt_info(value, ["sparseinst", name])
-    batch = stack([Predictor(model).prepare(pictures[0])])
+    batch = stack([Predictor(model).pipeline.prepare(pictures[0])])
     ours, theirs = OpenVINOBackend(quantised)(*batch), TorchBackend(model)(*batch)
     # Seeds come best first, and 8 bits change who is better.
     difference = np.abs(np.sort(ours.gate) - np.sort(theirs.gate)).max()

@@ -10,8 +10,8 @@ from sparseinst.errors import InputError
 from sparseinst.export import LIMITS, Agreement, export_model
 from sparseinst.export.agreement import compare
 from sparseinst.export.operators import check_operators
-from sparseinst.inference import TorchBackend
-from sparseinst.inference.program import trace
+from sparseinst.runtime import TorchBackend
+from sparseinst.runtime.tracing import trace
 
 PERFECT = Agreement(
     images=3, gate=0.0, masks=0.0, labels=0.0, activation=None, instances=9, found=1.0, iou=1.0, score=0.0
@@ -53,7 +53,7 @@ def test_a_file_that_differs_is_not_left_behind(model, tmp_path, monkeypatch) ->
             changed.decoder.objectness.bias += 0.5
         return trace(changed, exported, **options)
 
-    monkeypatch.setattr("sparseinst.export.run.trace", trace_another)
+    monkeypatch.setattr("sparseinst.export.exporter.trace", trace_another)
     with pytest.raises(InputError, match=r"a\.pt2: not written.*gate"):
         export_model(model, tmp_path / "a.pt2", export_format="torch")
     assert not list(tmp_path.iterdir())

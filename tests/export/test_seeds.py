@@ -12,8 +12,8 @@ from sparseinst.export import FORMATS, export_model
 from sparseinst.export.agreement import compare
 from sparseinst.export.half import after_convolutions
 from sparseinst.export.operators import MOST_CHOSEN, check_candidates
-from sparseinst.inference import EagerBackend, open_backend
 from sparseinst.modeling import SparseInst
+from sparseinst.runtime import EagerBackend, open_backend
 from sparseinst.structures import Instances
 from tiny import tiny_seeds
 
@@ -36,7 +36,7 @@ def test_a_file_finds_what_the_network_finds(name, seeds, pictures, tmp_path) ->
     done = export_model(seeds, out, export_format=name, activation=True)
     assert done.agreement.instances >= 30 and done.agreement.found == 1 and done.agreement.activation < 0.01
     backend = open_backend(out)
-    assert backend.metadata == seeds.config and backend.metadata.most_instances is None
+    assert backend.config == seeds.config and backend.config.most_instances is None
     expected = Predictor(EagerBackend(seeds), score=0)(pictures)
     for predictor in (Predictor(backend, score=0), Predictor(backend, score=0, batch=2)):
         for found, truth in zip(predictor(pictures), expected, strict=True):
@@ -114,7 +114,7 @@ def test_the_order_of_seeds_is_no_difference(seeds: SparseInst) -> None:
     backend = EagerBackend(seeds)
 
     class Shuffled:
-        metadata, frame = seeds.config, None
+        config, frame = seeds.config, None
 
         def __call__(self, images, resized_hw):
             found = backend(images, resized_hw)

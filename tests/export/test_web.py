@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from sparseinst.errors import InputError
-from sparseinst.export import export_model, ort_web
-from sparseinst.export.web import write_site
+from sparseinst.export import export_model
 from sparseinst.files import file_hash
-from sparseinst.inference import open_backend
-from sparseinst.inference.about import about
-from sparseinst.inference.exported import Exported, Provenance
+from sparseinst.runtime import open_backend
+from sparseinst.runtime.exported import Exported, Provenance
+from sparseinst.web import ort as ort_web
+from sparseinst.web.about import about
+from sparseinst.web.site import write_site
 from sparseinst.zoo import load_model, shipped_weights
 
 SCRIPT, WASM = "package/dist/ort.wasm.bundle.min.mjs", "package/dist/ort-wasm-simd-threaded.wasm"
@@ -63,7 +64,7 @@ def test_a_site_has_page_network_settings_and_runtime(model, checkpoint, npm, tm
     assert (site / "ort" / "ort.js").read_bytes() == b"script"
 
     backend = open_backend(site / "model.onnx")
-    assert backend.exported.activation and backend.metadata == model.config
+    assert backend.exported.activation and backend.config == model.config
     told = json.loads((site / "model.json").read_text(encoding="utf-8"))
     assert told["name"] == "tiny" and told["classes"] == ["disc", "größe"] and told["groups"] == 2
     assert told["note"] is None and told["sample"] is None

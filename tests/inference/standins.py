@@ -15,7 +15,7 @@ class ColorBackend:
     """Slot c is the region where channel c alone is bright, of class c; its score is that channel's mean there."""
 
     def __init__(self, *, short_px: int = 64, long_px: int = 128, frame: tuple[int, int] | None = None) -> None:
-        self.metadata = ModelConfig(
+        self.config = ModelConfig(
             classes=CLASSES,
             preprocess=ShortSideConfig(short_px=short_px, long_px=long_px),
             postprocess=PostprocessConfig(score=0.3),
@@ -40,7 +40,7 @@ class ActiveBackend(ColorBackend):
 
     def __init__(self) -> None:
         super().__init__()
-        self.metadata = self.metadata.model_copy(update={"decoder": SlotsConfig(slots=3, groups=1)})
+        self.config = self.config.model_copy(update={"decoder": SlotsConfig(slots=3, groups=1)})
 
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
         candidates = super().__call__(images, resized_hw)

@@ -9,11 +9,12 @@ from PIL import Image
 
 from inference.standins import ActiveBackend, ColorBackend
 from maps import dense
-from sparseinst.activation_sheet import draw_activation
-from sparseinst.data.preprocess import stack
+from sparseinst.data.geometry import stack
+from sparseinst.drawing.activation_sheet import draw_activation
 from sparseinst.errors import InputError
-from sparseinst.inference import ImageResult, Predictor, TorchBackend, predict_files
+from sparseinst.inference import ImageResult, Predictor, predict_files
 from sparseinst.modeling import SparseInst, build_model
+from sparseinst.runtime import TorchBackend
 from tiny import tiny_config
 
 
@@ -52,8 +53,8 @@ def test_slots_lead_to_the_maps_of_the_network(network: SparseInst) -> None:
     instances, maps = predictor.explain(image)
     plain = predictor(image)
     assert len(instances) > 1 and maps.groups == 2
-    assert (instances.counts, instances.slots.tolist()) == (plain.counts, plain.slots.tolist())
-    logits = TorchBackend(network, activation=True)(*stack([predictor.prepare(image)])).activation
+    assert (instances.rles, instances.slots.tolist()) == (plain.rles, plain.slots.tolist())
+    logits = TorchBackend(network, activation=True)(*stack([predictor.pipeline.prepare(image)])).activation
     assert logits is not None and logits.shape[1] == 12
     values = dense(maps, logits.shape[-2:])
     for i, slot in enumerate(instances.slots):
@@ -103,7 +104,7 @@ def test_every_image_gets_a_sheet(folder: Path, tmp_path: Path, batch: int) -> N
     predictor = Predictor(backend)
     assert len({result.iam for result in seen}) == 3
     for result in seen:
-        image = predictor.read(result.path)
+        image = predictor.pipeline.read(result.path)
         expected = draw_activation(image, *predictor.explain(image), predictor.classes)
         np.testing.assert_array_equal(cv2.imread(str(result.iam))[..., ::-1], expected)
         assert result.iam.name.endswith("_iam.png") and result.overlay.is_file()
@@ -118,7 +119,7 @@ def test_only_the_classes_asked_for_are_drawn(folder: Path, tmp_path: Path) -> N
     predictor = Predictor(ActiveBackend())
     instances, maps = predictor.explain(folder / "a.png")
     assert instances.labels.tolist() == [0, 1]
-    expected = draw_activation(predictor.read(folder / "a.png"), instances[[1]], maps[[1]], predictor.classes)
+    expected = draw_activation(predictor.pipeline.read(folder / "a.png"), instances[[1]], maps[[1]], predictor.classes)
     np.testing.assert_array_equal(cv2.imread(str(seen[0].iam))[..., ::-1], expected)
 
 

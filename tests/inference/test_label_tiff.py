@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from masks import dense_masks
-from sparseinst import rle
+from dense import dense_masks
 from sparseinst.inference import label_image, label_tiff, write_label_tiff
+from sparseinst.masks import rle
 from sparseinst.structures import Instances
 
 
@@ -33,7 +33,7 @@ def test_the_pixels_are_those_of_label_image(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(label_tiff, "TILE_PX", tile)
         patch.setattr(label_tiff, "_DECODED_AT_ONCE", 2)
-        patch.setattr("sparseinst.runs._PAINTED_AT_ONCE", 50)
+        patch.setattr("sparseinst.masks.runs._PAINTED_AT_ONCE", 50)
         write_label_tiff(path, instances)
     written = tifffile.imread(path)
     assert written.dtype == np.uint16

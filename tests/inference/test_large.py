@@ -23,7 +23,7 @@ def backend() -> ColorBackend:
     """A network at native scale for which more than 96 x 96 pixels are too large for one pass."""
     found = ColorBackend()
     preprocess = NativeConfig(one_pass_px=96, largest_px=10)
-    found.metadata = found.metadata.model_copy(update={"preprocess": preprocess})
+    found.config = found.config.model_copy(update={"preprocess": preprocess})
     return found
 
 
@@ -56,12 +56,12 @@ def test_rows_of_tiles_give_what_tiles_in_memory_give(tmp_path: Path, picture: n
     path = written(tmp_path, picture, kind)
     assert is_large(path)
     predictor, told = Predictor(backend()), []
-    tiling = predictor.tiling_of(SIZE)
+    tiling = predictor.pipeline.tiling_of(SIZE)
     assert tiling is not None and len(tiling.windows(SIZE)) > 9
-    with open_large(path, predictor.preprocess.intensity) as image:
-        found = find_in_large(predictor, image, on_row=lambda done, rows: told.append((done, rows)))
+    with open_large(path, predictor.pipeline.preprocess.intensity) as image:
+        found = find_in_large(predictor.pipeline, image, on_row=lambda done, rows: told.append((done, rows)))
     expected = predictor(picture)
-    assert sorted(found.counts) == sorted(expected.counts) and len(found) == 6
+    assert sorted(found.rles) == sorted(expected.rles) and len(found) == 6
     assert found.size_hw == SIZE and told[-1][0] == told[-1][1] == len(told) > 3
 
 
@@ -89,15 +89,17 @@ def test_a_run_that_died_goes_on_after_the_rows_that_are_done(tmp_path: Path, pi
             raise KeyboardInterrupt
 
     def run(predictor: Predictor, on_row: large.OnRow | None = None) -> large.Instances:
-        with open_large(path, predictor.preprocess.intensity) as image:
-            return find_in_large(predictor, image, rows=Rows(tmp_path / "rows", path, predictor), on_row=on_row)
+        with open_large(path, predictor.pipeline.preprocess.intensity) as image:
+            return find_in_large(
+                predictor.pipeline, image, rows=Rows(tmp_path / "rows", path, predictor.pipeline), on_row=on_row
+            )
 
     with pytest.raises(KeyboardInterrupt):
         run(predictor, died)
     calls = len(predictor.backend.calls)
     found = run(predictor)
     again = Predictor(backend())
-    assert sorted(found.counts) == sorted(again(picture).counts)
+    assert sorted(found.rles) == sorted(again(picture).rles)
     assert len(predictor.backend.calls) - calls < len(again.backend.calls)
     assert len(Predictor(backend()).backend.calls) == 0
     fresh = Predictor(backend())
@@ -110,8 +112,11 @@ def test_rows_of_other_settings_are_not_used(
     path = written(tmp_path, picture, "tiled")
     for score in (0.0, 0.5):
         predictor = Predictor(backend(), score=score)
-        with caplog.at_level(logging.WARNING, "sparseinst"), open_large(path, predictor.preprocess.intensity) as image:
-            find_in_large(predictor, image, rows=Rows(tmp_path / "rows", path, predictor))
+        with (
+            caplog.at_level(logging.WARNING, "sparseinst"),
+            open_large(path, predictor.pipeline.preprocess.intensity) as image,
+        ):
+            find_in_large(predictor.pipeline, image, rows=Rows(tmp_path / "rows", path, predictor.pipeline))
         assert predictor.backend.calls
     assert "begun again" in caplog.text
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from sparseinst import rle
 from sparseinst.inference.merging import TILE_SLOTS, merge
-from sparseinst.inference.strips import Window
+from sparseinst.masks import rle
+from sparseinst.masks.strips import Window
 from sparseinst.structures import Instances
 
 SIZE = (40, 100)

@@ -7,8 +7,9 @@ from PIL import Image
 from inference.standins import CLASSES, ColorBackend
 from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
 from sparseinst.errors import InputError
-from sparseinst.inference import Backend, EagerBackend, Predictor, TorchBackend, open_backend, resolve_device
+from sparseinst.inference import Predictor
 from sparseinst.modeling import SparseInst, build_model
+from sparseinst.runtime import Backend, EagerBackend, TorchBackend, open_backend, resolve_device
 from sparseinst.zoo import save_checkpoint
 
 
@@ -87,7 +88,7 @@ def test_instances_without_a_pixel_are_dropped() -> None:
         candidates = ColorBackend.__call__(backend, images, resized_hw)
         return candidates._replace(masks=candidates.masks * torch.tensor([1.0, 0.4, 1.0])[:, None, None])
 
-    wrapped = type("Faint", (), {"metadata": backend.metadata, "frame": None, "__call__": staticmethod(faint)})()
+    wrapped = type("Faint", (), {"config": backend.config, "frame": None, "__call__": staticmethod(faint)})()
     found = Predictor(wrapped)(canvas(64, 64, (0, 0, 0, 24, 64), (1, 40, 0, 64, 64)))
     assert found.slots.tolist() == [0]
 
@@ -98,7 +99,7 @@ def test_arrays_pillow_images_and_files_agree(tmp_path) -> None:
     Image.fromarray(image).save(path)
     predictor = Predictor(ColorBackend())
     results = predictor([image, Image.fromarray(image), path, str(path)])
-    assert len({instances.counts for instances in results}) == 1
+    assert len({instances.rles for instances in results}) == 1
     assert len(results[0]) == 1
 
 
@@ -116,7 +117,7 @@ def test_a_network_a_backend_and_a_file_agree(tiny: SparseInst, tmp_path) -> Non
     assert len(results[0]) > 0 and results[0].size_hw == (80, 100)
     for other in results[1:]:
         np.testing.assert_allclose(other.scores, results[0].scores, rtol=1e-5)
-        assert other.counts == results[0].counts
+        assert other.rles == results[0].rles
 
 
 def test_batch_mates_do_not_matter(tiny: SparseInst) -> None:
@@ -145,7 +146,7 @@ def test_torch_backend_leaves_the_network_as_it_is_and_gives_what_it_gives(tiny:
     for found, expected in zip(backend(images, sizes)[:4], EagerBackend(tiny)(images, sizes)[:4], strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert not tiny.training  # of the plain one, which runs the network itself
-    assert isinstance(backend, Backend) and backend.metadata.classes == ("a", "b") and backend.frame is None
+    assert isinstance(backend, Backend) and backend.config.classes == ("a", "b") and backend.frame is None
 
 
 def test_unknown_names_are_input_errors(tiny: SparseInst) -> None:
@@ -163,11 +164,11 @@ def test_a_score_may_be_given_for_some_images_alone() -> None:
     faint = canvas(64, 96, (0, 16, 8, 48, 40), value=128)
 
     def found(score: float | None) -> int:
-        return len(next(predictor.results([predictor.cut(faint)], score=score)))
+        return len(next(predictor.pipeline.found([predictor.pipeline.cut(faint)], score=score)))
 
     assert (found(None), found(0.4), found(0.6)) == (1, 1, 0)
 
 
 def test_it_knows_whether_it_can_explain(tiny: SparseInst) -> None:
-    assert Predictor(TorchBackend(tiny)).explains
-    assert not Predictor(ColorBackend()).explains
+    assert Predictor(TorchBackend(tiny)).pipeline.explains
+    assert not Predictor(ColorBackend()).pipeline.explains

@@ -18,7 +18,7 @@ positive = st.floats(0.01, 100)
 
 def backend(preprocess: PreprocessConfig) -> ColorBackend:
     made = ColorBackend(frame=preprocess.frame_hw)
-    made.metadata = made.metadata.model_copy(update={"preprocess": preprocess})
+    made.config = made.config.model_copy(update={"preprocess": preprocess})
     return made
 
 

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from inference.standins import ColorBackend
 from maps import dense
 from sparseinst.errors import InputError
-from sparseinst.inference import EagerBackend, Predictor, TorchBackend, open_backend, predict_files, write_image
+from sparseinst.inference import Predictor, predict_files, write_image
 from sparseinst.modeling import SparseInst, build_model
+from sparseinst.runtime import EagerBackend, TorchBackend, open_backend
 from sparseinst.structures import Instances
 from tiny import tiny_config, tiny_seeds
 
@@ -77,11 +78,11 @@ def test_more_or_fewer_instances_are_a_setting_of_prediction(network: SparseInst
     assert not everything.full
     few = Predictor(open_backend(network, name=name), score=0, max_instances=3)(pictures[0])
     assert_same(few[:], Instances(
-        everything.scores[:3], everything.labels[:3], everything.counts[:3], everything.slots[:3],
+        everything.scores[:3], everything.labels[:3], everything.rles[:3], everything.slots[:3],
         everything.size_hw, full=True,
     ))  # fmt: skip
     more = Predictor(network, score=0, max_instances=200)
-    assert more.backend.metadata.most_instances == 200
+    assert more.backend.config.most_instances == 200
     assert_same(more(pictures[0]), everything)
     assert network.config.most_instances == 40
     assert few[1].full and few[[]].full and not Instances.empty((3, 3)).full

@@ -19,7 +19,7 @@ def test_arrays_get_the_instances_they_get_alone(batch: int) -> None:
     assert [frame.index for frame, _ in found] == list(range(14))
     for image, (frame, instances) in zip(images, found, strict=True):
         assert (frame.image == image).all()
-        assert instances.counts == predictor(image).counts and len(instances) == 1
+        assert instances.rles == predictor(image).rles and len(instances) == 1
 
 
 def test_frames_of_another_size_and_tiles() -> None:

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
+from dense import label_images
 from inference.standins import ColorBackend
-from masks import label_images
-from sparseinst import rle
-from sparseinst.activation_sheet import draw_activation
 from sparseinst.config import (
     IntensityConfig,
     ModelConfig,
@@ -24,10 +22,12 @@ from sparseinst.config import (
     for_whole_masks,
 )
 from sparseinst.data import CocoDataset, read_image
-from sparseinst.data.preprocess import frame_of, network_hw, shrinks
+from sparseinst.data.geometry import frame_of, network_hw, shrinks
+from sparseinst.drawing.activation_sheet import draw_activation
 from sparseinst.errors import InputError
 from sparseinst.inference import Predictor, predict_files
 from sparseinst.inference.tiles import Tiling, own_tiling
+from sparseinst.masks import rle
 from sparseinst.structures import Candidates, Instances
 from sparseinst.zoo import load_model
 
@@ -39,7 +39,7 @@ LARGE = "538b7673d507014d.png"
 class PerfectBackend:
     """Reads the objects of a tile off its pixels: red is the object's number, green its class, blue its score."""
 
-    metadata = ModelConfig(
+    config = ModelConfig(
         classes=("a", "b"),
         preprocess=ShortSideConfig(short_px=TILE, long_px=TILE),
         postprocess=PostprocessConfig(score=0),
@@ -71,8 +71,8 @@ def test_every_object_is_found_once_and_whole(labels: np.ndarray, overlap: int, 
     found = Predictor(PerfectBackend(), tile=TILE, overlap=overlap, batch=batch)(picture)
     numbers = np.unique(labels)[1:]
     expected = {rle.encode((labels == number)[None])[0]: number for number in numbers}
-    assert sorted(found.counts) == sorted(expected)
-    for i, counts in enumerate(found.counts):
+    assert sorted(found.rles) == sorted(expected)
+    for i, counts in enumerate(found.rles):
         y, x = np.argwhere(labels == expected[counts])[0]
         assert found.labels[i] == picture[y, x, 1] and found.scores[i] == pytest.approx(picture[y, x, 2] / 255)
 
@@ -83,12 +83,12 @@ def test_small_pieces_of_whole_objects_are_dropped(least: float, kept: bool) -> 
     labels[10:20, 20:] = 1
     labels[2:5, 2:5] = 1  # 7 % of what the first tile shows of the object, 2.4 % of all of it
     backend = PerfectBackend()
-    post = backend.metadata.postprocess.model_copy(update={"least_piece": least})
-    backend.metadata = backend.metadata.model_copy(update={"postprocess": post})
+    post = backend.config.postprocess.model_copy(update={"least_piece": least})
+    backend.config = backend.config.model_copy(update={"postprocess": post})
     found = Predictor(backend, tile=TILE, overlap=8)(paint(labels, 0))
     expected = labels == 1
     expected[:5] &= kept
-    assert found.counts == rle.encode(expected[None])
+    assert found.rles == rle.encode(expected[None])
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(2, 60), st.data())
@@ -127,7 +127,7 @@ def test_an_image_that_fits_a_tile_is_not_cut() -> None:
     image = np.zeros((60, 64, 3), np.uint8)
     image[10:50, 8:40, 1] = 255
     whole, cut = Predictor(ColorBackend())(image), Predictor(ColorBackend(), tile=64)(image)
-    assert len(whole) == 1 and cut.counts == whole.counts and cut.scores.tolist() == whole.scores.tolist()
+    assert len(whole) == 1 and cut.rles == whole.rles and cut.scores.tolist() == whole.scores.tolist()
 
 
 def test_tiles_of_several_images_share_batches_by_frame() -> None:
@@ -146,11 +146,13 @@ def test_tiles_are_prepared_as_their_turn_comes(monkeypatch: pytest.MonkeyPatch)
     backend = ColorBackend()
     predictor = Predictor(backend, tile=64, overlap=16, batch=2)
     ahead: list[int] = []
-    prepare = predictor.prepare
+    prepare = predictor.pipeline.prepare
     done = lambda: sum(shape[0] for shape in backend.calls)  # noqa: E731
-    monkeypatch.setattr(predictor, "prepare", lambda image: (ahead.append(len(ahead) + 1 - done()), prepare(image))[1])
+    monkeypatch.setattr(
+        predictor.pipeline, "prepare", lambda image: (ahead.append(len(ahead) + 1 - done()), prepare(image))[1]
+    )
     predictor(np.zeros((400, 400, 3), np.uint8))
-    assert len(ahead) == 64 and max(ahead) <= predictor.lookahead == 8
+    assert len(ahead) == 64 and max(ahead) <= predictor.pipeline.lookahead == 8
 
 
 def test_images_are_asked_for_as_their_turn_comes() -> None:
@@ -162,19 +164,19 @@ def test_images_are_asked_for_as_their_turn_comes() -> None:
             asked.append(number)
             yield np.zeros((100, 100, 3), np.uint8)
 
-    stream = predictor.results(map(predictor.cut, pictures()))
+    stream = predictor.pipeline.found(map(predictor.pipeline.cut, pictures()))
     next(stream)
-    assert asked == [0, 1]
+    assert asked == [0]
     assert len(list(stream)) == 4
 
 
 def test_activation_maps_are_those_of_the_tile_that_saw_the_object(shared: Path) -> None:
     image = read_image(shared / "data/dsb2018/val" / LARGE, IntensityConfig())
     tiled, whole = nuclei_in_tiles(), nuclei_in_tiles(tile=0)
-    assert tiled.tiling_of((image.shape[0], image.shape[1])) is not None
+    assert tiled.pipeline.tiling_of((image.shape[0], image.shape[1])) is not None
     (found, maps), (expected, whole_maps) = tiled.explain(image), whole.explain(image)
     assert len(maps) == len(found) == len(tiled(image)) and maps.size_hw == found.size_hw
-    agreement = ious(found, expected.counts)
+    agreement = ious(found, expected.rles)
     best, sure = agreement.argmax(1), agreement.max(1) > 0.9
     assert sure.mean() > 0.9
     for index in np.flatnonzero(sure)[::7]:
@@ -203,13 +205,13 @@ def test_files_are_predicted_in_tiles(tmp_path: Path) -> None:
 
 def ious(first: Instances, second: tuple[bytes, ...]) -> np.ndarray:
     """(found, masks) IoU of each with each."""
-    a, b = ([{"size": first.size_hw, "counts": item} for item in counts] for counts in (first.counts, second))
+    a, b = ([{"size": first.size_hw, "counts": item} for item in counts] for counts in (first.rles, second))
     return np.asarray(coco_mask.iou(a, b, [0] * len(b))).reshape(len(a), len(b))
 
 
 def doubles(found: Instances) -> int:
     """Pairs of masks that overlap by half."""
-    return int((np.triu(ious(found, found.counts), 1) >= 0.5).sum())
+    return int((np.triu(ious(found, found.rles), 1) >= 0.5).sum())
 
 
 def nuclei_in_tiles(**options: int) -> Predictor:
@@ -222,7 +224,7 @@ def nuclei_in_tiles(**options: int) -> Predictor:
 
 def native_backend(scale: float) -> ColorBackend:
     backend = ColorBackend()
-    backend.metadata = backend.metadata.model_copy(update={"preprocess": NativeConfig(scale=scale)})
+    backend.config = backend.config.model_copy(update={"preprocess": NativeConfig(scale=scale)})
     return backend
 
 
@@ -235,11 +237,11 @@ def test_what_is_too_large_for_one_pass_at_native_scale_is_cut_by_itself(
     predictor = Predictor(native_backend(scale))
     image = np.zeros((*size_hw, 3), np.uint8)
     image[-40:, -60:, 1] = 255
-    cut = predictor.cut(image)
+    cut = predictor.pipeline.cut(image)
     assert len(cut.windows) == windows
     assert len(predictor(image)) == 1
-    assert len(Predictor(native_backend(scale), tile=0).cut(image).windows) == 1
-    assert Predictor(ColorBackend()).tiling_of(size_hw) is None, "by the short side images are never too large"
+    assert len(Predictor(native_backend(scale), tile=0).pipeline.cut(image).windows) == 1
+    assert Predictor(ColorBackend()).pipeline.tiling_of(size_hw) is None, "by the short side images are never too large"
 
 
 @given(
@@ -270,10 +272,10 @@ def test_tiles_made_by_themselves(
 def test_an_object_whole_in_a_tile_is_that_of_one_pass(shared: Path) -> None:
     image = read_image(shared / "data/dsb2018/val" / LARGE, IntensityConfig())
     tiled, whole = nuclei_in_tiles(), nuclei_in_tiles(tile=0)
-    tiling = tiled.tiling_of((image.shape[0], image.shape[1]))
+    tiling = tiled.pipeline.tiling_of((image.shape[0], image.shape[1]))
     assert tiling is not None and tiling.align == 32 and len(tiling.windows(image.shape[:2])) >= 3
     found, expected = tiled(image), whole(image)
-    agreement = ious(found, expected.counts)
+    agreement = ious(found, expected.rles)
     best = agreement.argmax(1)
     # Of objects whose room is not cut by every tile that shows them: all of the size that the overlap is made for.
     assert abs(len(found) - len(expected)) <= 0.01 * len(expected)
@@ -286,10 +288,10 @@ def test_a_micrograph_in_tiles_shows_what_one_pass_shows(shared: Path) -> None:
     root = shared / "data/dsb2018"
     dataset = CocoDataset.load(root / "val", root / "val.json")
     index = dataset.image_ids.tolist().index(11)  # 157 nuclei in 520 x 696 pixels
-    image = dataset.image(index, Predictor("nuclei").preprocess.intensity)
+    image = dataset.image(index, Predictor("nuclei").pipeline.preprocess.intensity)
     whole, tiled = Predictor("nuclei")(image), Predictor("nuclei", tile=384, overlap=96)(image)
     assert abs(len(whole) - len(tiled)) <= 0.05 * len(whole)
-    truth = dataset.counts(index)
+    truth = dataset.rles(index)
     met, met_in_tiles = ((ious(views, truth) >= 0.5).any(0).sum() for views in (whole, tiled))
     assert abs(int(met) - int(met_in_tiles)) <= 5
     assert doubles(tiled) <= 0.02 * len(tiled)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from sparseinst import rle
+from sparseinst.data.signature import is_ours
 from sparseinst.files import atomic
 from sparseinst.inference import (
     OutputStems,
@@ -23,7 +23,7 @@ from sparseinst.inference import (
     write_json,
     write_labels,
 )
-from sparseinst.inference.signature import is_ours
+from sparseinst.masks import rle
 from sparseinst.structures import Instances
 
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparseinst.modeling import Segmenter, SparseInst, build_model, optimise
+from sparseinst.modeling import Segmenter, SparseInst, build_model
+from sparseinst.runtime import optimise
 from tiny import tiny_config
 
 LIMIT = 65504

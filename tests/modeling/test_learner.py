@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from sparseinst.modeling import Learner, build_model, count_instances, fill_padding
+from sparseinst.modeling import Learner, build_model, count_instances
+from sparseinst.ops.padding import fill_padding
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Batch
 from tiny import discs, tiny_config

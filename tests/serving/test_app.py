@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from serving.apps import GatedBackend, app_of, client_of, code_of, encoded, form, picture, run, tiny_backend
-from sparseinst import rle
 from sparseinst.config import NativeConfig
 from sparseinst.inference import Predictor
+from sparseinst.masks import rle
 from sparseinst.serving.schema import Model, Prediction
 from sparseinst.zoo.names import DEMO_IMAGE
 
@@ -59,7 +59,7 @@ def test_a_real_image_gives_the_masks_of_the_predictor(shared: Path) -> None:
 
 def test_a_network_at_native_scale_is_warmed_up_at_a_usual_size() -> None:
     backend = GatedBackend()
-    backend.metadata = backend.metadata.model_copy(update={"preprocess": NativeConfig()})
+    backend.config = backend.config.model_copy(update={"preprocess": NativeConfig()})
 
     async def scenario() -> None:
         async with client_of(app_of(backend)) as client:
@@ -124,7 +124,7 @@ def test_activation_maps_come_from_a_network_that_has_them(explained: bool) -> N
     tiny = tiny_backend()
 
     class WithoutMaps:
-        metadata, frame = tiny.metadata, tiny.frame
+        config, frame = tiny.config, tiny.frame
         __call__ = staticmethod(tiny)
 
     async def scenario() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from serving.apps import encoded, picture
 from sparseinst.config import IntensityConfig
-from sparseinst.data.preprocess import read_image
+from sparseinst.data.images import read_image
 from sparseinst.serving.decoding import decode
 from sparseinst.serving.errors import ApiError
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clips import pictures, write_clip
 from sparseinst import InputError
-from sparseinst.inference import open_video
+from sparseinst.data.video.source import open_video
 from sparseinst.video import write_video
 
 av = pytest.importorskip("av", reason="PyAV is not installed (extra video)")

@@ -3,10 +3,10 @@ import pytest
 
 from moving import SIZE_HW, disc, instances
 from sparseinst import Instances
+from sparseinst.drawing import color_of
 from sparseinst.errors import InputError
 from sparseinst.video.trails import Trails
 from sparseinst.video.zones import Zone, ZoneCounter, parse_zone
-from sparseinst.visualisation import color_of
 
 CLASSES = ("cell", "debris")
 

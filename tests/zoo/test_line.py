@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sparseinst.data.preprocess import resized_hw
+from sparseinst.data.geometry import resized_hw
 from sparseinst.modeling import build_model
 from sparseinst.modeling.cost import Cost, cost
 from sparseinst.zoo import load_preset, shipped_weights

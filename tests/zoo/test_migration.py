@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from shapes import write_split
 from sparseinst import InputError, Predictor
 from sparseinst.export import export_model
-from sparseinst.inference import open_backend
+from sparseinst.runtime import open_backend
 from sparseinst.structures import Instances
 from sparseinst.training import read_table, train
 from sparseinst.zoo import checkpoint_extra, load_model, load_preset, preset_of, save_checkpoint
@@ -58,7 +58,7 @@ def assert_equal(found: list[Instances], name: str) -> None:
     for mine, theirs in zip(found, EXPECTED[name], strict=True):
         assert mine.labels.tolist() == theirs["labels"] and mine.slots.tolist() == theirs["slots"]
         np.testing.assert_allclose(mine.scores, theirs["scores"], rtol=0, atol=2e-6)  # processors round otherwise
-        assert [counts.decode() for counts in mine.counts] == theirs["counts"]
+        assert [counts.decode() for counts in mine.rles] == theirs["counts"]
         assert mine.size_hw == tuple(theirs["size_hw"])
 
 
@@ -161,7 +161,7 @@ def test_an_exported_file_gives_the_same_instances(suffix: str, exported: Path, 
         np.testing.assert_allclose(found.scores, theirs["scores"], rtol=0, atol=1e-3)
         masks, expected = (
             [{"size": theirs["size_hw"], "counts": counts} for counts in these]
-            for these in (found.counts, theirs["counts"])
+            for these in (found.rles, theirs["counts"])
         )
         assert (np.diag(oracle.iou(masks, expected, [0] * len(masks))) >= 0.99).all()
 

@@ -9,12 +9,13 @@ import pytest
 import torch
 from pycocotools import mask as oracle
 
-from sparseinst import rle
 from sparseinst.errors import InputError
+from sparseinst.masks import rle
+from sparseinst.masks.grid import Frame
 from sparseinst.modeling import Criterion, Matcher, Segmenter, count_instances, select
 from sparseinst.modeling.model import SparseInst
 from sparseinst.recipe import LossConfig
-from sparseinst.structures import Frame, Predictions, Targets
+from sparseinst.structures import Predictions, Targets
 from sparseinst.zoo import load_model
 from zoo.conftest import NETWORKS
 
@@ -87,7 +88,7 @@ def test_instances(case: Case) -> None:
         np.testing.assert_allclose(found.areas, expected["areas"], rtol=1e-3, atol=5)
         if f"rle_counts_{i}" in case.expected:
             theirs = [{"size": list(ORIGINALS[i]), "counts": str(c)} for c in case.expected[f"rle_counts_{i}"]]
-            masks = [{"size": list(ORIGINALS[i]), "counts": c} for c in found.counts[: len(theirs)]]
+            masks = [{"size": list(ORIGINALS[i]), "counts": c} for c in found.rles[: len(theirs)]]
             overlap = np.diag(oracle.iou(masks, theirs, [0] * len(theirs)))
             empty = rle.areas([str(c).encode() for c in case.expected[f"rle_counts_{i}"]], ORIGINALS[i]) == 0
             assert (overlap[~empty] >= 0.999).all()

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sparseinst import __version__
 from sparseinst.cli.benchmark import benchmark
 from sparseinst.cli.common import SettingsCommand, one_line, say, say_error
 from sparseinst.cli.convert import convert
@@ -22,6 +21,7 @@ from sparseinst.cli.push import push
 from sparseinst.cli.serve import serve
 from sparseinst.cli.train import train
 from sparseinst.errors import InputError
+from sparseinst.version import __version__
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""

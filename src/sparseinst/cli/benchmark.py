@@ -20,7 +20,7 @@ from sparseinst.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from sparseinst.inference import Predictor
+    from sparseinst.inference.pipeline import Pipeline
     from sparseinst.inference.timing import Timing
 
 
@@ -61,8 +61,8 @@ def benchmark(
     import torch
 
     from sparseinst.inference import write_json
-    from sparseinst.inference.origin import origin
     from sparseinst.inference.timing import measure, sized
+    from sparseinst.runtime.origin import origin
     from sparseinst.zoo import DEFAULT_MODEL
     from sparseinst.zoo.names import DEMO_IMAGE
 
@@ -75,7 +75,7 @@ def benchmark(
     contestants = [
         (
             model if name is None else f"{model}, {name}",
-            _predictor(model, name, choices, score=score, random_weights=random_weights),
+            _pipeline(model, name, choices, score=score, random_weights=random_weights),
         )
         for model, name in itertools.product(models or [DEFAULT_MODEL], names or [None])
     ]
@@ -101,11 +101,12 @@ class _Choices(NamedTuple):
     compiled: bool
 
 
-def _predictor(
+def _pipeline(
     model: str, backend: str | None, choices: _Choices, *, score: float | None, random_weights: bool
-) -> "Predictor":
-    from sparseinst.inference import Predictor, open_backend
-    from sparseinst.inference.backends import OWN_THREADS, backend_name
+) -> "Pipeline":
+    from sparseinst.inference.pipeline import Pipeline
+    from sparseinst.runtime import open_backend
+    from sparseinst.runtime.backends import OWN_THREADS, backend_name
     from sparseinst.zoo import load_model
 
     name = backend or backend_name(model)
@@ -117,7 +118,7 @@ def _predictor(
         threads=choices.threads if name in OWN_THREADS else None,
         compile=choices.compiled and name == "torch",
     )
-    return Predictor(opened, score=score)
+    return Pipeline(opened, score=score)
 
 
 def _print(timings: "list[Timing]") -> None:

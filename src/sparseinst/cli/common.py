@@ -133,7 +133,7 @@ def pick_device(name: str) -> str:
     """
     import torch
 
-    from sparseinst.inference import resolve_device
+    from sparseinst.runtime import resolve_device
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

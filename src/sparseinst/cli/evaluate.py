@@ -85,7 +85,7 @@ def evaluate(
     seconds = time.perf_counter() - start
     if json is not None:
         write_json(json, evaluation.to_json())
-    _print(evaluation, f"{model} on {annotations}", score=network.metadata.postprocess.score)
+    _print(evaluation, f"{model} on {annotations}", score=network.config.postprocess.score)
     say(f"{seconds:.1f} s on {chosen}, {seconds / max(evaluation.images, 1):.3f} s per image, AP included")
     page = None if report is None else report / "index.html"
     for name, path in (("detections", save), ("figures", json), ("report", page)):

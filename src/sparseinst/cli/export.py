@@ -9,7 +9,7 @@ from sparseinst.cli.common import Weights, console, output_file, parse_size, pri
 from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
-    from sparseinst.inference.exported import Precision
+    from sparseinst.runtime.exported import Precision
 
 
 def export(

@@ -70,7 +70,7 @@ def describe(model: str, *, size_hw: tuple[int, int] | None = None) -> dict[str,
     """
     import torch
 
-    from sparseinst.data.preprocess import frame_hw
+    from sparseinst.data.geometry import frame_hw
     from sparseinst.modeling import build_model
     from sparseinst.modeling.cost import cost
     from sparseinst.zoo import load_model, load_preset, preset_names
@@ -133,7 +133,7 @@ def _find(model: str) -> _Subject:
 
 def _own_frame(preprocess: "PreprocessConfig") -> tuple[tuple[int, int], str]:
     from sparseinst.config import NativeConfig
-    from sparseinst.data.preprocess import EXAMPLE_PX, frame_hw, frame_of
+    from sparseinst.data.geometry import EXAMPLE_PX, frame_hw, frame_of
 
     if preprocess.frame_hw is not None:
         return preprocess.frame_hw, "its fixed frame"

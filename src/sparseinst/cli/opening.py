@@ -9,8 +9,8 @@ from sparseinst.cli.common import pick_device, say
 from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
-    from sparseinst.inference import Backend
     from sparseinst.modeling import SparseInst
+    from sparseinst.runtime import Backend
 
 BackendName = Annotated[
     str | None,
@@ -52,8 +52,8 @@ def open_model(
     Raises:
         InputError: no such model, device or backend, or an exported file and weights.
     """
-    from sparseinst.inference import is_exported, open_backend
-    from sparseinst.inference.backends import OWN_THREADS, backend_name
+    from sparseinst.runtime import is_exported, open_backend
+    from sparseinst.runtime.backends import OWN_THREADS, backend_name
     from sparseinst.zoo import load_model
 
     def opened(network: "str | Path | SparseInst", on: str | None) -> "Backend":
@@ -89,7 +89,7 @@ def say_what_ships() -> None:
 def _converted(model: str, weights: Path | None) -> Path | None:
     """The network's form for ONNX Runtime, converted now if need be; None if there is none to be had."""
     from sparseinst.config import SeedsConfig
-    from sparseinst.inference.converted import can_convert, converted_file, keep_converted
+    from sparseinst.runtime.cache import can_convert, converted_file, keep_converted
     from sparseinst.zoo import load_model, preset_of, shipped_weights, weights_file
 
     if not can_convert():

@@ -117,8 +117,10 @@ def predict(
 
     It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .heic, ...).
     """
-    from sparseinst.inference import is_exported, is_video, predict_files
+    from sparseinst.data.video.source import is_video
+    from sparseinst.inference import predict_files
     from sparseinst.inference.scaling import at_scale
+    from sparseinst.runtime import is_exported
     from sparseinst.zoo import DEFAULT_MODEL
 
     chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
@@ -139,10 +141,10 @@ def predict(
             overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances,
         )  # fmt: skip
         return
-    lowest = network.metadata.postprocess.score if score is None else score
+    lowest = network.config.postprocess.score if score is None else score
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
     progress = RowsBar()
-    filled, shrunk = 0, Shrunk(at_scale(network.metadata.preprocess, scale=scale, diameter=diameter))
+    filled, shrunk = 0, Shrunk(at_scale(network.config.preprocess, scale=scale, diameter=diameter))
 
     def tell(result: "ImageResult") -> None:
         nonlocal filled

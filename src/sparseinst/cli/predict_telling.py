@@ -9,7 +9,8 @@ from sparseinst.cli.common import console, count, print_table, say, say_error
 
 if TYPE_CHECKING:
     from sparseinst.config import PreprocessConfig
-    from sparseinst.inference import Backend, ImageResult, Report
+    from sparseinst.inference import ImageResult, Report
+    from sparseinst.runtime import Backend
     from sparseinst.structures import Instances
 
 _CROWD = 50
@@ -85,11 +86,11 @@ def tell_filled(images: int, network: "Backend", *, exported: bool, most: int | 
     """Tells that there was no room for more, and how to make some."""
     from sparseinst.config import SeedsConfig
 
-    has = network.metadata.most_instances
+    has = network.config.most_instances
     places = most if has is None or (most is not None and most < has) else has
-    if isinstance(network.metadata.decoder, SeedsConfig) and exported and places != most:
+    if isinstance(network.config.decoder, SeedsConfig) and exported and places != most:
         advice = "export the network again with a larger --max-instances"
-    elif isinstance(network.metadata.decoder, SeedsConfig) or places == most:
+    elif isinstance(network.config.decoder, SeedsConfig) or places == most:
         advice = "raise --max-instances"
     else:
         advice = "look at parts of the image with --tile"
@@ -115,7 +116,7 @@ def print_result(result: "ImageResult", nothing: str) -> None:
 
 def close_report(report: "Report") -> None:
     """Tells what was done in all, where to look, and what was not read."""
-    from sparseinst.inference.sources import names_of, some_of
+    from sparseinst.data.sources import names_of, some_of
 
     skipped = len(report.failures)
     found = ", ".join(f"{name} {count}" for name, count in report.per_class.items())

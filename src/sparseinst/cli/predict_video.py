@@ -17,8 +17,8 @@ from sparseinst.cli.common import console, count, output_file, say
 from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
-    from sparseinst.inference import Backend
-    from sparseinst.inference.video_frame import VideoSource
+    from sparseinst.data.video.frame import VideoSource
+    from sparseinst.runtime import Backend
     from sparseinst.video import VideoReport, VideoResult
 
 _PANEL = "Video"
@@ -97,7 +97,7 @@ class VideoOptions(NamedTuple):
     @property
     def algorithm(self) -> str | None:
         """By what, if so."""
-        from sparseinst.video.run import TRACKER
+        from sparseinst.video.prediction import TRACKER
 
         return (self.tracker or TRACKER) if self.tracks else None
 

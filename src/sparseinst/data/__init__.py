@@ -2,6 +2,8 @@
 
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats import DataSource, Split, resolve_data
+from sparseinst.data.geometry import Prepared, frame_hw, prepare, resize, resized_hw, stack
+from sparseinst.data.images import read_image, to_rgb8
 from sparseinst.data.large import LargeImage, is_zarr, large_size_hw, open_large
 from sparseinst.data.loader import (
     EpochSampler,
@@ -13,7 +15,6 @@ from sparseinst.data.loader import (
     training_loader,
 )
 from sparseinst.data.pages import Page, read_pages
-from sparseinst.data.preprocess import Prepared, frame_hw, prepare, read_image, resize, resized_hw, stack, to_rgb8
 from sparseinst.data.sizes import ObjectSizes, describe_sizes, measure_sizes
 from sparseinst.data.synthetic import Synthesis, synthesise
 from sparseinst.data.synthetic_scene import SceneConfig

@@ -9,12 +9,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst import rle
 from sparseinst.config import IntensityConfig
-from sparseinst.data.preprocess import read_image
+from sparseinst.data.images import read_image
 from sparseinst.data.records import Records, read_records
 from sparseinst.errors import InputError
-from sparseinst.runs import decode_runs
+from sparseinst.masks import rle
+from sparseinst.masks.runs import decode_runs
 
 _LOGGER = logging.getLogger(__name__)
 _SHOWN = 5
@@ -93,19 +93,19 @@ class CocoDataset:
         """(T,) class indices of the image's instances."""
         return self.class_of[self.records.labels[self._span(index)]]
 
-    def counts(self, index: int) -> tuple[bytes, ...]:
+    def rles(self, index: int) -> tuple[bytes, ...]:
         """T compressed run-length encodings over the whole image (as in `Instances`)."""
         span = self._span(index)
         return tuple(self.records.masks[i] for i in range(span.start, span.stop))
 
     def masks(self, index: int) -> NDArray[np.bool_]:
         """(T, H, W) dense masks at the original size; `layers` holds the same in less."""
-        return rle.decode(self.counts(index), self.size_hw(index))
+        return rle.decode(self.rles(index), self.size_hw(index))
 
     def layers(self, index: int) -> NDArray[np.int32]:
         """(L, H, W) label layers, L >= 1: 0 is background, i + 1 instance i; what overlaps lies in different layers."""
         height, width = self.size_hw(index)
-        pixels, owner = decode_runs(self.counts(index)).pixels()
+        pixels, owner = decode_runs(self.rles(index)).pixels()
         labels = owner.astype(np.int32) + 1
         layer = np.zeros(height * width, np.int32)
         layer[pixels] = labels

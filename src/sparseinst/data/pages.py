@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparseinst.config import IntensityConfig
+from sparseinst.data.images import to_rgb8
 from sparseinst.data.pixels import UNREADABLE, decoding, pixels_of
-from sparseinst.data.preprocess import to_rgb8
 from sparseinst.errors import InputError
 
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP"})

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sparseinst.data.segmentation import brief, encode_segmentation
 from sparseinst.errors import InputError
-from sparseinst.runs import decode_runs
+from sparseinst.masks.runs import decode_runs
 
 _LOGGER = logging.getLogger(__name__)
 _LONGEST_PX = 1_000_000

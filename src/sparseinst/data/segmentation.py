@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sparseinst import rle
 from sparseinst.errors import InputError
+from sparseinst.masks import rle
 
 _FAR = 100
 """Coordinates beyond this many image sides are damage, and rasterising them would take for ever."""

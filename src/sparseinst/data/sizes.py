@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst import rle
 from sparseinst.config import NativeConfig, PreprocessConfig
 from sparseinst.data.coco import CocoDataset
-from sparseinst.data.preprocess import MULTIPLE_PX, network_hw
+from sparseinst.data.geometry import MULTIPLE_PX, network_hw
+from sparseinst.masks import rle
 
 SMALL_PX = 10.0
 """Median diameter, in network pixels, below which masks of a few cells are all that a network can give."""
@@ -59,8 +59,8 @@ class ObjectSizes:
 
 def measure_sizes(dataset: CocoDataset) -> ObjectSizes:
     """Measures every instance of a data set from its encoded mask."""
-    areas = [rle.areas(dataset.counts(i), dataset.size_hw(i)) for i in range(len(dataset))]
-    boxes = [rle.boxes_xyxy(dataset.counts(i), dataset.size_hw(i)) for i in range(len(dataset))]
+    areas = [rle.areas(dataset.rles(i), dataset.size_hw(i)) for i in range(len(dataset))]
+    boxes = [rle.boxes_xyxy(dataset.rles(i), dataset.size_hw(i)) for i in range(len(dataset))]
     sides = np.concatenate([np.zeros((0, 4)), *boxes])
     image_of = np.repeat(np.arange(len(dataset)), [len(part) for part in areas])
     images_hw = np.array([dataset.size_hw(i) for i in range(len(dataset))], np.int64).reshape(-1, 2)

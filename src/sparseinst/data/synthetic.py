@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from sparseinst import rle
 from sparseinst.data.synthetic_backgrounds import background
 from sparseinst.data.synthetic_cutouts import Cutout, find_cutouts, find_photographs, read_cutouts, split_files
 from sparseinst.data.synthetic_scene import Scene, SceneConfig, compose
 from sparseinst.errors import InputError
 from sparseinst.files import atomic_folder
+from sparseinst.masks import rle
 
 _JPEG_QUALITY = 95
 """JPEG is written six times as fast as PNG at its fastest, and read as photographs are."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.config import IntensityConfig
-from sparseinst.data.preprocess import read_image
+from sparseinst.data.images import read_image
 
 _SMALLEST_CROP = 0.5
 """Least part of a photograph's sides that is shown."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparseinst.data.preprocess import MULTIPLE_PX, frame_hw, pad
+from sparseinst.data.geometry import MULTIPLE_PX, frame_hw, pad
 from sparseinst.structures import Targets
 
 

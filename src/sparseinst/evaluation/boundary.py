@@ -8,8 +8,8 @@ import numpy as np
 from faster_coco_eval import COCOeval_faster
 from numpy.typing import NDArray
 
-from sparseinst import rle
-from sparseinst.runs import decode_runs
+from sparseinst.masks import rle
+from sparseinst.masks.runs import decode_runs
 
 DILATION = 0.02
 """Width of the boundary as a part of the image's diagonal, as published."""

@@ -7,22 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sparseinst.data import CocoDataset
-from sparseinst.data.preprocess import Prepared, prepare
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import check_max_dets, score_results
 from sparseinst.evaluation.figures import Evaluation
 from sparseinst.evaluation.oddities import oddities
-from sparseinst.evaluation.report import about
-from sparseinst.evaluation.report_files import check_report_folder, write_report
-from sparseinst.inference import Predictor, to_coco, write_json
-from sparseinst.inference.backends import Backend
-from sparseinst.inference.tiles import Cut, cut
+from sparseinst.evaluation.report.contents import about
+from sparseinst.evaluation.report.files import check_report_folder, write_report
+from sparseinst.inference import to_coco, write_json
+from sparseinst.inference.pipeline import Pipeline
+from sparseinst.inference.tiles import Cut
 from sparseinst.modeling import SparseInst
+from sparseinst.runtime.backends import Backend
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -76,44 +74,38 @@ def evaluate(
     check_max_dets(max_dets)
     if report is not None:
         check_report_folder(Path(report))
-    predictor = Predictor(
+    pipeline = Pipeline(
         model, device=device, half=half, batch=batch, score=0.0, tile=tile, overlap=overlap, scale=scale,
         diameter=diameter, max_instances=max_instances,
     )  # fmt: skip
-    dataset = CocoDataset.load(images, annotations).remap(predictor.classes)
+    dataset = CocoDataset.load(images, annotations).remap(pipeline.classes)
     results: list[dict[str, Any]] = []
-    for index, instances in enumerate(predictor.results(_cuts(dataset, predictor, workers))):
+    for index, instances in enumerate(pipeline.found(_cuts(dataset, pipeline, workers))):
         results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
     results = [item for item in results if item["category_id"] != -1]  # a class that the file does not know
     if save is not None:
         write_json(Path(save), results)
         _LOGGER.info("%s: %d detections", save, len(results))
     scored = score_results(annotations, results, max_dets=max_dets, groups=groups)
-    odd = oddities(scored.detections, score=predictor.backend.metadata.postprocess.score)
+    odd = oddities(scored.detections, score=pipeline.backend.config.postprocess.score)
     scored = scored._replace(evaluation=replace(scored.evaluation, twins=odd.twins, pieces=odd.pieces))
     if report is not None:
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
-        write_report(Path(report), scored, dataset, about(predictor, dataset, model=name, half=half), groups=groups)
+        write_report(Path(report), scored, dataset, about(pipeline, dataset, model=name, half=half), groups=groups)
     return scored.evaluation
 
 
-def _cuts(dataset: CocoDataset, predictor: Predictor, workers: int) -> Iterator[Cut]:
+def _cuts(dataset: CocoDataset, pipeline: Pipeline, workers: int) -> Iterator[Cut]:
     """All images as the network takes them, read ahead by `workers` threads."""
 
-    def prepared(image: NDArray[np.uint8]) -> Prepared:
-        predictor.frame_watch.see((image.shape[0], image.shape[1]))
-        return prepare(image, predictor.preprocess)
-
     def read(index: int) -> Cut:
-        return cut(
-            dataset.image(index, predictor.preprocess.intensity), predictor.tiling_of(dataset.size_hw(index)), prepared
-        )
+        return pipeline.cut(dataset.image(index, pipeline.preprocess.intensity))
 
     if not workers:
         yield from map(read, range(len(dataset)))
         return
     # images to be cut are large, and each fills batches by itself
-    ahead = 2 * workers + (predictor.lookahead if predictor.tiling is None else 1)
+    ahead = 2 * workers + (pipeline.lookahead if pipeline.tiling is None else 1)
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(read, index) for index in range(min(ahead, len(dataset)))]
         for index in range(len(dataset)):

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparseinst import rle
 from sparseinst.data.segmentation import brief, encode_segmentation
 from sparseinst.errors import InputError
-from sparseinst.runs import decode_runs
+from sparseinst.masks import rle
+from sparseinst.masks.runs import decode_runs
 
 
 def ground_truth(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from faster_coco_eval.core import mask as coco_mask
 
 from sparseinst.evaluation.figures import NOTHING
 from sparseinst.evaluation.matching import by_image
-from sparseinst.ops.pieces import in_pieces
+from sparseinst.masks.pieces import in_pieces
 
 TWIN_IOU = 0.5
 """Two masks that overlap by more are of the same object, most likely."""

@@ -11,11 +11,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from sparseinst.config import ModelConfig, NativeConfig, SeedsConfig
-from sparseinst.data.preprocess import Prepared, prepare, read_image, stack
+from sparseinst.data.geometry import Prepared, prepare, stack
+from sparseinst.data.images import read_image
 from sparseinst.errors import InputError
 from sparseinst.export.images import read_prepared
-from sparseinst.inference import Backend
-from sparseinst.inference.exported import Precision
+from sparseinst.runtime import Backend
+from sparseinst.runtime.exported import Precision
 from sparseinst.structures import Candidates
 from sparseinst.zoo.names import DEMO_IMAGE
 
@@ -109,8 +110,8 @@ def compare(network: Backend, other: Backend, calibration: Sequence[Path] = ()) 
         InputError: an image cannot be read.
     """
     return _summary([
-        _differences(network(*batch), other(*batch), network.metadata)
-        for batch in _batches(_images(other.metadata, calibration[:MOST_IMAGES]))
+        _differences(network(*batch), other(*batch), network.config)
+        for batch in _batches(_images(other.config, calibration[:MOST_IMAGES]))
     ])  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sparseinst.inference.program import missing_extra
+from sparseinst.runtime.tracing import missing_extra
 
 _FLOAT = ("MatMul", "Gemm", "ReduceSum", "ReduceMax", "Softmax", "Div", "Sqrt", "Clip", "Range", "Where", "DeformConv")
 """Kept in 32 bits: the weights over pixels are too small for 16 (1e-4 and less), sums over pixels too large."""

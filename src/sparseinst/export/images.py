@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from sparseinst.config import PreprocessConfig
-from sparseinst.data.preprocess import Prepared, prepare, read_image
+from sparseinst.data.geometry import Prepared, prepare
+from sparseinst.data.images import read_image
 
 
 def read_prepared(path: Path, preprocess: PreprocessConfig) -> Prepared:

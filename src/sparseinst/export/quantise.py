@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparseinst.config import PreprocessConfig
-from sparseinst.data.preprocess import stack
+from sparseinst.data.geometry import stack
 from sparseinst.errors import InputError
 from sparseinst.export.images import read_prepared
-from sparseinst.inference.program import missing_extra
+from sparseinst.runtime.tracing import missing_extra
 
 if TYPE_CHECKING:
     import openvino as ov

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from sparseinst.activation import ActivationMaps
 from sparseinst.data.large import LargeImage, open_large
 from sparseinst.data.pages import page_name, read_pages
+from sparseinst.data.sources import Sources
 from sparseinst.errors import InputError
 from sparseinst.inference.large import LARGE_PX, Rows, find_in_large, is_large
+from sparseinst.inference.outcome import Failure, ImageResult, Report
 from sparseinst.inference.outputs import CocoFile, Pictures, Written
-from sparseinst.inference.predictor import Predictor
-from sparseinst.inference.results import Failure, ImageResult, Report
-from sparseinst.inference.sources import Sources
+from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
 from sparseinst.structures import Instances
 
@@ -46,7 +46,7 @@ class Run:
     def __init__(
         self,
         sources: Sources,
-        predictor: Predictor,
+        pipeline: Pipeline,
         labels: NDArray[np.int64] | None,
         pictures: Pictures | None,
         coco: CocoFile | None,
@@ -54,13 +54,13 @@ class Run:
         iam: bool,
         on_row: OnTileRow | None,
     ) -> None:
-        self.sources, self.predictor, self.labels = sources, predictor, labels
+        self.sources, self.pipeline, self.labels = sources, pipeline, labels
         self.pictures, self.coco, self.iam, self.on_row = pictures, coco, iam, on_row
         self.names = sources.names
         self.waiting: deque[_Image] = deque()  # read, and not yet given back
         self.done = 0
         self.failures: list[Failure] = []
-        self.counts = np.zeros(len(predictor.classes), np.int64)
+        self.counts = np.zeros(len(pipeline.classes), np.int64)
 
     def __iter__(self) -> Iterator[ImageResult]:
         for large, places in groupby(range(len(self.sources.images)), key=self._is_large):
@@ -74,7 +74,7 @@ class Run:
 
     def report(self, *, out: Path | None, results: Path | None, seconds: float) -> Report:
         """The totals."""
-        found = [(self.predictor.classes[i], int(self.counts[i])) for i in np.argsort(-self.counts, kind="stable")]
+        found = [(self.pipeline.classes[i], int(self.counts[i])) for i in np.argsort(-self.counts, kind="stable")]
         return Report(
             images=self.done - len(self.failures),
             instances=int(self.counts.sum()),
@@ -111,7 +111,7 @@ class Run:
     def _result(self, image: _Image, **became: Any) -> ImageResult:
         paths = self.sources.images
         return ImageResult(
-            paths[image.place], image.place + 1, len(paths), self.predictor.classes, page=image.page,
+            paths[image.place], image.place + 1, len(paths), self.pipeline.classes, page=image.page,
             pages=image.pages, tiles=image.tiles, **became,
         )  # fmt: skip
 
@@ -129,7 +129,7 @@ class Run:
                 raise InputError(
                     f"activation maps: expected an image of at most {LARGE_PX:,} pixels: give a part of it"
                 )
-            with open_large(path, self.predictor.preprocess.intensity) as large:
+            with open_large(path, self.pipeline.preprocess.intensity) as large:
                 return self._found_in_large(image, large, path)
         except InputError as error:
             message = str(error)
@@ -140,14 +140,14 @@ class Run:
 
     def _found_in_large(self, image: _Image, large: LargeImage, path: Path) -> ImageResult:
         stem = None if self.pictures is None else self.pictures.stem(image.place, None, 1)
-        rows = None if self.pictures is None else Rows(self.pictures.folder / f".{stem}.rows", path, self.predictor)
-        tiling = self.predictor.tiling_of(large.size_hw)
+        rows = None if self.pictures is None else Rows(self.pictures.folder / f".{stem}.rows", path, self.pipeline)
+        tiling = self.pipeline.tiling_of(large.size_hw)
 
         def tell(done: int, rows: int) -> None:
             if self.on_row is not None:
                 self.on_row(path, done, rows)
 
-        instances = self._wanted(find_in_large(self.predictor, large, rows=rows, on_row=tell))
+        instances = self._wanted(find_in_large(self.pipeline, large, rows=rows, on_row=tell))
         self._count(image, instances)
         written = Written()
         if self.pictures is not None and stem is not None:
@@ -161,11 +161,11 @@ class Run:
         """The images that can be read, one after the other."""
         for index in places:
             path = self.sources.images[index]
-            for page in read_pages(path, self.predictor.preprocess.intensity):
+            for page in read_pages(path, self.pipeline.preprocess.intensity):
                 image = _Image(index, page.number, page.pages, _UNREAD)
                 try:
                     picture = page.read()
-                    cut = self.predictor.cut(picture)
+                    cut = self.pipeline.cut(picture)
                 except InputError as error:
                     name, message = page_name(str(path), page.number), str(error)
                     self.waiting.append(image._replace(error=message if name in message else f"{name}: {message}"))
@@ -177,9 +177,9 @@ class Run:
         """For each of them the instances of the classes asked for, with their maps if these are to be drawn."""
         found: Iterator[tuple[Instances, ActivationMaps | None]]
         if self.iam:
-            found = self.predictor.results_with_maps(self._cuts(places))
+            found = self.pipeline.explained(self._cuts(places))
         else:
-            found = ((instances, None) for instances in self.predictor.results(self._cuts(places)))
+            found = ((instances, None) for instances in self.pipeline.found(self._cuts(places)))
         for instances, maps in found:
             yield self._wanted(instances), None if maps is None else maps[self._keep(instances)]
 

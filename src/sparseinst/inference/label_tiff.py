@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.data.signature import SIGNATURE
 from sparseinst.files import atomic
-from sparseinst.inference.signature import SIGNATURE
-from sparseinst.runs import Strips, decode_runs
+from sparseinst.masks.runs import Strips, decode_runs
 from sparseinst.structures import Instances
 
 TILE_PX = 512
@@ -50,7 +50,7 @@ def _tiles(instances: Instances, dtype: np.dtype[np.unsignedinteger]) -> Iterato
         columns = np.zeros((across * TILE_PX, TILE_PX), dtype)
         for begin in range(0, len(members), _DECODED_AT_ONCE):
             some = members[begin : begin + _DECODED_AT_ONCE]
-            strips = decode_runs([instances.counts[index] for index in some]).strips(instances.size_hw[0])
+            strips = decode_runs([instances.rles[index] for index in some]).strips(instances.size_hw[0])
             _within(strips, row * TILE_PX).paint(columns, (some + 1).astype(dtype))
         for column in range(across):
             yield np.ascontiguousarray(columns[column * TILE_PX : (column + 1) * TILE_PX].T)

@@ -15,10 +15,10 @@ from torch import nn
 from sparseinst.data.large import LargeImage, is_zarr, large_size_hw
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
-from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.row_merging import RowMerger
-from sparseinst.inference.strips import Window
 from sparseinst.inference.tiles import Cut, cut
+from sparseinst.masks.strips import Window
 from sparseinst.modeling import without_small_pieces
 from sparseinst.structures import Instances
 
@@ -47,12 +47,12 @@ def is_large(path: Path) -> bool:
 
 
 def find_in_large(
-    predictor: Predictor, image: LargeImage, *, rows: "Rows | None" = None, on_row: OnRow | None = None
+    pipeline: Pipeline, image: LargeImage, *, rows: "Rows | None" = None, on_row: OnRow | None = None
 ) -> Instances:
     """The instances of an image of any size; what is held follows their number and the width of the image.
 
     Args:
-        predictor: its tiles are those of images in memory.
+        pipeline: its tiles are those of images in memory.
         image: to be read by windows.
         rows: keeps what was found in each row of tiles, so that a run that died goes on there.
         on_row: is told after each row.
@@ -60,7 +60,7 @@ def find_in_large(
     Raises:
         InputError: the image is damaged, or too large to be seen in one pass and not to be cut.
     """
-    tiling, size_hw = predictor.tiling_of(image.size_hw), image.size_hw
+    tiling, size_hw = pipeline.tiling_of(image.size_hw), image.size_hw
     if tiling is None and size_hw[0] * size_hw[1] > LARGE_PX:
         raise InputError(
             f"expected an image of at most {LARGE_PX:,} pixels for one pass, got {size_hw[0]} x {size_hw[1]}: give "
@@ -74,23 +74,23 @@ def find_in_large(
     for number, row in enumerate(by_row):
         found = None if rows is None else rows.load(number)
         if found is None:
-            found = list(predictor.results(_alone(predictor, image, row)))
+            found = list(pipeline.found(_alone(pipeline, image, row)))
             if rows is not None:
                 rows.save(number, found)
-        finished.append(_finished(merger.add(found, row), predictor))
+        finished.append(_finished(merger.add(found, row), pipeline))
         if on_row is not None:
             on_row(number + 1, len(by_row))
-    finished.append(_finished(merger.finish(), predictor))
+    finished.append(_finished(merger.finish(), pipeline))
     return Instances.joined(finished, size_hw)
 
 
-def _alone(predictor: Predictor, image: LargeImage, row: Sequence[Window]) -> Iterator[Cut]:
+def _alone(pipeline: Pipeline, image: LargeImage, row: Sequence[Window]) -> Iterator[Cut]:
     """Tiles as images of their own, each read when its turn comes."""
-    return (cut(image.read(window), None, predictor.prepare) for window in row)
+    return (cut(image.read(window), None, pipeline.prepare) for window in row)
 
 
-def _finished(instances: Instances, predictor: Predictor) -> Instances:
-    return without_small_pieces(instances, least=predictor.backend.metadata.postprocess.least_piece)
+def _finished(instances: Instances, pipeline: Pipeline) -> Instances:
+    return without_small_pieces(instances, least=pipeline.backend.config.postprocess.least_piece)
 
 
 class Rows:
@@ -99,12 +99,12 @@ class Rows:
     Args:
         folder: where to keep it.
         path: the image.
-        predictor: what finds.
+        pipeline: what finds.
     """
 
-    def __init__(self, folder: Path, path: Path, predictor: Predictor) -> None:
+    def __init__(self, folder: Path, path: Path, pipeline: Pipeline) -> None:
         self.folder = folder
-        settings = json.dumps(_settings(path, predictor), sort_keys=True)
+        settings = json.dumps(_settings(path, pipeline), sort_keys=True)
         kept = folder / _SETTINGS
         if kept.is_file() and kept.read_text(encoding="utf-8") != settings:
             _LOGGER.warning(f"{folder}: rows of another image, network or setting: begun again")
@@ -135,7 +135,7 @@ class Rows:
 
     def save(self, row: int, found: Sequence[Instances]) -> None:
         """Keeps the instances of each tile of a row."""
-        counts = list(chain.from_iterable(part.counts for part in found))
+        counts = list(chain.from_iterable(part.rles for part in found))
         with atomic(self._file(row)) as temporary:
             np.savez(
                 temporary,
@@ -157,19 +157,19 @@ class Rows:
         return self.folder / f"row{row:05d}.npz"
 
 
-def _settings(path: Path, predictor: Predictor) -> dict[str, Any]:
+def _settings(path: Path, pipeline: Pipeline) -> dict[str, Any]:
     """All that what is found depends on."""
     stat = path.stat()
-    exported = getattr(predictor.backend, "exported", None)
-    network = getattr(predictor.backend, "network", None)
+    exported = getattr(pipeline.backend, "exported", None)
+    network = getattr(pipeline.backend, "network", None)
     return {
         "image": [path.name, stat.st_size, stat.st_mtime_ns],
-        "network": predictor.backend.metadata.model_dump(mode="json"),
+        "network": pipeline.backend.config.model_dump(mode="json"),
         "weights": _digest(network) if isinstance(network, nn.Module) else repr(exported),
-        "preprocess": predictor.preprocess.model_dump(mode="json"),
-        "score": predictor.score,
-        "tiling": repr(predictor.tiling),
-        "max_instances": predictor.max_instances,
+        "preprocess": pipeline.preprocess.model_dump(mode="json"),
+        "score": pipeline.score,
+        "tiling": repr(pipeline.tiling),
+        "max_instances": pipeline.max_instances,
     }
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from sparseinst.config import DecoderConfig, SeedsConfig
 from sparseinst.errors import InputError
-from sparseinst.inference.backends import Backend
-from sparseinst.inference.torch_backend import EagerBackend
+from sparseinst.runtime.backends import Backend
+from sparseinst.runtime.torch_backend import EagerBackend
 from sparseinst.structures import Instances
 
 
@@ -17,12 +17,12 @@ def at_most(backend: Backend, most: int) -> Backend:
     Raises:
         InputError: less than 1, or more than the backend can find in any image.
     """
-    decoder = backend.metadata.decoder
+    decoder = backend.config.decoder
     if isinstance(backend, EagerBackend) and isinstance(decoder, SeedsConfig):
         return backend.with_max_instances(most)
     if most < 1:
         raise InputError(f"max_instances must be at least 1, got {most}: give the most instances in an image")
-    has = backend.metadata.most_instances
+    has = backend.config.most_instances
     if has is not None and most > has:
         advice = (
             "export it with a larger max_instances, or give the network itself" if isinstance(decoder, SeedsConfig) else

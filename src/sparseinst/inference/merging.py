@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sparseinst.inference.strips import Window, coverage, encode_unions, join, strips_of
-from sparseinst.runs import Strips, decode_runs
+from sparseinst.masks.runs import Strips, decode_runs
+from sparseinst.masks.strips import Window, coverage, encode_unions, join, strips_of
 from sparseinst.structures import Instances
 
 SAME_IOU = 0.5
@@ -105,7 +105,7 @@ class _Views(NamedTuple):
             np.concatenate(boxes),
             np.concatenate([_room(of, window, size_hw, margin) for of, window in zip(boxes, windows, strict=True)]),
             np.cumsum([0, *(len(instances) for instances in found)]),
-            [strips_of(decode_runs(instances.counts), window) for instances, window in pairs],
+            [strips_of(decode_runs(instances.rles), window) for instances, window in pairs],
         )
 
     @property

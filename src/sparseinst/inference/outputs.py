@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.activation import ActivationMaps
-from sparseinst.activation_sheet import draw_activation
 from sparseinst.data.large import LargeImage, shrunk
+from sparseinst.data.signature import IAM, LABELS, OVERLAY
+from sparseinst.data.sources import Sources
+from sparseinst.drawing import OVERVIEW_PX, draw, draw_overview, legible_scale, overview_shrink
+from sparseinst.drawing.activation_sheet import draw_activation
 from sparseinst.errors import InputError
 from sparseinst.inference.label_tiff import write_label_tiff
-from sparseinst.inference.signature import IAM, LABELS, OVERLAY
-from sparseinst.inference.sources import Sources
 from sparseinst.inference.writers import OutputStems, to_coco, write_image, write_json, write_labels
 from sparseinst.structures import Instances
-from sparseinst.visualisation import OVERVIEW_PX, draw, draw_overview, legible_scale, overview_shrink
 
 _CROWD, _CROWDED_PX = 200, 1536
 """Instances in an image with sides longer than this, from which on lines of the usual thickness would hide them."""

@@ -1,71 +1,153 @@
-"""How images reach what runs the network: prepared on the host, or on the GPU while it still works on those before."""
+"""The steps from an image of any kind to its instances: read, cut, batch, join. All that predicts goes through here."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from PIL import Image
 
 from sparseinst.config import PreprocessConfig
-from sparseinst.data.preprocess import Prepared, frame_of, prepare, resize, stack
+from sparseinst.data.geometry import Prepared, prepare
+from sparseinst.data.images import read_image, to_rgb8
+from sparseinst.errors import InputError
+from sparseinst.inference.batches import Batches, Explained
+from sparseinst.inference.limits import at_most
+from sparseinst.inference.scaling import FrameWatch, at_scale
+from sparseinst.inference.tiles import Cut, Tiling, cut, join_cuts, one_of_explained, one_of_tiles, own_tiling
+from sparseinst.modeling import SparseInst
+from sparseinst.runtime.backends import Backend, open_backend
+from sparseinst.runtime.exported import Exported
+from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
+from sparseinst.structures import Instances
+
+AnyImage = str | Path | Image.Image | NDArray[Any]
+"""A file, a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
 
 
-class Feed(Protocol):
-    """Brings images to a backend."""
+class Pipeline:
+    """What `Predictor` and every command that predicts are made of; the arguments are those of `Predictor`.
 
-    def prepare(self, image: NDArray[np.uint8], config: PreprocessConfig) -> Prepared:
-        """See `data.preprocess.prepare`."""
-
-    def stack(self, prepared: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
-        """See `data.preprocess.stack`."""
-
-
-class HostFeed:
-    """Prepares images on the host."""
-
-    prepare = staticmethod(prepare)
-    stack = staticmethod(stack)
-
-
-class CudaFeed:
-    """Sends images to a GPU as they are and resizes them there, on a stream of its own.
-
-    A GPU resizes in floating point and rounds once, where the host rounds after each axis: some values differ by 1.
-
-    Args:
-        device: the GPU.
+    Attributes:
+        backend: what runs the network.
+        preprocess: how images are brought to it.
+        tiling: how images are cut, if that was asked for.
+        cuts_itself: whether those are cut that are too large for one pass.
+        frame_watch: warns where a fixed frame cannot hold an image.
+        batch: images at once.
+        score: lowest score to keep, 0..1.
+        max_instances: most instances in an image; None is what the network's settings say.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self._stream = torch.cuda.Stream(device)
+    def __init__(
+        self,
+        model: SparseInst | Backend | str | Path,
+        *,
+        device: str | torch.device | None = None,
+        half: bool = False,
+        batch: int = 1,
+        score: float | None = None,
+        tile: int | None = None,
+        overlap: int | None = None,
+        scale: float | None = None,
+        diameter: float | None = None,
+        max_instances: int | None = None,
+    ) -> None:
+        if batch < 1:
+            raise InputError(f"batch must be at least 1, got {batch}: give the number of images at once")
+        if score is not None and not 0 <= score <= 1:
+            raise InputError(f"score must be in 0..1, got {score}: give the lowest score to keep")
+        if isinstance(model, str | Path | SparseInst):
+            model = open_backend(model, device=device, half=half, max_instances=max_instances)
+        if max_instances is not None:
+            model = at_most(model, max_instances)
+        self.backend, self.max_instances, self.batch = model, max_instances, batch
+        self.score = model.config.postprocess.score if score is None else score
+        self.preprocess = at_scale(_with_frame(model.config.preprocess, model.frame), scale=scale, diameter=diameter)
+        self.cuts_itself = tile != 0
+        self.tiling = Tiling.of(tile or None, overlap, self.preprocess)
+        self.frame_watch = FrameWatch(self.preprocess)
 
-    def prepare(self, image: NDArray[np.uint8], config: PreprocessConfig) -> Prepared:
-        """See `Feed`; the image is on the GPU, or on its way."""
-        frame = frame_of((image.shape[0], image.shape[1]), config)
-        with torch.cuda.stream(self._stream):
-            pixels = self._sent(torch.from_numpy(np.ascontiguousarray(image)))
-            return Prepared(resize(pixels.permute(2, 0, 1), frame.resized_hw), frame)
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by label."""
+        return self.backend.config.classes
 
-    def stack(self, prepared: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
-        """See `Feed`; takes images that were prepared on the host, too."""
-        with torch.cuda.device(self.device):
-            current = torch.cuda.current_stream()
-            current.wait_stream(self._stream)
-            for item in prepared:
-                if item.image.is_cuda:
-                    item.image.record_stream(current)  # its memory is not free before this stream is done with it
-            sent = [item._replace(image=self._sent(item.image)) for item in prepared]
-            images, resized_hw = stack(sent)
-            return images, self._sent(resized_hw)
+    @property
+    def lookahead(self) -> int:
+        """How many images it is worth to read ahead."""
+        return self.batches().lookahead
 
-    def _sent(self, tensor: Tensor) -> Tensor:
-        return tensor if tensor.is_cuda else tensor.pin_memory().to(self.device, non_blocking=True)
+    @property
+    def explains(self) -> bool:
+        """Whether what runs the network gives activation maps, too."""
+        exported: Exported | None = getattr(self.backend, "exported", None)
+        return isinstance(self.backend, EagerBackend) or (exported is not None and exported.activation)
+
+    def read(self, image: AnyImage) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB of an image of any kind, under the intensity policy of the network."""
+        intensity = self.preprocess.intensity
+        return read_image(image, intensity) if isinstance(image, str | Path) else to_rgb8(image, intensity)
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> Prepared:
+        """(H, W, 3) uint8 RGB resized for the network; a fixed frame that cannot hold it is warned of."""
+        self.frame_watch.see((pixels.shape[0], pixels.shape[1]))
+        return prepare(pixels, self.preprocess)
+
+    def cut(self, image: AnyImage) -> Cut:
+        """The image as the network takes it: whole or in tiles (see `tiling_of`), each prepared when its turn comes."""
+        pixels = self.read(image)
+        return cut(pixels, self.tiling_of((pixels.shape[0], pixels.shape[1])), self.prepare)
+
+    def tiling_of(self, size_hw: tuple[int, int]) -> Tiling | None:
+        """How an image of (height, width) is cut: as was asked for, else where one pass would be too large."""
+        return own_tiling(size_hw, self.preprocess) if self.tiling is None and self.cuts_itself else self.tiling
+
+    def found(self, cuts: Iterable[Cut], *, score: float | None = None) -> Iterator[Instances]:
+        """Instances of each image, in their order: images are asked for as their turn comes, a few batches ahead.
+
+        Args:
+            cuts: the images.
+            score: lowest score to keep of these; None is that of the pipeline.
+        """
+        return join_cuts(cuts, self.batches(score).found, partial(one_of_tiles, least_piece=self._least_piece))
+
+    def explained(self, cuts: Iterable[Cut], *, score: float | None = None) -> Iterator[Explained]:
+        """The same with the activation maps of the instances.
+
+        Raises:
+            InputError: the backend gives no activation maps.
+        """
+        batches = self._over(self._explaining, score)
+        return join_cuts(cuts, batches.explained, partial(one_of_explained, least_piece=self._least_piece))
+
+    def batches(self, score: float | None = None) -> Batches:
+        """What finds instances in prepared images: the step between `cut` and the joining of tiles."""
+        return self._over(self._sure if score is None or score >= self.score else self.backend, score)
+
+    def _over(self, backend: Backend, score: float | None) -> Batches:
+        lowest = self.score if score is None else score
+        return Batches(backend, size=self.batch, score=lowest, max_instances=self.max_instances)
+
+    @property
+    def _least_piece(self) -> float:
+        return self.backend.config.postprocess.least_piece
+
+    @cached_property
+    def _sure(self) -> Backend:
+        """The backend where nothing below the pipeline's own score is asked for."""
+        return self.backend.with_least_score(self.score) if isinstance(self.backend, TorchBackend) else self.backend
+
+    @cached_property
+    def _explaining(self) -> Backend:
+        """The backend with activation maps, where that is for us to choose."""
+        return self.backend.with_activation() if isinstance(self.backend, EagerBackend) else self.backend
 
 
-def feed_for(backend: object) -> Feed:
-    """The feed that suits a backend: that of its GPU, or of the host."""
-    device = getattr(backend, "device", None)
-    return CudaFeed(device) if isinstance(device, torch.device) and device.type == "cuda" else HostFeed()
+def _with_frame(preprocess: PreprocessConfig, frame: tuple[int, int] | None) -> PreprocessConfig:
+    if frame is None or frame == preprocess.frame_hw:
+        return preprocess
+    return type(preprocess).model_validate({**preprocess.model_dump(), "frame_hw": frame})

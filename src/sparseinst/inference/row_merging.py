@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from sparseinst.inference.merging import TILE_SLOTS, merge
-from sparseinst.inference.strips import Window, encode_unions, strips_of
-from sparseinst.runs import decode_runs
+from sparseinst.masks.runs import decode_runs
+from sparseinst.masks.strips import Window, encode_unions, strips_of
 from sparseinst.structures import Instances
 
 
@@ -67,7 +67,7 @@ class RowMerger:
     def _moved(self, instances: Instances, rows: slice, to: slice) -> Instances:
         """Instances of some rows of the image over others that hold their masks."""
         columns = slice(0, self.size_hw[1])
-        strips = strips_of(decode_runs(instances.counts), (slice(rows.start - to.start, rows.stop - to.start), columns))
+        strips = strips_of(decode_runs(instances.rles), (slice(rows.start - to.start, rows.stop - to.start), columns))
         size_hw = (to.stop - to.start, self.size_hw[1])
         counts = encode_unions(strips, size_hw, masks=len(instances))
         return Instances(instances.scores, instances.labels, counts, instances.slots, size_hw, instances.full)

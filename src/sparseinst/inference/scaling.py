@@ -4,7 +4,7 @@ import logging
 import math
 
 from sparseinst.config import NativeConfig, PreprocessConfig
-from sparseinst.data.preprocess import network_hw, shrinks
+from sparseinst.data.geometry import network_hw, shrinks
 from sparseinst.errors import InputError
 
 _LOGGER = logging.getLogger(__name__)

@@ -4,25 +4,22 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING
 
+from sparseinst.data.video.frame import VideoFrame, VideoSource
+from sparseinst.data.video.source import Source, open_video
+from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.stages import Stages
 from sparseinst.inference.tiles import Cut
-from sparseinst.inference.video_frame import VideoFrame, VideoSource
-from sparseinst.inference.video_source import Source, open_video
 from sparseinst.structures import Instances
-
-if TYPE_CHECKING:
-    from sparseinst.inference.predictor import Predictor
 
 Found = tuple[VideoFrame, Instances]
 """A frame and what was found in it."""
 
 
-def stream(predictor: "Predictor", source: Source, *, skip: bool, fps: float) -> Iterator[Found]:
+def stream(pipeline: Pipeline, source: Source, *, skip: bool, fps: float) -> Iterator[Found]:
     """The job of `Predictor.stream`."""
-    with closing(open_video(source, fps=fps, intensity=predictor.preprocess.intensity)) as video:
-        network = Network(predictor)
+    with closing(open_video(source, fps=fps, intensity=pipeline.preprocess.intensity)) as video:
+        network = Network(pipeline)
         with Stages[Found](paced(video, skip=skip), network.prepared, network.found, newest=skip) as results:
             yield from results
 
@@ -40,14 +37,14 @@ class Network:
     """The two stages of `stages.Stages` that find instances in the frames of a video.
 
     Args:
-        predictor: finds them.
+        pipeline: finds them.
 
     Attributes:
         seconds: time spent in `found`, not counting that spent waiting for frames or for what comes after.
     """
 
-    def __init__(self, predictor: "Predictor") -> None:
-        self._predictor = predictor
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
         self._waiting: deque[VideoFrame] = deque()
         self._since: float | None = None
         self.seconds = 0.0
@@ -55,11 +52,11 @@ class Network:
     def prepared(self, frames: Iterator[VideoFrame]) -> Generator[tuple[VideoFrame, Cut]]:
         """First stage: each frame as the network takes it."""
         for frame in frames:
-            yield frame, self._predictor.cut(frame.image)
+            yield frame, self._pipeline.cut(frame.image)
 
     def found(self, prepared: Iterator[tuple[VideoFrame, Cut]]) -> Generator[Found]:
         """Second stage: what is found in each."""
-        for instances in self._predictor.results(self._cuts(prepared)):
+        for instances in self._pipeline.found(self._cuts(prepared)):
             self._stop()
             yield self._waiting.popleft(), instances
             self._start()

@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 
 from sparseinst.activation import ActivationMaps
 from sparseinst.config import NativeConfig, PreprocessConfig
-from sparseinst.data.preprocess import MULTIPLE_PX, Prepared, shrinks
+from sparseinst.data.geometry import MULTIPLE_PX, Prepared, shrinks
 from sparseinst.errors import InputError
+from sparseinst.inference.batches import Explained
 from sparseinst.inference.merging import merge
-from sparseinst.inference.strips import Window
+from sparseinst.masks.strips import Window
 from sparseinst.modeling import without_small_pieces
 from sparseinst.structures import Instances
-
-Explained = tuple[Instances, ActivationMaps]
-"""The instances of an image and, in the same order, their activation maps."""
 
 Part = TypeVar("Part")
 
@@ -178,7 +176,7 @@ def cut(image: NDArray[np.uint8], tiling: Tiling | None, prepare: Callable[[NDAr
     return Cut(windows, parts if len(windows) > 1 else tuple(parts), size_hw, margin)
 
 
-def segment_cuts(
+def join_cuts(
     cuts: Iterable[Cut],
     segment: Callable[[Iterable[Prepared]], Iterator[Part]],
     bring_together: Callable[[list[Part], Cut], Part],

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sparseinst.data.preprocess import read_image, stack
+from sparseinst.data.geometry import stack
+from sparseinst.data.images import read_image
 from sparseinst.errors import InputError
-from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.writers import to_coco
 from sparseinst.modeling import select
 
@@ -63,13 +64,11 @@ class Timing:
         }
 
 
-def measure(
-    contestants: Sequence[tuple[str, Predictor]], image: Path, *, rounds: int, warm_up: int = 2
-) -> list[Timing]:
+def measure(contestants: Sequence[tuple[str, Pipeline]], image: Path, *, rounds: int, warm_up: int = 2) -> list[Timing]:
     """Times contestants in turn, round after round, so that what else the machine does hits all of them alike.
 
     Args:
-        contestants: names and predictors.
+        contestants: names and pipelines.
         image: file that every round decodes anew.
         rounds: measured rounds.
         warm_up: rounds before them that do not count.
@@ -81,9 +80,9 @@ def measure(
         raise InputError(f"expected models and at least one round, got {len(contestants)} and {rounds}")
     timings = [Timing(name) for name, _ in contestants]
     for number in range(-warm_up, rounds):
-        for timing, (_, predictor) in zip(timings, contestants, strict=True):
+        for timing, (_, pipeline) in zip(timings, contestants, strict=True):
             _forget_peak()
-            spent = _once(timing, predictor, image)
+            spent = _once(timing, pipeline, image)
             timing.peak_mb = max(timing.peak_mb, _peak_mb())
             if number >= 0:
                 for step, milliseconds in spent.items():
@@ -101,7 +100,7 @@ def sized(image: Path, size_hw: tuple[int, int], folder: Path) -> Path:
     return path
 
 
-def _once(timing: Timing, predictor: Predictor, image: Path) -> dict[str, float]:
+def _once(timing: Timing, pipeline: Pipeline, image: Path) -> dict[str, float]:
     spent: dict[str, float] = {}
 
     def step(name: str, work: Callable[[], Any]) -> Any:
@@ -112,14 +111,14 @@ def _once(timing: Timing, predictor: Predictor, image: Path) -> dict[str, float]
         spent[name] = 1000 * (time.perf_counter() - start)
         return result
 
-    rgb = step("decode", lambda: read_image(image, predictor.preprocess.intensity))
-    prepared = step("preprocess", lambda: predictor.prepare(rgb))
+    rgb = step("decode", lambda: read_image(image, pipeline.preprocess.intensity))
+    prepared = step("preprocess", lambda: pipeline.prepare(rgb))
     inputs = stack([prepared])
-    candidates = step("network", lambda: predictor.backend(*inputs))
-    post = predictor.backend.metadata.postprocess
-    choices = {**post.model_dump(include={"gate", "mask_threshold", "least_piece"}), "min_score": predictor.score}
+    candidates = step("network", lambda: pipeline.backend(*inputs))
+    post = pipeline.backend.config.postprocess
+    choices = {**post.model_dump(include={"gate", "mask_threshold", "least_piece"}), "min_score": pipeline.score}
     found = step("select", lambda: select(candidates, [prepared.frame], **choices)[0])
-    step("encode", lambda: json.dumps(to_coco(found, 1, range(1, len(predictor.classes) + 1))))
+    step("encode", lambda: json.dumps(to_coco(found, 1, range(1, len(pipeline.classes) + 1))))
     timing.frame_hw, timing.instances = prepared.frame.frame_hw, len(found)
     return spent
 

@@ -11,9 +11,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from sparseinst.data.signature import SIGNATURE, signed
 from sparseinst.files import atomic
-from sparseinst.inference.signature import SIGNATURE, signed
-from sparseinst.runs import decode_runs
+from sparseinst.masks.runs import decode_runs
 from sparseinst.structures import Instances
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def label_image(instances: Instances) -> NDArray[np.uint16] | NDArray[np.uint32]
     """
     # later masks overwrite earlier ones
     order = np.argsort(instances.scores, kind="stable")
-    pixels, owners = decode_runs([instances.counts[i] for i in order]).pixels()
+    pixels, owners = decode_runs([instances.rles[i] for i in order]).pixels()
     height, width = instances.size_hw
     # run lengths are in column order
     columns = np.zeros(width * height, np.uint16 if len(instances) < 2**16 else np.uint32)
@@ -104,7 +104,7 @@ def to_coco(instances: Instances, image_id: int, category_ids: Sequence[int]) ->
             "segmentation": {"size": list(instances.size_hw), "counts": counts.decode("ascii")},
             "score": float(score),
         }
-        for score, label, counts in zip(instances.scores, instances.labels, instances.counts, strict=True)
+        for score, label, counts in zip(instances.scores, instances.labels, instances.rles, strict=True)
     ]
 
 

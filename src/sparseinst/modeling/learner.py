@@ -11,7 +11,7 @@ from sparseinst.modeling.model import SparseInst
 from sparseinst.modeling.seeds.criterion import SeedsCriterion
 from sparseinst.modeling.seeds.decoder import SeedsDecoder
 from sparseinst.modeling.slots.criterion import Criterion
-from sparseinst.ops.masks import fill_padding
+from sparseinst.ops.padding import fill_padding
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Batch
 

@@ -1,16 +1,16 @@
 """From predictions to instances: `score` in fixed shapes, then `select`, where shapes depend on the data."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor, nn
 
+from sparseinst.masks.grid import Frame, Patches, mean_inside
+from sparseinst.masks.paste import encode_pasted
+from sparseinst.masks.pieces import drop_small_pieces
 from sparseinst.modeling.model import SparseInst
-from sparseinst.ops.fetch import fetch
-from sparseinst.ops.masks import fill_padding, mean_inside
-from sparseinst.ops.paste import begin_pasted, encode_pasted
-from sparseinst.ops.pieces import drop_small_pieces
-from sparseinst.structures import Candidates, Frame, Instances, Patches, Predictions
+from sparseinst.ops.padding import fill_padding
+from sparseinst.structures import Candidates, Instances, Predictions
 
 
 def score(predictions: Predictions, *, mask_threshold: float) -> Candidates:
@@ -65,72 +65,34 @@ def select(
         min_score: and when its score after rescoring is at least this.
         least_piece: pieces of a mask below this share of its area are dropped; the score is that of the whole mask.
     """
-    return begin_select(
-        candidates, frames, gate=gate, mask_threshold=mask_threshold, min_score=min_score, least_piece=least_piece
-    )()
-
-
-def begin_select(
-    candidates: Candidates,
-    frames: Sequence[Frame],
-    *,
-    gate: float,
-    mask_threshold: float,
-    min_score: float = 0.0,
-    least_piece: float = 0.0,
-) -> Callable[[], list[Instances]]:
-    """Starts what `select` does, and with the same arguments; what it returns waits for the instances.
-
-    A GPU is given all the work at once, and the host is free until the end; elsewhere the work is done here.
-    """
     if len(frames) != len(candidates.scores):
         raise ValueError(f"expected {len(candidates.scores)} frames, got {len(frames)}: give one for each image")
     keep = (candidates.gate > gate) & (candidates.scores >= min_score)
-    masks = candidates.masks
-    started = [
-        (_begin_in_fixed_shapes if isinstance(own, Tensor) and own.is_cuda else _begin)(
-            candidates.scores[i], candidates.labels[i], own, keep[i], frame, mask_threshold
-        )
-        for i, (own, frame) in enumerate(zip(masks, frames, strict=True))
-    ]
-    return lambda: [without_small_pieces(finish(), least=least_piece) for finish in started]
+    found = (
+        _of_image(candidates.scores[i], candidates.labels[i], own, keep[i], frame, mask_threshold)
+        for i, (own, frame) in enumerate(zip(candidates.masks, frames, strict=True))
+    )
+    return [without_small_pieces(instances, least=least_piece) for instances in found]
 
 
 def without_small_pieces(instances: Instances, *, least: float) -> Instances:
     """The same instances with their masks as `drop_small_pieces` leaves them."""
     if not least:
         return instances
-    counts = drop_small_pieces(instances.counts, instances.size_hw, least=least)
+    counts = drop_small_pieces(instances.rles, instances.size_hw, least=least)
     return Instances(instances.scores, instances.labels, counts, instances.slots, instances.size_hw)
 
 
-def _begin(
+def _of_image(
     scores: Tensor, labels: Tensor, masks: Tensor | Patches, keep: Tensor, frame: Frame, threshold: float
-) -> Callable[[], Instances]:
+) -> Instances:
     """One image, (N, ...) each."""
     slots = keep.nonzero()[:, 0]
     kept = masks.at(slots.tolist()) if isinstance(masks, Patches) else masks[slots]
-    instances = Instances(
+    return Instances(
         scores[slots].float().cpu().numpy().astype(np.float32),
         labels[slots].cpu().numpy().astype(np.int64),
         encode_pasted(kept, frame, threshold=threshold),
         slots.cpu().numpy().astype(np.int64),
         frame.original_hw,
     )
-    return lambda: instances
-
-
-def _begin_in_fixed_shapes(
-    scores: Tensor, labels: Tensor, masks: Tensor, keep: Tensor, frame: Frame, threshold: float
-) -> Callable[[], Instances]:
-    """One image, (N, ...) each: slots that are not kept are emptied, and left out once the host knows which it is."""
-    encode = begin_pasted(masks.masked_fill(~keep[:, None, None], 0), frame, threshold=threshold)
-    arrive = fetch(scores.float(), labels, keep)
-
-    def finish() -> Instances:
-        all_scores, all_labels, kept = arrive()
-        slots, counts = np.flatnonzero(kept), encode()
-        encoded = tuple(counts[slot] for slot in slots)
-        return Instances(all_scores[slots], all_labels[slots], encoded, slots, frame.original_hw)
-
-    return finish

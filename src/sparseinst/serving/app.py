@@ -10,8 +10,6 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
-from sparseinst import __version__
-from sparseinst.inference.about import SAMPLE
 from sparseinst.serving.auth import Guard
 from sparseinst.serving.errors import ApiError, install_handlers
 from sparseinst.serving.limits import LimitBody
@@ -22,6 +20,8 @@ from sparseinst.serving.schema import ERRORS, PREDICT_BODY, Model, Prediction
 from sparseinst.serving.service import OpenNetwork, Options, Service
 from sparseinst.serving.settings import ServeSettings, page_folder
 from sparseinst.serving.stream import answer_frames
+from sparseinst.version import __version__
+from sparseinst.web.about import SAMPLE
 from sparseinst.zoo.names import DEMO_IMAGE
 
 _GONE = 499

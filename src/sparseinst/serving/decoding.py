@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sparseinst.config import IntensityConfig
+from sparseinst.data.images import read_image
 from sparseinst.data.pixels import UNREADABLE
-from sparseinst.data.preprocess import read_image
 from sparseinst.errors import InputError
 from sparseinst.serving.errors import ApiError
 

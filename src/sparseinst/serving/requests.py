@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from sparseinst.serving.answers import MaskKind
 from sparseinst.serving.errors import ApiError, invalid
-from sparseinst.serving.results import MaskKind
 from sparseinst.serving.service import Options
 from sparseinst.serving.settings import ServeSettings
 

@@ -16,18 +16,19 @@ from uvicorn.config import STARTUP_FAILURE
 
 from sparseinst.activation import ActivationMaps
 from sparseinst.config import NativeConfig
-from sparseinst.data.preprocess import EXAMPLE_PX
-from sparseinst.inference import Backend, Predictor
-from sparseinst.inference.about import about
+from sparseinst.data.geometry import EXAMPLE_PX
+from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
+from sparseinst.runtime import Backend
 from sparseinst.serving import activation_png
+from sparseinst.serving.answers import MaskKind, png_url, to_json
 from sparseinst.serving.batching import Batcher, Done, Places
 from sparseinst.serving.decoding import decode
 from sparseinst.serving.errors import ApiError
 from sparseinst.serving.metrics import Metrics
-from sparseinst.serving.results import MaskKind, png_url, to_json
 from sparseinst.serving.settings import ServeSettings
 from sparseinst.structures import Instances
+from sparseinst.web.about import about
 
 _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -89,8 +90,8 @@ class Service:
         self.settings, self.metrics = settings, Metrics()
         self.state: Literal["loading", "ready", "draining"] = "loading"
         self._open_network = open_network
-        self._predictor: Predictor | None = None
-        self._explaining: Predictor | None = None
+        self._pipeline: Pipeline | None = None
+        self._explaining: Pipeline | None = None
         self._opening = asyncio.Lock()
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="images")
         self._batcher = Batcher[_Key, Cut, _Found](
@@ -121,24 +122,24 @@ class Service:
             self.metrics.forget_process()
 
     @property
-    def predictor(self) -> Predictor:
+    def pipeline(self) -> Pipeline:
         """The network.
 
         Raises:
             ApiError: 503, it is not there yet.
         """
-        if self._predictor is None:
+        if self._pipeline is None:
             message = "expected the network, which is still being opened: try again in a moment"
             raise ApiError(503, "loading", message, retry_after_s=2)
-        return self._predictor
+        return self._pipeline
 
     def about(self) -> dict[str, Any]:
         """The answer to `GET /v1/model`."""
-        settings, predictor = self.settings, self.predictor
+        settings, pipeline = self.settings, self.pipeline
         otherwise = "sparseinst serve --model FILE"
-        told = about(settings.name, predictor.backend.metadata, shipped=settings.shipped, otherwise=otherwise)
+        told = about(settings.name, pipeline.backend.config, shipped=settings.shipped, otherwise=otherwise)
         limits = {"body_mb": settings.max_body_mb, "pixels": settings.max_pixels, "images": settings.max_images}
-        return {**told, "score": predictor.score, "limits": limits, "api_key": settings.api_key is not None}
+        return {**told, "score": pipeline.score, "limits": limits, "api_key": settings.api_key is not None}
 
     async def predict(self, contents: Sequence[bytes], options: Options) -> dict[str, Any]:
         """The answer to one request; a caller that is cancelled frees what it holds.
@@ -192,21 +193,21 @@ class Service:
 
     def _prepare(self, content: bytes, *, preview: bool) -> _Prepared:
         begun = time.perf_counter()
-        predictor = self.predictor
-        pixels = decode(content, predictor.preprocess.intensity, max_pixels=self.settings.max_pixels)
-        cut = predictor.cut(pixels)
+        pipeline = self.pipeline
+        pixels = decode(content, pipeline.preprocess.intensity, max_pixels=self.settings.max_pixels)
+        cut = pipeline.cut(pixels)
         return _Prepared(cut, png_url(pixels) if preview else None, time.perf_counter() - begun)
 
     def _segment(self, key: _Key, cuts: Sequence[Cut]) -> Sequence[_Found]:
         """Runs in the network's thread."""
         if not key.activation:
-            return [(instances, None) for instances in self.predictor.results(cuts, score=key.score)]
+            return [(instances, None) for instances in self.pipeline.found(cuts, score=key.score)]
         assert self._explaining is not None
-        return list(self._explaining.results_with_maps(cuts, score=key.score))
+        return list(self._explaining.explained(cuts, score=key.score))
 
     def _told(self, done: _Done, prepared: _Prepared, options: Options) -> dict[str, Any]:
         instances, maps = done.result
-        image = to_json(instances, self.predictor.classes, options.masks)
+        image = to_json(instances, self.pipeline.classes, options.masks)
         if maps is not None:
             image["activation"] = activation_png.to_json(maps)
         if prepared.preview is not None:
@@ -215,30 +216,32 @@ class Service:
 
     async def _load(self) -> None:
         try:
-            self._predictor = await self._beside(self._open)
+            self._pipeline = await self._beside(self._open)
         except Exception:
             _LOGGER.exception("the network cannot be opened")
             raise SystemExit(STARTUP_FAILURE) from None
         self.state = "ready"
 
-    def _open(self, *, activation: bool = False) -> Predictor:
+    def _open(self, *, activation: bool = False) -> Pipeline:
         settings = self.settings
-        predictor = Predictor(
+        pipeline = Pipeline(
             self._open_network(activation=activation), batch=settings.max_batch, score=settings.score,
             tile=settings.tile, overlap=settings.overlap, scale=settings.scale, diameter=settings.diameter,
             max_instances=settings.max_instances,
         )  # fmt: skip
         if not activation:
-            preprocess = predictor.preprocess
+            preprocess = pipeline.preprocess
             side = EXAMPLE_PX if isinstance(preprocess, NativeConfig) else preprocess.short_px
-            predictor(np.zeros((side, side, 3), np.uint8))  # the first run of a network takes longer
-        return predictor
+            next(
+                pipeline.found([pipeline.cut(np.zeros((side, side, 3), np.uint8))])
+            )  # the first run of a network takes longer
+        return pipeline
 
     async def _prepare_to_explain(self) -> None:
-        predictor = self.predictor
+        pipeline = self.pipeline
         async with self._opening:
             if self._explaining is None:
-                opened = predictor if predictor.explains else await self._beside(partial(self._open, activation=True))
+                opened = pipeline if pipeline.explains else await self._beside(partial(self._open, activation=True))
                 self._explaining = opened
         if not self._explaining.explains:
             message = "expected a network with activation maps, got one exported without: leave activation out"

@@ -89,4 +89,4 @@ def page_folder() -> Path:
     """Where the files of the page are."""
     from importlib.resources import files
 
-    return Path(str(files("sparseinst") / "page"))
+    return Path(str(files("sparseinst") / "web" / "page"))

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from sparseinst.config import ModelConfig, NativeConfig, SeedsConfig, Settings, kinds_of
-from sparseinst.data.preprocess import MULTIPLE_PX
+from sparseinst.data.geometry import MULTIPLE_PX
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
 from sparseinst.recipe import Preset, Published, Recipe

@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from sparseinst.config import Settings
-from sparseinst.data.preprocess import MULTIPLE_PX
+from sparseinst.data.geometry import MULTIPLE_PX
 from sparseinst.errors import InputError, misfit
 from sparseinst.recipe import Preset, Recipe
 from sparseinst.training.settings import apply_settings, is_free_of_frames, with_frame

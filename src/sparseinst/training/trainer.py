@@ -21,16 +21,16 @@ from sparseinst.data import (
 )
 from sparseinst.data.formats import DataSource, resolve_data
 from sparseinst.errors import InputError
-from sparseinst.inference import resolve_device
 from sparseinst.modeling import SparseInst, build_model
 from sparseinst.recipe import Preset
+from sparseinst.runtime import resolve_device
 from sparseinst.training.batches import batches_from
 from sparseinst.training.calibration import agreed, as_begun, check_minutes, is_set, laid_over, length_for, measure
 from sparseinst.training.engine import Engine, make_accelerator, release_accelerator
 from sparseinst.training.folder import BEST, CONFIG, LAST, STATE, check_folder, make_folder, run_folder
 from sparseinst.training.logs import RunLog
+from sparseinst.training.loop import Limits, Run
 from sparseinst.training.progress import Display, clock
-from sparseinst.training.run import Limits, Run
 from sparseinst.training.settings import apply_settings, scale_sizes, with_classes, write_config
 from sparseinst.training.situations import Situation, load_recipe, use_recipe
 from sparseinst.training.state import Progress, fingerprint, load_state

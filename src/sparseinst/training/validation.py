@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from sparseinst.data import CocoDataset
 from sparseinst.data.formats import Split
+from sparseinst.drawing import draw, legible_scale
 from sparseinst.evaluation import Evaluation, evaluate
 from sparseinst.inference import Predictor, write_image
 from sparseinst.modeling import SparseInst
 from sparseinst.recipe import Recipe
 from sparseinst.structures import Instances
-from sparseinst.visualisation import draw, legible_scale
 
 _TIMED_IMAGES = 8
 _GAP_PX = 8
@@ -81,7 +81,7 @@ def ground_truth(dataset: CocoDataset, index: int) -> Instances:
     """The annotated instances of an image, with score 1."""
     labels = dataset.labels(index)
     return Instances(
-        np.ones(len(labels), np.float32), labels, dataset.counts(index), np.arange(len(labels)), dataset.size_hw(index)
+        np.ones(len(labels), np.float32), labels, dataset.rles(index), np.arange(len(labels)), dataset.size_hw(index)
     )
 
 

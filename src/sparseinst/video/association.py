@@ -5,7 +5,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst import rle
+from sparseinst.masks import rle
 from sparseinst.structures import Instances
 
 _REACH = 1.5
@@ -28,7 +28,7 @@ class Outline(NamedTuple):
     def of(cls, instances: Instances) -> list[Self]:
         """The outlines of all instances."""
         found = []
-        for counts, area, label in zip(instances.counts, instances.areas, instances.labels, strict=True):
+        for counts, area, label in zip(instances.rles, instances.areas, instances.labels, strict=True):
             mask, corner = rle.cutout(counts, instances.size_hw)
             found.append(cls(mask, np.array(corner, float), float(area), int(label)))
         return found

@@ -9,8 +9,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.data.video.frame import VideoFrame
 from sparseinst.files import atomic
-from sparseinst.inference.video_frame import VideoFrame
 from sparseinst.structures import Instances
 
 
@@ -64,7 +64,7 @@ class JsonlWriter:
                 instances.scores.tolist(),
                 np.hstack([corners, sizes]).tolist(),
                 instances.areas.tolist(),
-                instances.counts,
+                instances.rles,
                 strict=True,
             )
         ]

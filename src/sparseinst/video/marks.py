@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.drawing import draw_as
 from sparseinst.inference.streaming import Found
 from sparseinst.structures import Instances
-from sparseinst.video.results import VideoResult
-from sparseinst.visualisation import draw_as
+from sparseinst.video.outcome import VideoResult
 
 
 class Marks:

@@ -5,10 +5,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from sparseinst.data.video.frame import VideoSource
 from sparseinst.errors import InputError
-from sparseinst.inference.video_frame import VideoSource
 from sparseinst.video.jsonl import write_jsonl
-from sparseinst.video.results import VideoResult
+from sparseinst.video.outcome import VideoResult
 from sparseinst.video.writer import VideoWriter, write_video
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from sparseinst.inference.video_decoding import load_av
-from sparseinst.inference.video_frame import VideoSource
+from sparseinst.data.video.decoding import load_av
+from sparseinst.data.video.frame import VideoSource
 
 _LOG = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.drawing import color_of
 from sparseinst.structures import Instances
 from sparseinst.video.association import Outline
-from sparseinst.visualisation import color_of
 
 _Image = NDArray[np.uint8]
 

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.data.video.decoding import load_av, matrix_of
+from sparseinst.data.video.frame import VideoSource
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
-from sparseinst.inference.video_decoding import load_av, matrix_of
-from sparseinst.inference.video_frame import VideoSource
 from sparseinst.video.sound import Sound
 
 _LOG = logging.getLogger(__name__)

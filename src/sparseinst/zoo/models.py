@@ -72,7 +72,7 @@ def load_model(
 def weights_file(name_or_path: str | Path) -> Path | None:
     """The file of weights that a model's name stands for (fetched from the Hub if need be); None for a preset."""
     if str(name_or_path).startswith(HUB):
-        from sparseinst.zoo.hub import fetch
+        from sparseinst.zoo.download import fetch
 
         return fetch(str(name_or_path))
     path = Path(name_or_path)

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from sparseinst.errors import InputError
-from sparseinst.modeling import Learner, Segmenter, build_model, count_instances, optimise, with_max_instances
+from sparseinst.modeling import Learner, Segmenter, build_model, count_instances, with_max_instances
 from sparseinst.modeling.seeds.prior import PRIOR_CHANNELS, UNIT_CELLS, shape_prior
 from sparseinst.recipe import LossConfig
+from sparseinst.runtime import optimise
 from sparseinst.structures import Batch, Targets
 from tiny import discs, tiny_seeds, tiny_seeds_config
 

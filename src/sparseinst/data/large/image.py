@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.config import IntensityConfig
+from sparseinst.data.images import to_rgb8
 from sparseinst.data.intensity import Bounds, bounds_of
 from sparseinst.data.large.ome_zarr import is_zarr, open_zarr
 from sparseinst.data.large.raster import Raster, Source, Window
 from sparseinst.data.large.tiff import is_tiff, open_tiff, tiff_size_hw
 from sparseinst.data.orientation import oriented, seen_hw, stored
-from sparseinst.data.preprocess import to_rgb8
 from sparseinst.errors import InputError
 
 CACHE_BYTES = 2**28

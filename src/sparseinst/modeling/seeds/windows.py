@@ -15,11 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sparseinst.masks.grid import RESCORE_EPSILON, Patch
+from sparseinst.masks.stretch import Extent, extent_of
 from sparseinst.modeling.seeds.decoder import Fields, SeedsDecoder
 from sparseinst.modeling.seeds.selection import NEVER, Seeds
-from sparseinst.ops.masks import RESCORE_EPSILON
-from sparseinst.ops.stretch import Extent, extent_of
-from sparseinst.structures import Patch
 
 _BLOCK = 48
 """Seeds of a level in a square of so many of its cells share a window."""

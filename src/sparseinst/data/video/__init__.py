@@ -1,0 +1,1 @@
+"""Videos, cameras, streams and images in a row as frames."""

@@ -1,0 +1,99 @@
+"""Images as the frames of a video: files in a row, the pages of one file, or arrays."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageSequence
+
+from sparseinst.data.pixels import UNREADABLE
+from sparseinst.data.sources import list_sources
+from sparseinst.data.video.frame import VideoFrame
+from sparseinst.errors import InputError
+
+Read = Callable[[Any], NDArray[np.uint8]]
+"""From a path, a Pillow image or an array to (H, W, 3) uint8 RGB."""
+
+_NUMBER = re.compile(r"%(0\d+)?d")
+PAGED = frozenset({".tif", ".tiff"})
+"""Suffixes of files with one image a page."""
+
+
+class ImageFrames:
+    """A `VideoSource` of images, each read when its turn comes.
+
+    Args:
+        images: what `read` takes, in order.
+        name: what the user calls it.
+        length: how many there are, if known.
+        rate: images a second.
+        read: brings one to RGB.
+    """
+
+    def __init__(self, images: Iterable[Any], *, name: str, length: int | None, rate: Fraction, read: Read) -> None:
+        self._images, self._read = images, read
+        self.name, self.rate, self.time_base = name, rate, 1 / rate
+        self.duration = None if length is None else float(length / rate)
+        self.live, self.broken, self.start = False, 0, Fraction(0)
+        self.aspect: Fraction | None = None
+        self.sound: str | None = None
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        """The frames."""
+        for index, image in enumerate(self._images):
+            yield VideoFrame(self._read(image), index, index * self.time_base)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def is_pattern(source: str) -> bool:
+    """Whether this is a printf pattern of numbered files, such as frames/%04d.png."""
+    return len(_NUMBER.findall(source)) == 1
+
+
+def open_images(source: str, *, rate: Fraction, read: Read) -> ImageFrames:
+    """A folder, a glob, a list file, a printf pattern, or a file of several pages as a video.
+
+    Raises:
+        InputError: there is no such image.
+    """
+    paths = _numbered(source) if is_pattern(source) else list_sources(source)
+    if len(paths) == 1 and paths[0].suffix.lower() in PAGED:
+        return _pages(paths[0], rate=rate, read=read)
+    return ImageFrames(paths, name=source, length=len(paths), rate=rate, read=read)
+
+
+def _pages(path: Path, *, rate: Fraction, read: Read) -> ImageFrames:
+    def pages() -> Iterator[Image.Image]:
+        with Image.open(path) as image:
+            yield from ImageSequence.Iterator(image)
+
+    try:
+        with Image.open(path) as image:
+            length = getattr(image, "n_frames", 1)
+    except UNREADABLE as error:
+        raise InputError(f"{path}: expected a whole image file, could not decode it ({error}): replace it") from error
+    return ImageFrames(pages(), name=str(path), length=length, rate=rate, read=read)
+
+
+def _numbered(pattern: str) -> list[Path]:
+    """The files of a pattern, by their number."""
+    folder, name = Path(pattern).parent, Path(pattern).name
+    before, width, after = _NUMBER.split(name) if is_pattern(name) else ("", None, None)
+    if after is None:
+        raise InputError(f"{pattern}: expected the number in the file's name, got it in a folder's: move it")
+    digits = rf"\d{{{int(width)},}}" if width else r"\d+"
+    matcher = re.compile(rf"{re.escape(before)}({digits}){re.escape(after)}")
+    found = {
+        int(match[1]): path
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if (match := matcher.fullmatch(path.name))
+    }
+    if not found:
+        raise InputError(f"{pattern}: expected a pattern that matches numbered images, found none: check the path")
+    return [found[number] for number in sorted(found)]

@@ -1,0 +1,1 @@
+"""The report of an evaluation: figures, charts and pictures on one page."""

@@ -1,0 +1,121 @@
+"""The job of `sparseinst predict`: files in, overlays, results and label images out, one bad file never stopping it."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sparseinst.data.sources import find_sources
+from sparseinst.errors import InputError
+from sparseinst.inference.image_run import OnTileRow, Run
+from sparseinst.inference.outcome import ImageResult, Report
+from sparseinst.inference.outputs import CocoFile, Pictures
+from sparseinst.inference.pipeline import Pipeline
+from sparseinst.modeling import SparseInst
+from sparseinst.runtime.backends import Backend
+from sparseinst.zoo import DEFAULT_MODEL
+
+RESULTS_NAME = "predictions.json"
+
+
+def predict_files(
+    source: str | Path,
+    *,
+    model: SparseInst | Backend | str | Path = DEFAULT_MODEL,
+    score: float | None = None,
+    classes: Sequence[str] | None = None,
+    out: str | Path | None = None,
+    save_json: bool = False,
+    save_masks: bool = False,
+    iam: bool = False,
+    device: str | torch.device = "cpu",
+    batch: int = 1,
+    half: bool = False,
+    tile: int | None = None,
+    overlap: int | None = None,
+    scale: float | None = None,
+    diameter: float | None = None,
+    max_instances: int | None = None,
+    recursive: bool = False,
+    on_image: Callable[[ImageResult], None] | None = None,
+    on_row: OnTileRow | None = None,
+) -> Report:
+    """Finds instances in image files and writes what was found.
+
+    Each page of a TIFF file and each frame of a GIF, WebP or PNG file is an image of its own (see `read_pages`): page 3
+    of stack.tif, counted from 0, is stack.tif[3] in results, and its files are STEM_3_overlay.png and so on, with zeros
+    before the number so that they sort. A file with one page is called by its name alone.
+
+    Args:
+        source: an image, a folder, a glob or a list file (see `find_sources`).
+        model: a network, a backend, or the name or checkpoint file of a network.
+        score: lowest score to keep; None takes the checkpoint's.
+        classes: names of the classes to keep; None keeps all.
+        out: folder for an overlay of each image (STEM_overlay.png, or .jpg for JPEG files) and what follows; None
+            writes nothing.
+        save_json: write predictions.json there: a COCO dataset with running ids, whose annotations carry `score`.
+        save_masks: write STEM_labels.png there: 16 bits, 0 background, i + 1 where instance i is. From 65,536 instances
+            on it is STEM_labels.tif, of 32 bits.
+        iam: write STEM_iam.png there: the best instances beside their activation maps (see `draw_activation`).
+        device: where to run.
+        batch: images at once.
+        half: compute in 16 bits.
+        tile: cut larger images into tiles of this side, in pixels (see `Predictor`).
+        overlap: pixels that neighbouring tiles share.
+        scale: network pixels for each pixel of the image, in place of that of a network at native scale.
+        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
+        max_instances: most instances in an image (see `Predictor`); None is what the network's settings say.
+        recursive: take the images of a folder's subfolders, too, but for those in `out`. Results then name images by
+            their paths in the folder, and files about them begin with the names of their subfolders: sub_STEM.
+        on_image: called after each file or page, in order, with what became of it.
+        on_row: called after each row of tiles of a very large image, with its path, the rows done and their number.
+
+    Returns:
+        The totals; a file or page that cannot be read is skipped and named in `failures`, and what else a folder holds
+        in `unread`.
+
+    Raises:
+        InputError: no such source, model, device, class or folder, tiles out of range, or a model that gives no
+            activation maps for `iam`: nothing has been written then.
+    """
+    folder = None if out is None else Path(out)
+    sources = find_sources(source, recursive=recursive, out=folder)
+    if folder is None and (save_json or save_masks or iam):
+        raise InputError("save_json, save_masks and iam need a folder to write to, got none: give out")
+    pipeline = Pipeline(
+        model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap, scale=scale,
+        diameter=diameter, max_instances=max_instances,
+    )  # fmt: skip
+    labels = labels_of(classes, pipeline.classes)
+    pictures = None if folder is None else Pictures(folder, sources, pipeline.classes, masks=save_masks)
+    coco = CocoFile(pipeline.classes) if save_json else None
+    run = Run(sources, pipeline, labels, pictures, coco, iam=iam, on_row=on_row)
+    start = time.perf_counter()
+    for result in run:
+        if on_image is not None:
+            on_image(result)
+    results = None
+    if folder is not None and coco is not None:
+        results = folder / RESULTS_NAME
+        coco.write(results)
+    return run.report(out=folder, results=results, seconds=time.perf_counter() - start)
+
+
+def labels_of(names: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.int64] | None:
+    """(k,) labels of class names; None of None.
+
+    Raises:
+        InputError: a name that is not known, or none at all.
+    """
+    if names is None:
+        return None
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise InputError(
+            f"classes: expected names that the model knows, got {', '.join(map(repr, unknown)) or 'none'}; "
+            f"it knows: {', '.join(known)}"
+        )
+    return np.array([known.index(name) for name in names], np.int64)

@@ -1,0 +1,56 @@
+"""Masks on the grid of the network, and where in an image they lie."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+RESCORE_EPSILON = 1e-6
+
+
+class Frame(NamedTuple):
+    """The three sizes of one image, each (height, width): padded network input, image within it, original image."""
+
+    frame_hw: tuple[int, int]
+    resized_hw: tuple[int, int]
+    original_hw: tuple[int, int]
+
+
+class Patch(NamedTuple):
+    """Part of a mask's grid; everywhere else the mask is below the threshold, and so are the cells next to its edge,
+    but where that is the edge of the grid.
+    """
+
+    values: NDArray[np.float32]
+    """(h', w') probabilities."""
+    top: int
+    """First row of the grid."""
+    left: int
+    """First column of the grid."""
+
+
+class Patches(NamedTuple):
+    """The masks of one image by the parts that matter, in host memory: none takes a whole frame."""
+
+    items: tuple[Patch, ...]
+    """One for each candidate; of 0 cells where the mask is nowhere above the threshold."""
+    grid_hw: tuple[int, int]
+    """Rows h and columns w of the whole grid."""
+
+    @classmethod
+    def of(cls, masks: Tensor) -> Self:
+        """(N, h, w) masks, each whole."""
+        whole = masks.detach().float().cpu().numpy()
+        return cls(tuple(Patch(mask, 0, 0) for mask in whole), (masks.shape[1], masks.shape[2]))
+
+    def at(self, places: Sequence[int]) -> Self:
+        """Those of some candidates."""
+        return self._replace(items=tuple(self.items[place] for place in places))
+
+
+def mean_inside(masks: Tensor, *, threshold: float) -> Tensor:
+    """Mean probability of a mask's pixels above the threshold, (B, N), for (B, N, h, w); 0 where there is none."""
+    inside = (masks > threshold).to(masks.dtype)
+    return (masks * inside).flatten(2).sum(2) / (inside.flatten(2).sum(2) + RESCORE_EPSILON)

@@ -1,0 +1,73 @@
+"""Runs an exported ONNX file with ONNX Runtime."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparseinst.config import ModelConfig
+from sparseinst.errors import InputError
+from sparseinst.runtime.exported import INPUTS, Exported
+from sparseinst.runtime.tracing import missing_extra
+from sparseinst.structures import Candidates
+
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+class OnnxBackend:
+    """A network in ONNX Runtime; it may be called from several threads.
+
+    Args:
+        model: the .onnx file, or its content.
+        device: "cpu", or "cuda" where ONNX Runtime has its CUDA provider; None is the best of them.
+        threads: threads of one call; None takes all cores.
+
+    Attributes:
+        exported: what the file says about itself.
+
+    Raises:
+        InputError: ONNX Runtime is not installed, has no such device, or the file is no exported network.
+    """
+
+    def __init__(
+        self, model: str | Path | bytes, *, device: str | torch.device | None = None, threads: int | None = None
+    ) -> None:
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise missing_extra("onnxruntime", "to run .onnx files") from error
+        source = "the ONNX model" if isinstance(model, bytes) else str(model)
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        providers = _providers(device, ort.get_available_providers())
+        content = model if isinstance(model, bytes) else str(model)
+        try:
+            self._session = ort.InferenceSession(content, options, providers=providers)
+        except Exception as error:  # its errors have no common class
+            raise InputError(f"{source}: ONNX Runtime cannot open it ({error}): export the network again") from error
+        self.exported = Exported.from_metadata(self._session.get_modelmeta().custom_metadata_map, source=source)
+        self.config: ModelConfig = self.exported.config
+        self.frame: tuple[int, int] | None = self.config.preprocess.frame_hw
+
+    def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
+        """See `Backend`; the candidates are on the CPU."""
+        arrays = (images.cpu().numpy().astype(self.exported.images, copy=False), resized_hw.cpu().numpy())
+        outputs = self._session.run(list(self.exported.outputs), dict(zip(INPUTS, arrays, strict=True)))
+        return Candidates(*(torch.from_numpy(np.asarray(output)) for output in outputs))
+
+
+def _providers(device: str | torch.device | None, available: list[str]) -> list[str | tuple[str, dict[str, int]]]:
+    if device is None:
+        device = "cuda" if _CUDA in available else "cpu"
+    kind, _, number = str(device).partition(":")
+    if kind == "cpu":
+        return [_CPU]
+    if kind == "cuda" and number.isdigit() | (not number) and _CUDA in available:
+        return [(_CUDA, {"device_id": int(number or 0)}), _CPU]
+    raise InputError(
+        f"device {str(device)!r}: expected one that ONNX Runtime has here ({', '.join(available)}): use device cpu, or "
+        "install onnxruntime-gpu for cuda"
+    )

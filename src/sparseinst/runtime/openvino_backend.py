@@ -1,0 +1,82 @@
+"""Runs an exported OpenVINO model on the CPU."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from sparseinst.config import ModelConfig, SeedsConfig
+from sparseinst.errors import InputError
+from sparseinst.runtime.exported import INPUTS, Exported
+from sparseinst.runtime.tracing import missing_extra
+from sparseinst.structures import Candidates
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+
+class OpenVINOBackend:
+    """A network in OpenVINO; it may be called from several threads.
+
+    Args:
+        model: the .xml file (with its .bin beside it), or a model in memory.
+        device: "cpu" or None.
+        half: compute in bfloat16 where the processor can; a file exported with 16-bit weights always does. Networks of
+            seeds compute in 32 bits all the same, which their places need.
+        threads: threads of one call; None takes all cores.
+
+    Attributes:
+        exported: what the file says about itself.
+
+    Raises:
+        InputError: OpenVINO is not installed, the device is another, or the file is no exported network.
+    """
+
+    def __init__(
+        self,
+        model: "str | Path | ov.Model",
+        *,
+        device: str | torch.device | None = None,
+        half: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        if device is not None and str(device) != "cpu":
+            raise InputError(f"device {str(device)!r}: OpenVINO models run on the processor here: use device cpu")
+        try:
+            import openvino as ov
+        except ImportError as error:
+            raise missing_extra("openvino", "to run .xml files") from error
+        source = str(model) if isinstance(model, str | Path) else "the OpenVINO model"
+        if isinstance(model, str | Path):
+            try:
+                model = ov.Core().read_model(model)
+            except RuntimeError as error:
+                raise InputError(f"{source}: OpenVINO cannot open it ({error}): export the network again") from error
+        self.exported = Exported.from_metadata(_metadata(model), source=source)
+        self.config: ModelConfig = self.exported.config
+        self.frame: tuple[int, int] | None = self.config.preprocess.frame_hw
+        # In bfloat16 a seed that is hundreds of cells from the corner of the frame draws no ellipse.
+        seeds = isinstance(self.config.decoder, SeedsConfig)
+        sixteen = (half or self.exported.precision == "fp16") and not seeds
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "bf16" if sixteen else "f32",  # its own choice would depend on the processor
+        }
+        if threads is not None:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        self._compiled = ov.compile_model(model, "CPU", settings)
+
+    def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
+        """See `Backend`."""
+        images = images.cpu().to(getattr(torch, self.exported.images))
+        inputs = dict(zip(INPUTS, (images.numpy(), resized_hw.cpu().numpy()), strict=True))
+        found = self._compiled.infer_new_request(inputs)
+        return Candidates(*(torch.from_numpy(found[name]) for name in self.exported.outputs))
+
+
+def _metadata(model: "ov.Model") -> Mapping[str, str]:
+    if not model.has_rt_info(["sparseinst", "format"]):
+        return {}
+    return {name: model.get_rt_info(["sparseinst", name]).astype(str) for name in ("format", *Exported.model_fields)}

@@ -1,0 +1,1 @@
+"""The page: served beside a network, or by itself as a static site."""
