@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 
 from inference.standins import ActiveBackend, ColorBackend
 from sparseinst.errors import InputError
-from sparseinst.inference import ImageResult, Predictor, predict_files
+from sparseinst.inference import ImageResult, predict_files
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
 from sparseinst.structures import Instances
