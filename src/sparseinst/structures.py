@@ -40,8 +40,8 @@ class Candidates(NamedTuple):
     """(B, N) int64 index of the best class."""
     masks: Tensor | tuple[Patches, ...]
     """(B, N, h, w) mask probabilities at the mask stride; or B times the parts that matter."""
-    gate: Tensor
-    """(B, N) in 0..1, the score before rescoring, which the gate threshold is compared with."""
+    raw_scores: Tensor
+    """(B, N) in 0..1, the score before rescoring by the mask, which the threshold `gate` is compared with."""
     activation: Tensor | None = None
     """(B, G*N, h/2, w/2) logits of the activation maps, where they were asked for; as in `Predictions`."""
 

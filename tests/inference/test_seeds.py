@@ -41,9 +41,9 @@ def test_what_cannot_pass_the_gate_is_left_out_on_a_cpu(network: SparseInst, pic
     eager, fast = EagerBackend(network), TorchBackend(network)
     images, sizes = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8), torch.tensor([[64, 64]] * 2)
     everything, few = eager(images, sizes), fast(images, sizes)
-    count = few.gate.shape[1]
-    assert 0 < count < everything.gate.shape[1] == 40
-    assert (everything.gate[:, count:] <= 0.5).all()
+    count = few.raw_scores.shape[1]
+    assert 0 < count < everything.raw_scores.shape[1] == 40
+    assert (everything.raw_scores[:, count:] <= 0.5).all()
     assert network.decoder.budget.least_logit is None
     for score in (0.0, 0.3):
         for batch in (1, 2):

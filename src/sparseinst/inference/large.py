@@ -18,7 +18,7 @@ from sparseinst.files import atomic
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.row_merging import RowMerger
 from sparseinst.inference.tiles import Cut, cut
-from sparseinst.masks.strips import Window
+from sparseinst.masks.grid import Window
 from sparseinst.modeling import without_small_pieces
 from sparseinst.structures import Instances
 

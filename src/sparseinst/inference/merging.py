@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from sparseinst.masks.grid import Window
 from sparseinst.masks.runs import Strips, decode_runs
-from sparseinst.masks.strips import Window, coverage, encode_unions, join, strips_of
+from sparseinst.masks.strips import coverage, encode_unions, join, strips_of
 from sparseinst.structures import Instances
 
 SAME_IOU = 0.5

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sparseinst.data.sources import find_sources
 from sparseinst.errors import InputError
 from sparseinst.inference.image_run import OnTileRow, Run
-from sparseinst.inference.outcome import ImageResult, Report
+from sparseinst.inference.outcome import ImageResult, RunSummary
 from sparseinst.inference.outputs import CocoFile, Pictures
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.modeling import SparseInst
@@ -42,7 +42,7 @@ def predict_files(
     recursive: bool = False,
     on_image: Callable[[ImageResult], None] | None = None,
     on_row: OnTileRow | None = None,
-) -> Report:
+) -> RunSummary:
     """Finds instances in image files and writes what was found.
 
     Each page of a TIFF file and each frame of a GIF, WebP or PNG file is an image of its own (see `read_pages`): page 3

@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from sparseinst.inference.merging import TILE_SLOTS, merge
+from sparseinst.masks.grid import Window
 from sparseinst.masks.runs import decode_runs
-from sparseinst.masks.strips import Window, encode_unions, strips_of
+from sparseinst.masks.strips import encode_unions, strips_of
 from sparseinst.structures import Instances
 
 

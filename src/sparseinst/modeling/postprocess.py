@@ -21,9 +21,9 @@ def score(predictions: Predictions, *, mask_threshold: float) -> Candidates:
     probability = predictions.logits.float().sigmoid()  # (B, N, C)
     if predictions.objectness is not None:
         probability = (probability * predictions.objectness.float().sigmoid()).sqrt()
-    gate, labels = probability.max(dim=2)
+    raw_scores, labels = probability.max(dim=2)
     masks = predictions.masks.float().sigmoid()
-    return Candidates(gate * mean_inside(masks, threshold=mask_threshold), labels, masks, gate)
+    return Candidates(raw_scores * mean_inside(masks, threshold=mask_threshold), labels, masks, raw_scores)
 
 
 class Segmenter(nn.Module):
@@ -67,7 +67,7 @@ def select(
     """
     if len(frames) != len(candidates.scores):
         raise ValueError(f"expected {len(candidates.scores)} frames, got {len(frames)}: give one for each image")
-    keep = (candidates.gate > gate) & (candidates.scores >= min_score)
+    keep = (candidates.raw_scores > gate) & (candidates.scores >= min_score)
     found = (
         _of_image(candidates.scores[i], candidates.labels[i], own, keep[i], frame, mask_threshold)
         for i, (own, frame) in enumerate(zip(candidates.masks, frames, strict=True))

@@ -28,7 +28,7 @@ from sparseinst.serving.errors import ApiError
 from sparseinst.serving.metrics import Metrics
 from sparseinst.serving.settings import ServeSettings
 from sparseinst.structures import Instances
-from sparseinst.web.about import about
+from sparseinst.web.model_facts import model_facts
 
 _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -133,11 +133,11 @@ class Service:
             raise ApiError(503, "loading", message, retry_after_s=2)
         return self._pipeline
 
-    def about(self) -> dict[str, Any]:
+    def model_facts(self) -> dict[str, Any]:
         """The answer to `GET /v1/model`."""
         settings, pipeline = self.settings, self.pipeline
         otherwise = "sparseinst serve --model FILE"
-        told = about(settings.name, pipeline.backend.config, shipped=settings.shipped, otherwise=otherwise)
+        told = model_facts(settings.name, pipeline.backend.config, shipped=settings.shipped, otherwise=otherwise)
         limits = {"body_mb": settings.max_body_mb, "pixels": settings.max_pixels, "images": settings.max_images}
         return {**told, "score": pipeline.score, "limits": limits, "api_key": settings.api_key is not None}
 
