@@ -64,7 +64,7 @@ def contestants(
         if half and name in ("torch", "openvino"):
             found[f"{name} 16 bits"] = open_backend(network, name=name, device=device, half=True)
     if int8 is not None:
-        from sparseinst.export import export_model
+        from sparseinst.exporting import export_model
 
         path = folder / "int8.xml"
         export_model(network, path, export_format="openvino", precision="int8", calibration=int8)

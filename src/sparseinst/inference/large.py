@@ -81,7 +81,7 @@ def find_in_large(
         if on_row is not None:
             on_row(number + 1, len(by_row))
     finished.append(_finished(merger.finish(), pipeline))
-    return Instances.joined(finished, size_hw)
+    return pipeline.named(Instances.joined(finished, size_hw))
 
 
 def _alone(pipeline: Pipeline, image: LargeImage, row: Sequence[Window]) -> Iterator[Cut]:

@@ -70,6 +70,7 @@ def merge(
         views.slots[leaders] + TILE_SLOTS * (np.searchsorted(views.offsets, leaders, side="right") - 1),
         size_hw,
         full=any(instances.full for instances in found),
+        classes=found[0].classes if found else (),
     )
     return instances, leaders
 

@@ -71,4 +71,4 @@ class RowMerger:
         strips = strips_of(decode_runs(instances.rles), (slice(rows.start - to.start, rows.stop - to.start), columns))
         size_hw = (to.stop - to.start, self.size_hw[1])
         counts = encode_unions(strips, size_hw, masks=len(instances))
-        return Instances(instances.scores, instances.labels, counts, instances.slots, size_hw, instances.full)
+        return replace(instances, rles=counts, size_hw=size_hw, _cache={})

@@ -1,6 +1,7 @@
 """From predictions to instances: `score` in fixed shapes, then `select`, where shapes depend on the data."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor, nn
@@ -80,7 +81,7 @@ def without_small_pieces(instances: Instances, *, least: float) -> Instances:
     if not least:
         return instances
     counts = drop_small_pieces(instances.rles, instances.size_hw, least=least)
-    return Instances(instances.scores, instances.labels, counts, instances.slots, instances.size_hw)
+    return replace(instances, rles=counts, _cache={})
 
 
 def _of_image(

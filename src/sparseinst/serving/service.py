@@ -17,11 +17,11 @@ from uvicorn.config import STARTUP_FAILURE
 from sparseinst.activation import ActivationMaps
 from sparseinst.config import NativeConfig
 from sparseinst.data.geometry import EXAMPLE_PX
+from sparseinst.inference.description import MaskKind, describe, png_url
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
 from sparseinst.runtime import Backend
 from sparseinst.serving import activation_png
-from sparseinst.serving.answers import MaskKind, png_url, to_json
 from sparseinst.serving.batching import Batcher, Done, Places
 from sparseinst.serving.decoding import decode
 from sparseinst.serving.errors import ApiError
@@ -207,7 +207,7 @@ class Service:
 
     def _told(self, done: _Done, prepared: _Prepared, options: Options) -> dict[str, Any]:
         instances, maps = done.result
-        image = to_json(instances, self.pipeline.classes, options.masks)
+        image = describe(instances, options.masks)
         if maps is not None:
             image["activation"] = activation_png.to_json(maps)
         if prepared.preview is not None:

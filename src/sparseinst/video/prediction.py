@@ -12,8 +12,8 @@ import torch
 from sparseinst.data.video.frame import VideoFrame, VideoSource
 from sparseinst.data.video.source import RATE, Source, open_video
 from sparseinst.errors import InputError
+from sparseinst.inference.limits import labels_of
 from sparseinst.inference.pipeline import Pipeline
-from sparseinst.inference.prediction import labels_of
 from sparseinst.inference.stages import Stage, Stages
 from sparseinst.inference.streaming import Found, Network, paced
 from sparseinst.modeling import SparseInst

@@ -8,10 +8,10 @@ import pytest
 from sparseinst import Predictor
 from sparseinst.config import NativeConfig
 from sparseinst.errors import InputError
-from sparseinst.export import FORMATS, export_model
-from sparseinst.export.agreement import compare
-from sparseinst.export.half import after_convolutions
-from sparseinst.export.operators import MOST_CHOSEN, check_candidates
+from sparseinst.exporting import FORMATS, export_model
+from sparseinst.exporting.agreement import compare
+from sparseinst.exporting.half import after_convolutions
+from sparseinst.exporting.operators import MOST_CHOSEN, check_candidates
 from sparseinst.modeling import SparseInst
 from sparseinst.runtime import EagerBackend, open_backend
 from sparseinst.structures import Instances

@@ -14,7 +14,7 @@ from sparseinst.config import ModelConfig, NativeConfig, SeedsConfig
 from sparseinst.data.geometry import Prepared, prepare, stack
 from sparseinst.data.images import read_image
 from sparseinst.errors import InputError
-from sparseinst.export.images import read_prepared
+from sparseinst.exporting.images import read_prepared
 from sparseinst.runtime import Backend
 from sparseinst.runtime.exported import Precision
 from sparseinst.structures import Candidates

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from sparseinst.data.geometry import stack
-from sparseinst.export.quantise import decoder_operations, quantise
+from sparseinst.exporting.quantise import decoder_operations, quantise
 from sparseinst.inference import Predictor
 from sparseinst.runtime import TorchBackend
 from sparseinst.runtime.exported import Exported

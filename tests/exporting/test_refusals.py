@@ -5,11 +5,11 @@ import sys
 import pytest
 import torch
 
-from export.conftest import network
+from exporting.conftest import network
 from sparseinst.errors import InputError
-from sparseinst.export import LIMITS, Agreement, export_model
-from sparseinst.export.agreement import compare
-from sparseinst.export.operators import check_operators
+from sparseinst.exporting import LIMITS, Agreement, export_model
+from sparseinst.exporting.agreement import compare
+from sparseinst.exporting.operators import check_operators
 from sparseinst.runtime import TorchBackend
 from sparseinst.runtime.tracing import trace
 
@@ -53,7 +53,7 @@ def test_a_file_that_differs_is_not_left_behind(model, tmp_path, monkeypatch) ->
             changed.decoder.objectness.bias += 0.5
         return trace(changed, exported, **options)
 
-    monkeypatch.setattr("sparseinst.export.exporter.trace", trace_another)
+    monkeypatch.setattr("sparseinst.exporting.exporter.trace", trace_another)
     with pytest.raises(InputError, match=r"a\.pt2: not written.*gate"):
         export_model(model, tmp_path / "a.pt2", export_format="torch")
     assert not list(tmp_path.iterdir())

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from export.conftest import network
+from exporting.conftest import network
 from maps import dense
 from sparseinst import Predictor
 from sparseinst.config import NativeConfig
 from sparseinst.errors import InputError
-from sparseinst.export import FORMATS, export_model
-from sparseinst.export.operators import TENSORRT_OPERATORS
-from sparseinst.export.tensorrt_build import frames
+from sparseinst.exporting import FORMATS, export_model
+from sparseinst.exporting.operators import TENSORRT_OPERATORS
+from sparseinst.exporting.tensorrt_build import frames
 from sparseinst.runtime import open_backend
 from sparseinst.runtime.exported import Exported
 from sparseinst.structures import Instances

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sparseinst.errors import InputError
-from sparseinst.export import export_model
+from sparseinst.exporting import export_model
 from sparseinst.files import file_hash
 from sparseinst.runtime import open_backend
 from sparseinst.runtime.exported import Exported, Provenance
