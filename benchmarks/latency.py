@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from record import RESULTS, write_result
 
-from dense import coco_like, exact
+from masks import coco_like, exact
 from sparseinst import load_model
 from sparseinst.data.geometry import prepare, stack
 from sparseinst.data.images import read_image
