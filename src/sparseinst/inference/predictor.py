@@ -143,8 +143,8 @@ class Predictor:
         the object.
 
         Args:
-            images: as of a call.
-            score: likewise.
+            images: one image (see `AnyImage`), a list or tuple of images, or a tensor (B, 3, H, W), which are several.
+            score: lowest score to keep of these, 0..1; None is that of the predictor.
 
         Raises:
             InputError: an image cannot be read or is none, or the backend gives no activation maps.

@@ -84,10 +84,10 @@ class TorchBackend(EagerBackend):
 
     Args:
         model: in float32; it is left as it is, and changes made to it later are not seen.
-        device: as of `EagerBackend`.
+        device: "cpu", "cuda", "cuda:1", "mps" or a torch device; None is where the model is.
         half: compute in 16 bits (float16, on a CPU bfloat16); scores and masks stay float32.
         compile: compile the network anew for each shape (`torch.compile`), for few shapes that come often.
-        activation: as of `EagerBackend`.
+        activation: also give the logits of the activation maps.
         cuda_graphs: on a GPU, capture each shape that comes again and replay it from then on. No GPU has run it yet:
             `benchmarks/gpu.py` compares.
     """
