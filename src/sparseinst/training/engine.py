@@ -11,6 +11,7 @@ from torch import Tensor
 from sparseinst.config import SlotsConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling import Learner, SparseInst, count_instances
+from sparseinst.modeling.backbones import spare_depthwise
 from sparseinst.recipe import Recipe
 from sparseinst.structures import Batch
 from sparseinst.training.ema import WeightAverage
@@ -103,6 +104,8 @@ class Engine:
             _synchronise_norms(model)
         if recipe.optim.freeze is not None:
             model.backbone.freeze(recipe.optim.freeze)  # type: ignore[operator]
+        if accelerator.device.type == "cpu" and recipe.precision == "bf16":
+            spare_depthwise(model)
         self.base_lr = base_learning_rate(recipe.optim, recipe.batch * recipe.optim.accumulate)
         self.trained = Learner(model, recipe.loss)
         self.losses = self.trained.names
