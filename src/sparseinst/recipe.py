@@ -75,15 +75,15 @@ class LossConfig(Settings):
 class OptimConfig(Settings):
     """The optimiser, its schedule and what surrounds a step."""
 
-    algorithm: Literal["adamw", "muon"] = Field(
-        "adamw",
-        description="adamw as published, or muon: inner weights of encoder and decoder take orthogonal steps, so that "
-        "a fresh network learns faster",
-    )
     lr: float = Field(5e-5, gt=0, description="learning rate at reference_batch")
     reference_batch: int = Field(64, gt=0, description="batch size that lr was chosen for")
     lr_rule: Literal["sqrt", "linear", "none"] = Field(
         "sqrt", description="how the learning rate follows batch / reference_batch"
+    )
+    algorithm: Literal["adamw", "muon"] = Field(
+        "adamw",
+        description="adamw as published, or muon: inner weights of encoder and decoder take orthogonal steps, so that "
+        "a fresh network learns faster",
     )
     weight_decay: float = Field(0.05, ge=0, description="of the parameters that decay_rule lets decay")
     decay_rule: Literal["published", "matrices"] = Field(
