@@ -1,6 +1,7 @@
 """The ImageNet weights that ship: those of their source, within float16, and found without a download."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,12 +16,16 @@ NAME = "tf_efficientnet_lite0"
 
 
 @pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No network, and nothing kept of earlier downloads."""
+
     def refuse(*_: object, **__: object) -> None:
         raise OSError("offline")
 
     monkeypatch.setattr("socket.socket.connect", refuse)
-    monkeypatch.setattr("timm.models._builder.load_pretrained", refuse)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
 def test_the_file_says_where_it_is_from_and_keeps_its_statistics_exact() -> None:
