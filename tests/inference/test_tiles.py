@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dense import label_images
 from inference.standins import ColorBackend
+from real import EMBRYO, NUCLEI
 from sparseinst.config import (
     IntensityConfig,
     ModelConfig,
@@ -32,8 +33,6 @@ from sparseinst.structures import Candidates, Instances
 from sparseinst.zoo import load_model
 
 TILE = 32
-LARGE = "538b7673d507014d.png"
-"""603 x 1272 pixels."""
 
 
 class PerfectBackend:
@@ -170,8 +169,8 @@ def test_images_are_asked_for_as_their_turn_comes() -> None:
     assert len(list(stream)) == 4
 
 
-def test_activation_maps_are_those_of_the_tile_that_saw_the_object(shared: Path) -> None:
-    image = read_image(shared / "data/dsb2018/val" / LARGE, IntensityConfig())
+def test_activation_maps_are_those_of_the_tile_that_saw_the_object() -> None:
+    image = read_image(EMBRYO, IntensityConfig())
     tiled, whole = nuclei_in_tiles(), nuclei_in_tiles(tile=0)
     assert tiled.pipeline.tiling_of((image.shape[0], image.shape[1])) is not None
     (found, maps), (expected, whole_maps) = tiled.explain(image), whole.explain(image)
@@ -269,8 +268,8 @@ def test_tiles_made_by_themselves(
         assert not shrinks(frame_of_tile.original_hw, config)
 
 
-def test_an_object_whole_in_a_tile_is_that_of_one_pass(shared: Path) -> None:
-    image = read_image(shared / "data/dsb2018/val" / LARGE, IntensityConfig())
+def test_an_object_whole_in_a_tile_is_that_of_one_pass() -> None:
+    image = read_image(EMBRYO, IntensityConfig())
     tiled, whole = nuclei_in_tiles(), nuclei_in_tiles(tile=0)
     tiling = tiled.pipeline.tiling_of((image.shape[0], image.shape[1]))
     assert tiling is not None and tiling.align == 32 and len(tiling.windows(image.shape[:2])) >= 3
@@ -284,9 +283,8 @@ def test_an_object_whole_in_a_tile_is_that_of_one_pass(shared: Path) -> None:
     assert doubles(found) <= 0.01 * len(found)
 
 
-def test_a_micrograph_in_tiles_shows_what_one_pass_shows(shared: Path) -> None:
-    root = shared / "data/dsb2018"
-    dataset = CocoDataset.load(root / "val", root / "val.json")
+def test_a_micrograph_in_tiles_shows_what_one_pass_shows() -> None:
+    dataset = CocoDataset.load(NUCLEI / "val", NUCLEI / "val.json")
     index = dataset.image_ids.tolist().index(11)  # 157 nuclei in 520 x 696 pixels
     image = dataset.image(index, Predictor("nuclei").pipeline.preprocess.intensity)
     whole, tiled = Predictor("nuclei")(image), Predictor("nuclei", tile=384, overlap=96)(image)
