@@ -66,7 +66,7 @@ def test_ap_equals_the_librarys(tmp_path: Path, seed: int, max_dets: int) -> Non
 def test_ap_equals_the_librarys_on_real_outlines(annotations: Path) -> None:
     of = score_results(annotations, perturbed(annotations), max_dets=200, groups=None)
     found = of.figures([image["id"] for image in of.truth["images"]], evaluator=BoundaryEvaluator)
-    assert 0.05 < found.ap < of.evaluation.ap
+    assert 0.05 < found.ap <= of.evaluation.ap  # of the smallest nuclei every pixel is boundary
     assert found.ap == pytest.approx(library_ap(of), abs=1e-9)
 
 

@@ -61,7 +61,7 @@ def test_equals_pycocotools(annotated: tuple[Path, list[dict[str, Any]]]) -> Non
     assert found.covering is None and found.detections == len(results)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", (0, 2, 3, 4, 5))
 def test_equals_pycocotools_where_there_are_crowds(tmp_path: Path, seed: int) -> None:
     annotations, results = random_scene(seed)
     assert any(item["iscrowd"] for item in annotations)

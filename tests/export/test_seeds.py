@@ -11,7 +11,7 @@ from sparseinst.errors import InputError
 from sparseinst.export import FORMATS, export_model
 from sparseinst.export.agreement import compare
 from sparseinst.export.half import after_convolutions
-from sparseinst.export.operators import MOST_CHOSEN, check_candidates
+from sparseinst.export.operators import MOST_CHOSEN, check_candidates, check_operators
 from sparseinst.modeling import SparseInst
 from sparseinst.runtime import EagerBackend, open_backend
 from sparseinst.structures import Instances
@@ -31,11 +31,10 @@ def assert_same(found: Instances, expected: Instances) -> None:
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
-def test_a_file_finds_what_the_network_finds(name, seeds, pictures, tmp_path) -> None:
-    out = tmp_path / f"seeds{FORMATS[name].suffix}"
-    done = export_model(seeds, out, export_format=name, activation=True)
+def test_a_file_finds_what_the_network_finds(name, seeds, exported_seeds, pictures) -> None:
+    done = exported_seeds(name)
     assert done.agreement.instances >= 30 and done.agreement.found == 1 and done.agreement.activation < 0.01
-    backend = open_backend(out)
+    backend = open_backend(done.files[0])
     assert backend.config == seeds.config and backend.config.most_instances is None
     expected = Predictor(EagerBackend(seeds), score=0)(pictures)
     for predictor in (Predictor(backend, score=0), Predictor(backend, score=0, batch=2)):
@@ -67,11 +66,14 @@ def test_another_number_is_a_setting_of_the_export(seeds, model, pictures, tmp_p
         export_model(model, tmp_path / "b.pt2", export_format="torch", max_instances=5)
 
 
-def test_onnx_names_the_axis_and_has_operators_that_tensorrt_knows(seeds, tmp_path) -> None:
+def test_onnx_names_the_axis_and_has_operators_that_tensorrt_knows(exported_seeds) -> None:
     import onnx
 
-    path, metadata, _ = export_model(seeds, tmp_path / "a.onnx", export_format="tensorrt", activation=True).files
-    graph = onnx.load(path).graph
+    done = exported_seeds("onnx")
+    model = onnx.load(done.files[0])
+    check_operators(model)
+    check_candidates(done.exported.config)
+    graph = model.graph
     axes = {
         value.name: [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
         for value in graph.output
@@ -79,7 +81,7 @@ def test_onnx_names_the_axis_and_has_operators_that_tensorrt_knows(seeds, tmp_pa
     assert axes["scores"] == axes["labels"] == axes["gate"] == ["batch", "candidates"]
     assert axes["masks"] == ["batch", "candidates", "mask_height", "mask_width"]
     assert axes["activation"] == ["batch", "maps", "activation_height", "activation_width"]
-    assert json.loads(json.loads(metadata.read_text())["max_instances"]) is None
+    assert json.loads(done.exported.to_metadata()["max_instances"]) is None
     kept = after_convolutions(graph)
     kinds = {node.op_type for node in graph.node if node.name in kept}
     assert {"TopK", "MaxPool", "Tanh", "Softplus", "Sigmoid", "Resize"} <= kinds and "Conv" not in kinds

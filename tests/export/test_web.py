@@ -11,6 +11,7 @@ import pytest
 
 from sparseinst.errors import InputError
 from sparseinst.export import export_model
+from sparseinst.export.exporter import with_frame
 from sparseinst.files import file_hash
 from sparseinst.runtime import open_backend
 from sparseinst.runtime.exported import Exported, Provenance
@@ -52,7 +53,7 @@ def npm(tmp_path, monkeypatch) -> Path:
     return package
 
 
-def test_a_site_has_page_network_settings_and_runtime(model, checkpoint, npm, tmp_path) -> None:
+def test_a_site_has_page_network_settings_and_runtime(deformable, checkpoint, npm, tmp_path) -> None:
     site = tmp_path / "deep" / "site"
     done = export_model(checkpoint, site, export_format="web")
     assert done.files[0] == site / "model.onnx" and all(path.is_file() for path in done.files)
@@ -64,7 +65,7 @@ def test_a_site_has_page_network_settings_and_runtime(model, checkpoint, npm, tm
     assert (site / "ort" / "ort.js").read_bytes() == b"script"
 
     backend = open_backend(site / "model.onnx")
-    assert backend.exported.activation and backend.config == model.config
+    assert backend.exported.activation and backend.config == deformable.config
     told = json.loads((site / "model.json").read_text(encoding="utf-8"))
     assert told["name"] == "tiny" and told["classes"] == ["disc", "größe"] and told["groups"] == 2
     assert told["note"] is None and told["sample"] is None
@@ -72,12 +73,13 @@ def test_a_site_has_page_network_settings_and_runtime(model, checkpoint, npm, tm
         "kind": "short_side", "short_px": 64, "long_px": 96, "frame_hw": None,
     }  # fmt: skip
     for name in ("gate", "mask_threshold", "least_piece"):
-        assert told["network"][name] == getattr(model.config.postprocess, name)
+        assert told["network"][name] == getattr(deformable.config.postprocess, name)
     assert told["network"]["file"] == "model.onnx" and told["network"]["images"] == "uint8"
 
 
 def test_a_fixed_frame_is_told_to_the_page(model, npm, tmp_path) -> None:
-    export_model(model, tmp_path / "site", export_format="web", size_hw=(96, 64))
+    (tmp_path / "site").mkdir()
+    write_site(tmp_path / "site", Exported(config=with_frame(model.config, (96, 64))))
     told = json.loads((tmp_path / "site" / "model.json").read_text(encoding="utf-8"))
     assert told["network"]["preprocess"]["frame_hw"] == [96, 64] and told["name"] == "network"
 

