@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-RUNTIMES := tests/export tests/runtime tests/cli/test_opening.py tests/cli/test_export.py
+RUNTIMES := tests/exporting tests/runtime tests/cli/test_opening.py tests/cli/test_export.py
 # Tests run in so many processes, each on one thread; those of a file in one process, which share what they set up.
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile

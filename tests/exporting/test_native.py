@@ -7,9 +7,9 @@ import numpy as np
 import onnx
 import pytest
 
-from export.conftest import network
+from exporting.conftest import network
 from sparseinst.config import NativeConfig
-from sparseinst.export import export_model
+from sparseinst.exporting import export_model
 from sparseinst.inference import Predictor
 from sparseinst.modeling import SparseInst
 
