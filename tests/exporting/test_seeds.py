@@ -46,10 +46,9 @@ def test_a_file_finds_what_the_network_finds(name, seeds, exported_seeds, pictur
     assert maps.groups == 1 and maps.cells_px[0].tolist() == [4, 4]
 
 
-@pytest.mark.parametrize("name", RUNNABLE)
-def test_a_fixed_frame_has_a_fixed_number(name, seeds, pictures, tmp_path) -> None:
-    out = tmp_path / f"fixed{FORMATS[name].suffix}"
-    done = export_model(seeds, out, export_format=name, size_hw=(96, 64))
+def test_a_fixed_frame_has_a_fixed_number(seeds, pictures, tmp_path) -> None:
+    out = tmp_path / "fixed.xml"
+    done = export_model(seeds, out, export_format="openvino", size_hw=(96, 64))
     assert done.exported.config.most_instances == 22
     assert json.loads(done.exported.to_metadata()["max_instances"]) == 22
     with pytest.raises(InputError, match=r"at most 22, .* got 23: export it with a larger"):
@@ -58,7 +57,7 @@ def test_a_fixed_frame_has_a_fixed_number(name, seeds, pictures, tmp_path) -> No
 
 
 def test_another_number_is_a_setting_of_the_export(seeds, model, pictures, tmp_path) -> None:
-    done = export_model(seeds, tmp_path / "a.pt2", export_format="torch", max_instances=5)
+    done = export_model(seeds, tmp_path / "a.pt2", export_format="torch", max_instances=5, size_hw=(64, 96))
     assert done.exported.config.most_instances == 5
     assert len(Predictor(done.files[0], score=0)(pictures[0])) <= 5
     assert seeds.config.most_instances is None
@@ -99,7 +98,7 @@ def test_half_keeps_places_apart_in_a_wide_frame(name, tmp_path) -> None:
     model = tiny_seeds(candidates=40)
     model.config = model.config.model_copy(update={"preprocess": NativeConfig()})
     out = tmp_path / f"half{FORMATS[name].suffix}"
-    agreement = export_model(model, out, export_format=name, precision="fp16").agreement
+    agreement = export_model(model, out, export_format=name, precision="fp16", size_hw=(64, 2048)).agreement
     assert 0 < agreement.raw_score < 0.05 and agreement.iou > 0.9
     picture = np.random.default_rng(0).integers(0, 256, (40, 2048, 3), np.uint8)
     ours, theirs = (Predictor(way, score=0)(picture) for way in (EagerBackend(model), out))
