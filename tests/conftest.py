@@ -1,9 +1,13 @@
 """Fixtures that every test may use."""
 
+import logging
 from pathlib import Path
 
 import pytest
 import torch
+
+# torch describes every step of an export to whoever listens, at a great cost; pytest listens to what does not propagate.
+logging.getLogger("torch.__trace").propagate = True
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
