@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-# torch describes every step of an export to whoever listens, at a great cost; pytest listens to what does not propagate.
+# torch describes each step of an export to whoever listens, at some cost; pytest listens to what does not propagate.
 logging.getLogger("torch.__trace").propagate = True
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
