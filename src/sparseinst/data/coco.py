@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.config import IntensityConfig
+from sparseinst.data.formats import Content, Notes, Split, read_content
 from sparseinst.data.images import read_image
-from sparseinst.data.records import Records, read_records
+from sparseinst.data.records import Records, parse_records
 from sparseinst.errors import InputError
 from sparseinst.masks import rle
 from sparseinst.masks.runs import decode_runs
@@ -48,8 +49,30 @@ class CocoDataset:
         Raises:
             InputError: the file is not COCO (the message names the record), or image files are missing.
         """
-        images_dir, annotations = Path(images_dir), Path(annotations)
-        records = read_records(annotations)
+        return cls.of(Split(images=Path(images_dir), annotations=Path(annotations)))
+
+    @classmethod
+    def of(cls, split: Split, content: Content | None = None, notes: Notes | None = None) -> Self:
+        """Reads and checks a part of a data set, of any format.
+
+        Args:
+            split: the part.
+            content: what `read_content` gave of it already; None reads it.
+            notes: what the reader took note of, which is then the caller's to tell; None tells it in a warning.
+
+        Raises:
+            InputError: a record is malformed (the message names it), or image files are missing.
+        """
+        if content is None:
+            content = read_content(split, told := Notes())
+            if told.broken:
+                raise InputError(told.broken[0][1])
+            for line in told.lines():
+                _LOGGER.warning("%s: left out: %s", split.annotations, line)
+        elif notes is not None and notes.broken:
+            raise InputError(notes.broken[0][1])
+        images_dir, annotations = split.images, split.annotations
+        records = parse_records(annotations, content)
         dataset = cls(
             images_dir, annotations, records.classes, records.category_ids, records, np.arange(len(records.classes))
         )

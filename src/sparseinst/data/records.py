@@ -72,8 +72,20 @@ def read_records(path: Path) -> Records:
     Raises:
         InputError: the file is absent, not JSON, or a record is malformed, naming the record and its field.
     """
-    data = _read_json(path)
+    return parse_records(path, _read_json(path))
+
+
+def parse_records(path: Path, data: Mapping[str, Any]) -> Records:
+    """`read_records` of what a file holds, or what another format was read to; `path` is for messages."""
+    if not isinstance(data, Mapping):
+        hint = " (a results list has no images)" if isinstance(data, list) else ""
+        raise InputError(
+            f"{path}: expected a COCO object with images, annotations and categories, got {brief(data)}{hint}: "
+            "give the annotation file"
+        )
     classes = _categories(path, _field(path, "the file", data, "categories", list))
+    if (parent := placeholder(data)) is not None:
+        _LOGGER.warning("%s: category %r left out: it is the parent that Roboflow adds", path, classes.pop(parent))
     images = _images(path, _field(path, "the file", data, "images", list))
     masks = _Masks(
         path, _field(path, "the file", data, "annotations", list), images, {i: k for k, i in enumerate(classes)}
@@ -192,13 +204,24 @@ def _read_json(path: Path) -> Mapping[str, Any]:
         data = json.loads(path.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected JSON, got something else ({error}): write the file again") from error
-    if not isinstance(data, dict):
-        hint = " (a results list has no images)" if isinstance(data, list) else ""
-        raise InputError(
-            f"{path}: expected a COCO object with images, annotations and categories, got {brief(data)}{hint}: "
-            "give the annotation file"
-        )
-    return data
+    return data  # type: ignore[no-any-return]  # what else it may be is refused by `parse_records`
+
+
+def placeholder(data: Mapping[str, Any]) -> int | None:
+    """The id of the category that Roboflow puts above the others in its COCO files; None where there is none.
+
+    It has no annotation, no parent (`supercategory` none), and is named as the parent of all the others.
+    """
+    categories = [item for item in data["categories"] if isinstance(item, Mapping)]
+    parents = {item.get("name"): item.get("id") for item in categories if item.get("supercategory") == "none"}
+    if len(parents) != 1 or len(categories) < 2:
+        return None
+    ((name, key),) = parents.items()
+    others = [item for item in categories if item.get("id") != key]
+    used = any(isinstance(item, Mapping) and item.get("category_id") == key for item in data.get("annotations", ()))
+    if used or any(item.get("supercategory") != name for item in others):
+        return None
+    return int(key) if isinstance(key, int) else None
 
 
 def _categories(path: Path, records: list[Any]) -> dict[int, str]:
