@@ -2,16 +2,15 @@
 
     python benchmarks/data_errors.py ../shared/data/carparts --work /tmp/spoiled --minutes 4
 
-Spoils a part of the training annotations, trains a network on the spoiled file, and looks for the mistakes with it: what
-somebody has who knows of none of them.
+Spoils a part of the training annotations, trains a network on the spoiled file, and looks for the mistakes with it:
+what somebody has who knows of none of them.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-from record import write_result
-from spoiling import WAYS, spoil
+from spoiling import spoil
 
 PART, SEED = 0.05, 0
 TOP = 0.1

@@ -52,25 +52,17 @@ class CocoDataset:
         return cls.of(Split(images=Path(images_dir), annotations=Path(annotations)))
 
     @classmethod
-    def of(cls, split: Split, content: Content | None = None, notes: Notes | None = None) -> Self:
+    def of(cls, split: Split, content: Content | None = None) -> Self:
         """Reads and checks a part of a data set, of any format.
 
         Args:
             split: the part.
-            content: what `read_content` gave of it already; None reads it.
-            notes: what the reader took note of, which is then the caller's to tell; None tells it in a warning.
+            content: what was read of it already; None reads it (see `read_told`).
 
         Raises:
             InputError: a record is malformed (the message names it), or image files are missing.
         """
-        if content is None:
-            content = read_content(split, told := Notes())
-            if told.broken:
-                raise InputError(told.broken[0][1])
-            for line in told.lines():
-                _LOGGER.warning("%s: left out: %s", split.annotations, line)
-        elif notes is not None and notes.broken:
-            raise InputError(notes.broken[0][1])
+        content = read_told(split) if content is None else content
         images_dir, annotations = split.images, split.annotations
         records = parse_records(annotations, content)
         dataset = cls(
@@ -176,6 +168,20 @@ class CocoDataset:
 
     def _span(self, index: int) -> slice:
         return slice(int(self.records.first[index]), int(self.records.first[index + 1]))
+
+
+def read_told(split: Split) -> Content:
+    """`read_content`, with a warning of what is left out.
+
+    Raises:
+        InputError: something cannot be read.
+    """
+    content = read_content(split, notes := Notes())
+    if notes.broken:
+        raise InputError(notes.broken[0][1])
+    for line in notes.lines():
+        _LOGGER.warning("%s: left out: %s", split.annotations, line)
+    return content
 
 
 def _colored(pixels: NDArray[np.int64], labels: NDArray[np.int32], size: int) -> list[NDArray[np.int32]]:

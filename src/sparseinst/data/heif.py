@@ -23,8 +23,7 @@ def know_heif(path: Path) -> None:
         )
     if suffix == ".avif" and not features.check("avif"):
         raise InputError(
-            "expected a Pillow that reads AVIF, found one that does not: pip install 'sparseinst[heif]', which asks for "
-            "one that does"
+            "expected a Pillow that reads AVIF, found one that does not: pip install 'sparseinst[heif]' brings one"
         )
 
 

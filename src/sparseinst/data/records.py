@@ -1,6 +1,6 @@
-"""Reads a COCO annotation file, checks every record, and packs what training needs into a few arrays."""
+"""Checks every record of COCO annotations, and packs what training needs into a few arrays."""
 
-import json
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,21 +62,26 @@ class Records:
     labels: NDArray[np.int64]
     masks: Blobs
 
+    def digest(self) -> str:
+        """SHA-256 of all of it, as 64 hexadecimal digits."""
+        parts = (self.image_ids, self.sizes_hw, self.file_names.data, self.first, self.labels, self.masks.data)
+        names = "\n".join(self.classes).encode("utf-8", "surrogatepass")
+        return hashlib.sha256(b"".join([names, *(part.tobytes() for part in parts)])).hexdigest()
 
-def read_records(path: Path) -> Records:
-    """Reads and checks an annotation file.
+
+def parse_records(path: Path, data: Mapping[str, Any]) -> Records:
+    """Checks what an annotation file holds, or what another format was read to.
 
     Annotations whose mask covers no pixel of the image (too few points, no area, wholly outside) are left out, counted
     and logged in one warning; anything that is not COCO is an error.
 
+    Args:
+        path: of the file, for messages.
+        data: its content.
+
     Raises:
-        InputError: the file is absent, not JSON, or a record is malformed, naming the record and its field.
+        InputError: a record is malformed, naming the record and its field.
     """
-    return parse_records(path, _read_json(path))
-
-
-def parse_records(path: Path, data: Mapping[str, Any]) -> Records:
-    """`read_records` of what a file holds, or what another format was read to; `path` is for messages."""
     if not isinstance(data, Mapping):
         hint = " (a results list has no images)" if isinstance(data, list) else ""
         raise InputError(
@@ -195,16 +200,6 @@ class _Masks:
                 decode_runs([item])
             except ValueError as error:
                 raise InputError(f"{self.path}: {name}: segmentation: {error}: write the annotation again") from error
-
-
-def _read_json(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path}: expected a COCO annotation file, found none: check the path")
-    try:
-        data = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected JSON, got something else ({error}): write the file again") from error
-    return data  # type: ignore[no-any-return]  # what else it may be is refused by `parse_records`
 
 
 def placeholder(data: Mapping[str, Any]) -> int | None:

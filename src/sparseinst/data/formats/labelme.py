@@ -185,7 +185,9 @@ def _bitmap(where: str, text: object, points: np.ndarray[Any, Any], size_hw: tup
             cut = np.asarray(image.convert("L")) > 0
         x, y = (int(value) for value in points[0])
     except (OSError, ValueError, binascii.Error, IndexError) as error:
-        raise InputError(f"{where}: expected a mask as a PNG in base64 and its corners, got other: correct it") from error
+        raise InputError(
+            f"{where}: expected a mask as a PNG in base64 and its corners, got other: correct it"
+        ) from error
     mask = np.zeros(size_hw, bool)
     top, left = max(y, 0), max(x, 0)
     inside = mask[top : y + cut.shape[0], left : x + cut.shape[1]]

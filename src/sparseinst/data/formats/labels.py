@@ -157,9 +157,7 @@ def _split(folder: Path) -> Split | None:
     return None
 
 
-def _numbered(
-    rles: tuple[bytes, ...], size_hw: tuple[int, int]
-) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
+def _numbered(rles: tuple[bytes, ...], size_hw: tuple[int, int]) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
     """(H, W) label image, and (n,) part of each object that is to be seen in it."""
     pixels, owners = decode_runs(rles).pixels()
     areas = np.bincount(owners, minlength=len(rles))

@@ -1,4 +1,4 @@
-"""Where the images and annotations of a data set lie: a folder or file is recognised by looking, or a YAML file says."""
+"""Where images and annotations of a data set lie: a folder or file is recognised by looking, or a YAML file says."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from sparseinst.errors import InputError
 _FINDERS = (coco.find, yolo.find, voc.find, labels.find, objects.find, labelme.find)
 """In this order: the first that knows the folder has it."""
 
+DATA_FILE = "data.yaml"
+"""Of a folder, this file is asked first."""
 KNOWN = (
-    "COCO (train.json + train/, annotations/instances_train2017.json, Roboflow's _annotations.coco.json, one file of CVAT "
-    "or Label Studio), YOLO (data.yaml), Pascal VOC (JPEGImages/ + SegmentationObject/), label images (images/ + masks/ "
-    "or labels/), one mask file per object (ID/images/ + ID/masks/), LabelMe (a .json beside each image)"
+    "COCO (train.json + train/, annotations/instances_train2017.json, Roboflow's _annotations.coco.json, one file of "
+    "CVAT or Label Studio), YOLO (data.yaml), Pascal VOC (JPEGImages/ + SegmentationObject/), label images "
+    "(images/ + masks/ or labels/), one mask file per object (ID/images/ + ID/masks/), LabelMe (a .json beside each image)"
 )
 """What is recognised, in words."""
 
@@ -36,6 +38,9 @@ def resolve_data(path: str | Path) -> DataSource:
     path = Path(path).expanduser()
     if not path.exists():
         raise InputError(f"{path}: expected a data folder or file, found nothing: check the path")
+    described = path / DATA_FILE
+    if path.is_dir() and described.is_file() and not yolo.is_data_yaml(described):
+        path = described
     source = next((found for find in _FINDERS if (found := find(path)) is not None), None)
     if source is None and path.suffix.lower() in (".yaml", ".yml") and path.is_file():
         source = _from_yaml(path)

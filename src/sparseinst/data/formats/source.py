@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from sparseinst.config import Settings
+from sparseinst.errors import InputError
 
 Kind = Literal["coco", "yolo", "labelme", "labels", "objects", "voc"]
 """COCO file, YOLO polygons, LabelMe files, label images, one mask file per object, Pascal VOC instance masks."""
@@ -45,3 +46,18 @@ class DataSource(Settings):
         """The parts that are there, by name."""
         named = {"train": self.train, "val": self.val, "test": self.test}
         return {name: split for name, split in named.items() if split is not None}
+
+    def part(self, name: str | None) -> Split:
+        """The part of this name; without one that is evaluated on, or the only one there is.
+
+        Raises:
+            InputError: there is no such part.
+        """
+        splits = self.splits
+        if name is None:
+            name = "val" if self.val is not None or len(splits) > 1 else next(iter(splits))
+        if name not in splits:
+            raise InputError(
+                f"{self.name}: expected one of its parts {', '.join(splits)}, got {name}: name one of them"
+            )
+        return splits[name]

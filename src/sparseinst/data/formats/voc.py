@@ -141,9 +141,7 @@ def _labels(path: Path | None, names: list[str], colours: _Colours, size_hw: tup
             for place, colour in enumerate(colours, 1):
                 labels[(rgb == colour).all(2)] = place
     if labels.max(initial=0) > len(names):
-        raise InputError(
-            f"{path}: expected classes 1..{len(names)}, got {labels.max()}: name them in class_names.txt or labelmap.txt"
-        )
+        raise InputError(f"{path}: expected classes 1..{len(names)}, got {labels.max()}: name them in labelmap.txt")
     if labels.shape != size_hw:
         raise InputError(f"{path}: expected {size_hw} (height, width) as its image, got {labels.shape}: correct it")
     return labels

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from sparseinst.data.coco import CocoDataset
+from sparseinst.data.coco import CocoDataset, read_told
 from sparseinst.data.formats import coco, labelme, labels, yolo
-from sparseinst.data.formats.content import Notes
-from sparseinst.data.formats.reading import read_content
 from sparseinst.data.formats.source import DataSource
 from sparseinst.files import atomic_folder
 
@@ -33,16 +31,16 @@ def convert_data(source: DataSource, folder: Path, target: Target) -> list[str]:
     datasets: dict[str, CocoDataset] = {}
     with atomic_folder(folder) as temporary:
         for part, split in source.splits.items():
-            content = read_content(split, notes := Notes())
-            dataset = CocoDataset.of(split, content, notes)
-            datasets[part] = dataset
+            content = read_told(split)
+            datasets[part] = dataset = CocoDataset.of(split, content)
             told.append(f"{part}: {len(dataset)} images, {dataset.instances} objects")
-            told += [f"{part}: left out: {line}" for line in notes.lines()]
             crowds = sum(bool(item.get("iscrowd")) for item in content["annotations"])
             if target == "coco":
                 coco.write(content, split.images, temporary, part)
             elif crowds:
-                told.append(f"{part}: left out: {crowds} crowd regions, which are no objects: COCO files alone hold them")
+                told.append(
+                    f"{part}: left out: {crowds} crowd regions, which are no objects: COCO files alone hold them"
+                )
             if target == "yolo":
                 yolo.write(dataset, temporary, part)
             elif target == "labelme":
