@@ -119,7 +119,7 @@ def _counts(content: Content, groups: NDArray[np.int64]) -> NDArray[np.float64]:
     row_of = {item["id"]: row for row, item in enumerate(content["images"])}
     column_of = {item["id"]: column for column, item in enumerate(content["categories"])}
     counts = np.zeros((int(groups.max()) + 1, len(column_of) + 1))
-    np.add.at(counts, (groups, len(column_of)), 1)
+    counts[:, -1] = np.bincount(groups, minlength=len(counts))
     for (image, category), number in Counter(
         (item["image_id"], item["category_id"]) for item in content["annotations"] if not item.get("iscrowd")
     ).items():

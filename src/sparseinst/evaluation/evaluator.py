@@ -82,10 +82,7 @@ def evaluate(
     split = _split(images, annotations)
     content = read_told(split)
     dataset = CocoDataset.of(split, content).remap(pipeline.classes)
-    results: list[dict[str, Any]] = []
-    for index, instances in enumerate(pipeline.found(_cuts(dataset, pipeline, workers))):
-        results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
-    results = [item for item in results if item["category_id"] != -1]  # a class that the file does not know
+    results = detect(pipeline, dataset, workers=workers)
     if save is not None:
         write_json(Path(save), results)
         _LOGGER.info("%s: %d detections", save, len(results))
@@ -96,6 +93,17 @@ def evaluate(
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
         write_report(Path(report), scored, dataset, about(pipeline, dataset, model=name, half=half), groups=groups)
     return scored.evaluation
+
+
+def detect(pipeline: Pipeline, dataset: CocoDataset, *, workers: int) -> list[dict[str, Any]]:
+    """COCO results of all images of a data set whose labels are the network's (see `CocoDataset.remap`).
+
+    What is of a class that the data set does not know is left out. Arguments as of `evaluate`.
+    """
+    results: list[dict[str, Any]] = []
+    for index, instances in enumerate(pipeline.found(_cuts(dataset, pipeline, workers))):
+        results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
+    return [item for item in results if item["category_id"] != -1]
 
 
 def _split(images: str | Path | Split, annotations: str | Path | None) -> Split:

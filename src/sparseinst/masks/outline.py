@@ -6,6 +6,7 @@ whatever the number of pieces and holes. Simpler polygons are taken as long as t
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -85,7 +86,7 @@ def _rings(mask: NDArray[np.bool_]) -> list[Piece]:
     return sorted(pieces.values(), key=lambda piece: -cv2.contourArea(piece[0].astype(np.float32)))
 
 
-def _ring(contour: NDArray[np.int32]) -> Ring:
+def _ring(contour: NDArray[Any]) -> Ring:
     return (contour[:, 0].astype(np.float64) + 0.5) / 2
 
 

@@ -93,7 +93,7 @@ def write(dataset: Any, folder: Path) -> None:
 
 def _shapes(counts: bytes, label: str, number: int, size_hw: tuple[int, int]) -> Iterator[dict[str, Any]]:
     pieces = outline(counts, size_hw)
-    shape = {"label": label, "group_id": None, "description": "", "flags": {}, "mask": None}
+    shape: dict[str, Any] = {"label": label, "group_id": None, "description": "", "flags": {}, "mask": None}
     if any(len(piece) > 1 for piece in pieces):
         mask, (x, y) = rle.cutout(counts, size_hw)
         content = io.BytesIO()
@@ -153,7 +153,7 @@ def _objects(file: Path, shapes: list[Any], size_hw: tuple[int, int], notes: Not
         group = shape.get("group_id")
         groups.setdefault((label, ("alone", number) if group is None else group), []).append(counts)
     for (label, _), parts in groups.items():
-        whole = parts[0] if len(parts) == 1 else rle.encode(rle.decode(parts, size_hw).any(0)[None])[0]
+        whole = parts[0] if len(parts) == 1 else rle.encode(rle.decode(parts, size_hw).any(0, keepdims=True))[0]
         yield label, whole
 
 

@@ -71,7 +71,7 @@ def read(split: Split, notes: Notes | None) -> Content:
         image_id = maker.image(image, size_hw)
         if set(np.unique(labels).tolist()) == {0, _FOREGROUND}:
             maker.notes.leave_out("masks of 0 and 255 alone taken in pieces, one object each", mask.name)
-            labels = cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[1]
+            labels = np.asarray(cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[1], np.int64)
         for number, counts in zip(*encode_numbered(labels), strict=True):
             name = classes.get((mask.name, int(number)), CLASS)
             maker.add_mask(image_id, maker.category(name), counts, size_hw)

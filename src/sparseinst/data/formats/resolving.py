@@ -16,10 +16,11 @@ _FINDERS = (coco.find, yolo.find, voc.find, labels.find, objects.find, labelme.f
 
 DATA_FILE = "data.yaml"
 """Of a folder, this file is asked first."""
+
 KNOWN = (
     "COCO (train.json + train/, annotations/instances_train2017.json, Roboflow's _annotations.coco.json, one file of "
     "CVAT or Label Studio), YOLO (data.yaml), Pascal VOC (JPEGImages/ + SegmentationObject/), label images "
-    "(images/ + masks/ or labels/), one mask file per object (ID/images/ + ID/masks/), LabelMe (a .json beside each image)"
+    "(images/ + masks/ or labels/), one mask file per object (ID/images/ + ID/masks/), LabelMe (a .json beside an image)"
 )
 """What is recognised, in words."""
 
