@@ -22,7 +22,7 @@ LAYERS = (
     {"hub", "runtime"},
     {"inference"},
     {"video", "evaluation", "web"},
-    {"training", "export"},
+    {"training", "export", "review"},
     {"serving", "scale"},
     {"cli"},
 )

@@ -30,6 +30,7 @@ def ground_truth(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         annotations.append(
             {
                 "id": len(annotations) + 1,
+                "place": number,  # in the file
                 "image_id": item["image_id"],
                 "category_id": item["category_id"],
                 "iscrowd": int(bool(item.get("iscrowd"))),

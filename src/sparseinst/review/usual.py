@@ -1,4 +1,4 @@
-"""What is usual for a network on a data set, measured on the annotations that it is to judge: most of them are right."""
+"""What is usual for a network on a data set, measured on the annotations that it judges: most of them are right."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

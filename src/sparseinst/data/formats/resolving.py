@@ -20,7 +20,7 @@ DATA_FILE = "data.yaml"
 KNOWN = (
     "COCO (train.json + train/, annotations/instances_train2017.json, Roboflow's _annotations.coco.json, one file of "
     "CVAT or Label Studio), YOLO (data.yaml), Pascal VOC (JPEGImages/ + SegmentationObject/), label images "
-    "(images/ + masks/ or labels/), one mask file per object (ID/images/ + ID/masks/), LabelMe (a .json beside an image)"
+    "(images/ + masks/ or labels/), a mask file per object (ID/images/ + ID/masks/), LabelMe (a .json beside an image)"
 )
 """What is recognised, in words."""
 
