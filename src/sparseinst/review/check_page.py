@@ -19,6 +19,8 @@ _SAMPLES = 12
 """Pictures of each kind of finding ..."""
 _IMAGES = 12
 """... and images with their annotations of each part."""
+_GAP_PX = 6
+"""Between two images that are the same."""
 _LINES = 8
 """Findings without a picture that are listed."""
 _READ_AS = IntensityConfig()
@@ -68,7 +70,7 @@ def _sizes(checkup: Checkup, model: ModelConfig) -> Iterator[str]:
     charts = (
         histogram("Diameters", sizes.diameters_px, unit="pixels of the image", mark=sizes.median_px),
         histogram("As the network sees them", seen, unit="network pixels", mark=float(np.median(seen))),
-        histogram("Objects in an image", counts, unit="objects", mark=float(np.median(counts))),
+        histogram("Objects in an image", counts, unit="objects", mark=float(np.median(counts)), whole=True),
     )
     lines = "".join(f"<p>{escape(line)}</p>" for line in checkup.advice)
     note = '<p class="note">Diameter: that of a disc of the same area. The line is the median.</p>'
@@ -84,12 +86,13 @@ def _classes(part: CheckedPart) -> str:
 def _finding(checkup: Checkup, finding: Finding) -> str:
     part = next(part for part in checkup.parts if part.name == finding.part)
     kind = KINDS[finding.kind]
-    heading = f'<h2 class="{finding.level}">{escape(finding.kind)}: {len(finding.samples)} ({finding.part})</h2>'
+    title = f"{finding.kind[:1].upper()}{finding.kind[1:]}: {len(finding.samples)} ({finding.part})"
+    heading = f'<h2 class="{finding.level}">{escape(title)}</h2>'
     advice = f"<p>{escape(kind.advice[:1].upper() + kind.advice[1:])}.</p>"
     cells: list[Cell] = []
     lines: list[str] = []
     for sample in finding.samples:
-        picture = _picture(part, sample) if sample.image and len(cells) < _SAMPLES else None
+        picture = _picture(checkup, part, sample) if sample.image and len(cells) < _SAMPLES else None
         if picture is not None:
             cells.append(Cell(picture, sample.text or finding.kind, sample.image))
         elif len(lines) < _LINES and not cells:
@@ -98,19 +101,22 @@ def _finding(checkup: Checkup, finding: Finding) -> str:
     return heading + advice + (f"<ul>{listed}</ul>" if lines else "") + (sheet(cells) if cells else "")
 
 
-def _picture(part: CheckedPart, sample: Sample) -> NDArray[np.uint8] | None:
+def _picture(checkup: Checkup, part: CheckedPart, sample: Sample) -> NDArray[np.uint8] | None:
     """What is shown of a sample; None where the image cannot be read."""
-    path = part.split.images / sample.image
-    if not path.is_file():
-        return None
     try:
-        pixels = read_image(path, _READ_AS)
+        pixels = read_image(part.split.images / sample.image, _READ_AS)
+        if sample.counts:
+            colours = [ANNOTATED, SECOND][: len(sample.counts)]
+            return close_up(pixels, sample.counts, [""] * len(sample.counts), colours)
+        if sample.other is None:
+            return whole(pixels, (), ())
+        other_part, name = sample.other
+        other = read_image(checkup.source.splits[other_part].images / name, _READ_AS)
     except InputError:
         return None
-    if not sample.counts:
-        return whole(pixels, (), ())
-    colours = [ANNOTATED, SECOND][: len(sample.counts)]
-    return close_up(pixels, sample.counts, [""] * len(sample.counts), colours)
+    one, two = whole(pixels, (), ()), whole(other, (), ())
+    height = min(len(one), len(two))
+    return np.concatenate([one[:height], np.full((height, _GAP_PX, 3), 255, np.uint8), two[:height]], axis=1)
 
 
 def image_cells(dataset: CocoDataset, count: int) -> Iterator[Cell]:

@@ -1,6 +1,7 @@
 """Pages that are one file: style and pictures are in them."""
 
 import base64
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -15,6 +16,7 @@ from sparseinst.evaluation import report
 _STYLE = Path(report.__file__).with_name("page.css")
 _OWN_STYLE = Path(__file__).with_name("page.css")
 _QUALITY = 82
+_BINS = 24
 _WIDTH, _HEIGHT = 360, 160
 """Of the drawing area of a histogram, in units of the picture."""
 
@@ -67,11 +69,26 @@ def bars(rows: Sequence[tuple[str, int]]) -> str:
     return f'<div class="wide"><table class="bars">{lines}</table></div>'
 
 
-def histogram(title: str, values: NDArray[np.float64], *, unit: str, bins: int = 24, mark: float | None = None) -> str:
-    """How often values are how large, from 0 to what 99.5 of 100 do not exceed; `mark` is a line with its value."""
+def histogram(
+    title: str, values: NDArray[np.float64], *, unit: str, mark: float | None = None, whole: bool = False
+) -> str:
+    """How often values are how large, from 0 to what 99.5 of 100 do not exceed.
+
+    Args:
+        title: above it.
+        values: (n,) from 0 on.
+        unit: of the values.
+        mark: where a line with its value stands.
+        whole: values are whole numbers, and so are the borders of bars.
+    """
     if not len(values):
         return ""
     high = max(float(np.percentile(values, 99.5)), 1e-9, mark or 0.0)
+    bins = _BINS
+    if whole:
+        width = math.ceil((high + 1) / _BINS)
+        bins = math.ceil((high + 1) / width)
+        high = float(bins * width)
     counts, edges = np.histogram(np.minimum(values, high), bins=bins, range=(0.0, high))
     most, step = int(counts.max()), _WIDTH / bins
     parts = []

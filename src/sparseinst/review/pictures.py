@@ -40,7 +40,7 @@ def close_up(
     """
     size = (pixels.shape[0], pixels.shape[1])
     boxes = rle.boxes_xyxy(counts, size)
-    x0, y0, x1, y1 = (*boxes[:, :2].min(0), *boxes[:, 2:].max(0))
+    (x0, y0), (x1, y1) = boxes[:, :2].min(0).tolist(), boxes[:, 2:].max(0).tolist()
     half = max((1 + 2 * _AROUND) * max(x1 - x0, y1 - y0), _LEAST_PX) / 2
     cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
     rows = slice(max(0, int(cy - half)), min(size[0], int(np.ceil(cy + half))))

@@ -33,8 +33,7 @@ def objects(dataset: CocoDataset) -> dict[str, list[tuple[str, bytes]]]:
     """Class and mask of each object, by the name of its image."""
     return {
         dataset.path(i).name: [
-            (dataset.classes[label], counts)
-            for label, counts in zip(dataset.labels(i), dataset.rles(i), strict=True)
+            (dataset.classes[label], counts) for label, counts in zip(dataset.labels(i), dataset.rles(i), strict=True)
         ]
         for i in range(len(dataset))
     }

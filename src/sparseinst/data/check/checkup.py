@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sparseinst.config import ModelConfig
+from sparseinst.config import ModelConfig, NativeConfig
 from sparseinst.data.check.findings import Finding, Findings
 from sparseinst.data.check.images import Look, look_at, same_pictures
 from sparseinst.data.check.masks import check_classes, check_masks
@@ -91,7 +91,9 @@ def check_data(source: DataSource, model: ModelConfig, *, on_image: Callable[[],
             _check_room(parts[-1].dataset, model, found[name])
     first = parts[0].dataset
     sizes = None if first is None or not first.instances else measure_sizes(first)
-    advice = () if sizes is None else (*describe_sizes(sizes, model.preprocess), _diameter(sizes))
+    advice = () if sizes is None else tuple(describe_sizes(sizes, model.preprocess))
+    if sizes is not None and isinstance(model.preprocess, NativeConfig):
+        advice = (*advice, _diameter(sizes))
     findings_all = tuple(finding for name in found for finding in found[name].all())
     return Checkup(source, findings_all, tuple(parts), sizes, advice)
 
@@ -158,9 +160,10 @@ def _check_same(kept: dict[str, Tidy], looks: dict[str, list[Look]], found: dict
     for one, other in same_pictures([look for part in kept for look in looks[part]]):
         (part, name), (other_part, other_name) = sorted((owners[one], owners[other]), key=lambda o: order.index(o[0]))
         if part == other_part:
-            found[part].add("same image twice", name, f"and {other_name}")
+            found[part].add("same image twice", name, f"and {other_name}", other=(part, other_name))
         else:
-            found[part].add("leak between parts", name, f"{part}, and {other_name} in {other_part}")
+            text = f"in {part}, and {other_name} in {other_part}"
+            found[part].add("leak between parts", name, text, other=(other_part, other_name))
             leaked[part].add(name)
     for part, names in leaked.items():
         kept[part] = kept[part].without_images(names)
@@ -187,6 +190,6 @@ def _check_room(dataset: CocoDataset, model: ModelConfig, findings: Findings) ->
 
 def _diameter(sizes: ObjectSizes) -> str:
     return (
-        f"with a network at native scale that was trained on other objects: --diameter {sizes.median_px:.0f} (predict, "
-        "evaluate, serve)"
+        "for a network at native scale that was trained on other objects (predict, evaluate, serve): "
+        f"--diameter {sizes.median_px:.0f}"
     )

@@ -63,11 +63,13 @@ class Sample(NamedTuple):
         image: file name.
         text: what came, where that helps.
         counts: masks to show, compressed; none for the image as a whole.
+        other: the image that is the same: its part and file name.
     """
 
     image: str
     text: str = ""
     counts: tuple[bytes, ...] = ()
+    other: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,18 @@ class Findings:
     part: str
     found: dict[str, list[Sample]] = field(default_factory=dict)
 
-    def add(self, kind: str, image: str, text: str = "", counts: Iterable[bytes] = ()) -> None:
+    def add(
+        self,
+        kind: str,
+        image: str,
+        text: str = "",
+        counts: Iterable[bytes] = (),
+        *,
+        other: tuple[str, str] | None = None,
+    ) -> None:
         """One more."""
         assert kind in KINDS, kind
-        self.found.setdefault(kind, []).append(Sample(image, text, tuple(counts)))
+        self.found.setdefault(kind, []).append(Sample(image, text, tuple(counts), other))
 
     def all(self) -> list[Finding]:
         """In the order of `KINDS`."""

@@ -153,7 +153,7 @@ def _objects(file: Path, shapes: list[Any], size_hw: tuple[int, int], notes: Not
         group = shape.get("group_id")
         groups.setdefault((label, ("alone", number) if group is None else group), []).append(counts)
     for (label, _), parts in groups.items():
-        whole = parts[0] if len(parts) == 1 else rle.encode(rle.decode(parts, size_hw).any(0, keepdims=True))[0]
+        whole = parts[0] if len(parts) == 1 else rle.encode(np.any(rle.decode(parts, size_hw), axis=0)[None])[0]
         yield label, whole
 
 
