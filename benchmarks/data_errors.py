@@ -7,10 +7,21 @@ what somebody has who knows of none of them.
 """
 
 import argparse
+import csv
 import json
+import time
 from pathlib import Path
+from typing import Any
 
-from spoiling import spoil
+from faster_coco_eval.core import mask as coco_mask
+from record import write_result
+from spoiling import WAYS, spoil
+
+from sparseinst.data import resolve_data
+from sparseinst.evaluation.matching import IOU
+from sparseinst.inference.pipeline import Pipeline
+from sparseinst.review.errors import Errors, find_errors
+from sparseinst.training import train
 
 PART, SEED = 0.05, 0
 TOP = 0.1
