@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from shapes import write_split
 from sparseinst.data import resolve_data
 from sparseinst.data.check.fixing import write_parts
 from sparseinst.data.splitting import merged, split_content
 from sparseinst.errors import InputError
-from shapes import write_split
 
 
 def of_class(part: dict) -> Counter:

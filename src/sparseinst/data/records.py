@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.data.segmentation import brief, encode_segmentation
-from sparseinst.errors import InputError
+from sparseinst.data.segmentation import encode_segmentation
+from sparseinst.errors import InputError, brief
 from sparseinst.masks.runs import decode_runs
 
 _LOGGER = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from typing import Any
 from sparseinst.data.check.findings import Findings
 from sparseinst.data.formats import Content
 from sparseinst.data.records import placeholder
-from sparseinst.data.segmentation import brief, encode_segmentation
-from sparseinst.errors import InputError
+from sparseinst.data.segmentation import encode_segmentation
+from sparseinst.errors import InputError, brief
 from sparseinst.masks.runs import decode_runs
 
 Record = dict[str, Any]

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from sparseinst.data.formats.content import Content, Notes, read_json
+from sparseinst.data.formats.content import Content, Notes, read_object
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.errors import InputError
-from sparseinst.files import atomic
+from sparseinst.files import atomic, read_json
 
+_FILE = "a COCO annotation file"
 _Place = tuple[str, str]
 LAYOUTS: tuple[dict[str, _Place], ...] = (
     {part: (part, f"{part}.json") for part in PART_NAMES},
@@ -51,7 +52,7 @@ def find(path: Path) -> DataSource | None:
 def is_coco(path: Path) -> bool:
     """Whether a JSON file is a COCO annotation file, by its keys."""
     try:
-        return {"images", "annotations", "categories"} <= read_json(path).keys()
+        return {"images", "annotations", "categories"} <= read_object(path, expected=_FILE).keys()
     except InputError:
         return False
 
@@ -62,14 +63,7 @@ def read(split: Split, notes: Notes | None) -> Content:
     Raises:
         InputError: the file is absent or no JSON object. Records are not checked here.
     """
-    if not split.annotations.is_file():
-        raise InputError(f"{split.annotations}: expected a COCO annotation file, found none: check the path")
-    try:
-        content = json.loads(split.annotations.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{split.annotations}: expected JSON, got something else ({error}): write the file again"
-        ) from error
+    content = read_json(split.annotations, expected=_FILE)
     if isinstance(content, dict) and isinstance(content.get("images"), list):
         for record in content["images"]:
             if isinstance(record, dict) and isinstance(record.get("file_name"), str):
@@ -120,7 +114,7 @@ def _alone(path: Path) -> DataSource:
 
 def _images_of(file: Path) -> Path:
     """The folder near an annotation file that holds most of its first images."""
-    records = read_json(file)["images"]
+    records = read_object(file, expected=_FILE)["images"]
     names = [r["file_name"] for r in records[:20] if isinstance(r, dict) and isinstance(r.get("file_name"), str)]
     stem, home = file.stem.removeprefix("instances_"), file.parent
     places = (home, home / file.stem, home / "images", home.parent / "images" / stem, home.parent / "images",

@@ -1,6 +1,5 @@
 """COCO records as every reader makes them: {"images", "annotations", "categories"}, in memory."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,9 @@ from PIL import Image
 from sparseinst.data.heif import know_heif
 from sparseinst.data.orientation import seen_hw
 from sparseinst.data.pixels import decoding
-from sparseinst.data.segmentation import brief
-from sparseinst.data.sources import IMAGE_SUFFIXES, some_of
-from sparseinst.errors import InputError
+from sparseinst.data.sources import IMAGE_SUFFIXES
+from sparseinst.errors import InputError, brief, listed
+from sparseinst.files import read_json
 
 Content = dict[str, Any]
 _ORIENTATION = 274
@@ -37,7 +36,7 @@ class Notes:
 
     def lines(self) -> list[str]:
         """What was left out, in words."""
-        return [f"{len(where)} {what} ({some_of(sorted(set(where)))})" for what, where in self.left_out.items()]
+        return [f"{len(where)} {what} ({listed(sorted(set(where)))})" for what, where in self.left_out.items()]
 
 
 class Maker:
@@ -129,18 +128,17 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def read_json(path: Path) -> Mapping[str, Any]:
+def read_object(path: Path, *, expected: str) -> Mapping[str, Any]:
     """A JSON object.
+
+    Args:
+        path: the file.
+        expected: what it should be, for messages.
 
     Raises:
         InputError: the file is absent, or holds something else.
     """
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: expected a JSON file, found none: check the path") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected JSON, got something else ({error}): write the file again") from error
+    content = read_json(path, expected=expected)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object, got {brief(content)}: write the file again")
+        raise InputError(f"{path}: expected {expected}, got {brief(content)}: write the file again")
     return content

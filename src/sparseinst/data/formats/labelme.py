@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in, is_image, read_json
+from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in, is_image, read_object
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
-from sparseinst.data.segmentation import brief, encode_segmentation
-from sparseinst.errors import InputError
+from sparseinst.data.segmentation import encode_segmentation
+from sparseinst.errors import InputError, brief
 from sparseinst.files import atomic
 from sparseinst.masks import rle
 from sparseinst.masks.outline import outline
@@ -58,7 +58,7 @@ def read(split: Split, notes: Notes | None) -> Content:
     files = [file for file in sorted(split.annotations.glob("*.json")) if _is_labelme(file)]
     for file in files:
         try:
-            content = read_json(file)
+            content = read_object(file, expected="a LabelMe file")
             image, size_hw = _image(file, content, there)
             image_id = maker.image(image, size_hw)
             for label, counts in _objects(file, content["shapes"], size_hw, maker.notes):
@@ -113,7 +113,7 @@ def _has_labels(folder: Path) -> bool:
 
 def _is_labelme(file: Path) -> bool:
     try:
-        content = read_json(file)
+        content = read_object(file, expected="a LabelMe file")
     except InputError:
         return False
     return isinstance(content.get("shapes"), list) and "imagePath" in content

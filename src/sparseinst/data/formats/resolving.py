@@ -1,15 +1,14 @@
 """Where images and annotations of a data set lie: a folder or file is recognised by looking, or a YAML file says."""
 
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from sparseinst.data.formats import coco, labelme, labels, objects, voc, yolo
-from sparseinst.data.formats.content import images_in, read_json
+from sparseinst.data.formats.content import images_in, read_object
 from sparseinst.data.formats.source import PARTS, DataSource, Kind, Split
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, misfit
+from sparseinst.files import read_yaml
 
 _FINDERS = (coco.find, yolo.find, voc.find, labels.find, objects.find, labelme.find)
 """In this order: the first that knows the folder has it."""
@@ -71,7 +70,7 @@ def _told(part: str, split: Split) -> str:
 
 
 def _told_coco(split: Split) -> str:
-    content = read_json(split.annotations)
+    content = read_object(split.annotations, expected="a COCO annotation file")
     images, categories = (len(content.get(key, ())) for key in ("images", "categories"))
     return f"a COCO file, {images} images, {categories} classes ({split.annotations})"
 
@@ -110,10 +109,7 @@ _WORDS = {
 
 
 def _from_yaml(path: Path) -> DataSource:
-    try:
-        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected YAML, got something else ({error}): correct the file") from error
+    data = read_yaml(path, expected="a data set's YAML file")
     if not isinstance(data, dict) or not any(data.get(part) for part in PARTS):
         raise InputError(
             f"{path}: expected 'train: {{images: FOLDER, annotations: FILE}}' and 'val: ...', found neither: add one"
@@ -121,11 +117,7 @@ def _from_yaml(path: Path) -> DataSource:
     try:
         source = DataSource.model_validate({"name": path.stem, **data})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(
-            f"{path}: {where}: {first['msg']}, got {first['input']!r}: give images and annotations for train and val"
-        ) from error
+        raise InputError(f"{path}: {misfit(error)}: give images and annotations for train and val") from error
     placed = {name: _placed(path.parent, split) for name, split in source.splits.items()}
     return source.model_copy(update=placed)
 

@@ -16,9 +16,10 @@ import yaml
 from sparseinst.data.formats.content import Content, Maker, Notes, image_hw, images_in, is_image
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.errors import InputError
-from sparseinst.files import atomic
+from sparseinst.files import atomic, read_yaml
 from sparseinst.masks.outline import outline, seamed
 
+_FILE = "a data.yaml of YOLO"
 _NAME_FILES = ("classes.txt", "obj.names", "labels.txt")
 _DIGITS = 6
 
@@ -36,8 +37,8 @@ def find(path: Path) -> DataSource | None:
 def is_data_yaml(path: Path) -> bool:
     """Whether a YAML file is YOLO's: it names classes, and where images lie by paths."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError):
+        data = read_yaml(path, expected=_FILE)
+    except InputError:
         return False
     if not isinstance(data, dict) or not isinstance(data.get("names"), list | dict):
         return False
@@ -151,7 +152,7 @@ def _lines(file: Path, classes: int) -> Iterator[tuple[int, list[float]]]:
 
 
 def _from_yaml(path: Path) -> DataSource:
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    data = read_yaml(path, expected=_FILE)
     splits: dict[str, Split] = {}
     for part, names in PART_NAMES.items():
         key = next((name for name in names if data.get(name)), None)
@@ -182,7 +183,7 @@ def parts_of(split: Split) -> tuple[list[str], list[Path]]:
     """Class names and image files of a part."""
     if split.annotations.is_dir():
         return _names_of(split.annotations), images_in(split.images)
-    data = yaml.safe_load(split.annotations.read_text(encoding="utf-8"))
+    data = read_yaml(split.annotations, expected=_FILE)
     names = data["names"]
     if isinstance(names, dict):
         numbered = {int(key): str(name) for key, name in names.items()}
