@@ -24,7 +24,7 @@ WORDS: dict[Kind, str] = {
     "missed": "missed by the annotator",
     "class": "wrong class",
     "outline": "bad outline",
-    "unseen": "nothing there",
+    "unseen": "not seen by the network",
 }
 """What the network says."""
 
