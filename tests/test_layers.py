@@ -22,7 +22,7 @@ LAYERS = (
     {"hub", "runtime"},
     {"inference"},
     {"video", "evaluation", "web"},
-    {"training", "exporting"},
+    {"training", "exporting", "review"},
     {"serving", "scale"},
     {"cli"},
 )

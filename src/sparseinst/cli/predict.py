@@ -115,7 +115,7 @@ def predict(
 
     A broken file or page is reported and skipped; the exit code is then 1. Ctrl-C ends a video's files as they should.
 
-    It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .heic, ...).
+    It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .dng, ...).
     """
     from sparseinst.data.video.source import is_video
     from sparseinst.inference import predict_files

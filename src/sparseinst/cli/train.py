@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparseinst.cli.allocator import keep_freed_memory
-from sparseinst.cli.common import Device, console, pick_device, say, say_error, setting
+from sparseinst.cli.common import Device, console, pick_device, say, say_error, say_found, setting
 
 if TYPE_CHECKING:
     from sparseinst.training import TrainResult
@@ -18,8 +18,8 @@ def train(
         Path,
         typer.Option(
             metavar="DIR_OR_YAML",
-            help="A folder with train.json + train/ (and val.json + val/), in COCO 2017's layout or Roboflow's, "
-            "or a YAML file that names images and annotations.",
+            help="A folder or file with images and masks, recognised by looking: COCO, YOLO (data.yaml), LabelMe, "
+            "label images, Pascal VOC; or a YAML file that names images and annotations.",
         ),
     ],
     model: Annotated[
@@ -79,7 +79,7 @@ def train(
         ),
     ] = None,
 ) -> None:
-    """Train a network on your own images and their COCO annotations.
+    """Train a network on your own images and their masks.
 
     Several GPUs: torchrun --nproc-per-node=4 -m sparseinst.cli train ...
     """
@@ -90,6 +90,7 @@ def train(
     out = run_folder(data, resume=resume) if out is None else out
     if _speaks():
         say(f"network {model}, run in {out}")
+        say_found(data)
     chosen = pick_device(device)
     if chosen == "cpu":
         keep_freed_memory()
@@ -121,11 +122,8 @@ def _report(result: "TrainResult", data: Path) -> None:
     if result.surplus_targets:
         say(f"{result.surplus_targets} instances had no slot to learn from: raise decoder.slots", style="yellow")
     say(f"curves, pictures and logs: {result.out}")
-    weights, split = result.best or result.last, resolve_data(data).val
+    weights = result.best or result.last
     say(f"look at it: sparseinst predict IMAGES --model {weights}")
-    if split is not None:
-        say(
-            f"measure it: sparseinst evaluate --model {weights} --images {split.images} "
-            f"--annotations {split.annotations}"
-        )
+    if resolve_data(data).val is not None:
+        say(f"measure it: sparseinst evaluate --model {weights} --data {data}")
     say(f"ship it: sparseinst export {weights} --format onnx --out {weights.with_suffix('.onnx')}")

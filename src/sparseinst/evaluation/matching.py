@@ -87,7 +87,7 @@ def match(
         counts[mine] = True
         if not (len(mine) and len(theirs)):
             continue
-        ious = _ious([detections[i] for i in mine], [truth["annotations"][i] for i in theirs])
+        ious = overlaps([detections[i] for i in mine], [truth["annotations"][i] for i in theirs])
         if by_class:
             ious[labels[mine][:, None] != truth_labels[theirs]] = 0
         taken[mine], on_crowd = _take(ious, crowd[theirs], theirs)
@@ -155,8 +155,8 @@ def _best_first(
     return order[rank < max_dets]
 
 
-def _ious(found: Sequence[_Record], truth: Sequence[_Record]) -> NDArray[np.float64]:
-    """(d, t) IoUs; with a crowd, the part of the detection that lies on it."""
+def overlaps(found: Sequence[_Record], truth: Sequence[_Record]) -> NDArray[np.float64]:
+    """(d, t) mask IoUs of COCO records of one image; with a crowd, the part of the detection that lies on it."""
     masks = ([item["segmentation"] for item in records] for records in (found, truth))
     return np.array(coco_mask.iou(*masks, [item["iscrowd"] for item in truth]), np.float64)
 

@@ -118,7 +118,7 @@ def train(
     TensorBoard events, pictures, best.safetensors, last.safetensors, and state.pt to resume from.
 
     Args:
-        data: a folder or YAML file that `resolve_data` understands; validation images may be absent.
+        data: a folder or file of any format that `resolve_data` knows; validation images may be absent.
         model: a preset by name, its YAML file (such as a run's config.yaml), or itself; or a file of weights (also
             "hf:owner/name"), whose network is trained on, unless `init` says what else to start from.
         out: folder of the run; must not hold another run unless `resume`. None for one of its own in runs/ (see
@@ -234,7 +234,7 @@ def train(
 def _training_images(source: DataSource, data: str | Path) -> CocoDataset:
     if source.train is None:
         raise InputError(f"{data}: expected training images (a train.json with a folder train/), found none: add them")
-    return CocoDataset.load(source.train.images, source.train.annotations)
+    return CocoDataset.of(source.train)
 
 
 def _for_data(preset: Preset, dataset: CocoDataset) -> Preset:
