@@ -23,7 +23,7 @@ import tifffile
 from ctc_metrics.scripts.evaluate import evaluate_sequence
 from numpy.typing import NDArray
 from record import write_result
-from tracking import annotated
+from tracking import DIVISIONS, FOLLOWED, annotated
 
 from sparseinst import Instances, Predictor
 from sparseinst.video.ctc import write_ctc
@@ -34,12 +34,7 @@ COUNTS = ["gt_divisions", "tp_div(0)", "fp_div(0)", "fn_div(0)"]
 SEQUENCES = ("Fluo-N2DH-GOWT1", "Fluo-N2DH-SIM+")
 OPTIONS = {"diameter": 50.0}
 """Of `predict`, what anyone can see in the first picture: how many pixels most nuclei are across, in both sequences."""
-FOLLOWED: dict[str, dict[str, Any]] = {
-    MASK: {},
-    "mask, divisions": {"divisions": True},
-    "bytetrack": {"algorithm": "bytetrack"},
-    "sort": {"algorithm": "sort"},
-}
+WAYS = (MASK, DIVISIONS, "bytetrack", "sort")
 CROWD = (1, 5)
 """So many copies of SIM+, down and across, make a frame of about 200 cells."""
 
@@ -85,7 +80,7 @@ def crowd(folder: Path) -> dict[str, Any]:
         copies = np.kron(np.arange(np.prod(CROWD)).reshape(CROWD), np.ones(labels.shape, np.uint16))
         frames.append(annotated(np.where(tiles > 0, tiles + 1000 * copies, 0).astype(np.uint16))[0])
     times = {}
-    for name in (MASK, "mask, divisions"):
+    for name in (MASK, DIVISIONS):
         tracker, start = Tracker(**FOLLOWED[name]), time.perf_counter()
         for frame in frames:
             tracker.update(frame)
@@ -98,8 +93,8 @@ def sequence(folder: Path) -> dict[str, Any]:
     truth = [annotated(labels)[0] for labels in labels_of(folder)]
     predictor = Predictor("nuclei", **OPTIONS)
     found = [predictor(path) for path in sorted((folder / "01").glob("t*.tif"))]
-    perfect = {name: followed(truth, folder, **settings) for name, settings in FOLLOWED.items()}
-    ours = {name: followed(found, folder, **FOLLOWED[name]) for name in (MASK, "mask, divisions")}
+    perfect = {name: followed(truth, folder, **FOLLOWED[name]) for name in WAYS}
+    ours = {name: followed(found, folder, **FOLLOWED[name]) for name in (MASK, DIVISIONS)}
     return {
         "frames": len(truth),
         "cells_a_frame": round(statistics.mean(map(len, truth)), 1),
