@@ -27,7 +27,7 @@ class VideoResult(NamedTuple):
 
 
 @dataclass(frozen=True)
-class VideoReport:
+class VideoSummary:
     """What a whole run did.
 
     Args:
