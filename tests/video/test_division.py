@@ -14,6 +14,7 @@ from inference.standins import ColorBackend
 from moving import SIZE_HW, disc, instances, sequence
 from sparseinst import InputError, Instances
 from sparseinst.video import VideoResult, predict_video
+from sparseinst.video import track as follow
 from sparseinst.video.association import Outline
 from sparseinst.video.bonds import Bonds
 from sparseinst.video.ctc import write_ctc
@@ -190,3 +191,5 @@ def test_every_file_of_a_video_knows_of_it(tmp_path: Path) -> None:
     gap = seen[4].picture[28:36, 47:49].astype(int)
     assert gap.max() > 150, "a bright line from one to the other"
     assert predict_video(images, model=Splitting(), track="mask").divisions is None
+    results = list(follow(images, model=Splitting(), divisions=True))
+    assert [result.parents.tolist() for result in results] == [[0]] * 4 + [[1, 1]] * 4
