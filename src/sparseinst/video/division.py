@@ -1,10 +1,10 @@
 """Which objects of the frame before have become two."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations, product
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparseinst.video.association import Outline, overlaps
 
@@ -45,21 +45,20 @@ def divided(
     """
     if not mothers or not free:
         return []
-    centres = np.array([mother.centre for mother in mothers])
+    centres, places = np.array([mother.centre for mother in mothers]), np.array([found[index].centre for index in free])
     diameters = np.array([mother.diameter for mother in mothers])
+    near = np.linalg.norm(centres[:, None] - places, axis=2) <= _APART[1] * diameters[:, None]
     choices: list[tuple[float, Division]] = []
-    for place, index in enumerate(free):
-        near = np.linalg.norm(centres - found[index].centre, axis=1) <= _APART[1] * diameters
-        for mother in np.flatnonzero(near).tolist():
-            others = [mates[mother]] if mother in mates else free[place + 1 :]
-            for other in others:
-                off = _off_middle(mothers[mother], centres[mother], found[index], found[other])
-                if off is not None:
-                    choices.append((off, Division(mother, (other, index))))
+    for mother in np.flatnonzero(near.any(1)).tolist():
+        close = [free[place] for place in np.flatnonzero(near[mother]).tolist()]
+        for pair in product([mates[mother]], close) if mother in mates else combinations(close, 2):
+            off = _off_middle(mothers[mother], found[pair[0]], found[pair[1]])
+            if off is not None:
+                choices.append((off, Division(mother, pair)))
     return _apart(sorted(choices))
 
 
-def _off_middle(mother: Outline, centre: NDArray[np.float64], one: Outline, other: Outline) -> float | None:
+def _off_middle(mother: Outline, one: Outline, other: Outline) -> float | None:
     """How far the middle of the two is from the mother, in diameters of hers; None where they are no daughters."""
     if not mother.label == one.label == other.label:
         return None
@@ -68,7 +67,7 @@ def _off_middle(mother: Outline, centre: NDArray[np.float64], one: Outline, othe
         return None
     places = np.array([one.centre, other.centre])
     apart = float(np.linalg.norm(places[0] - places[1])) / mother.diameter
-    off = float(np.linalg.norm(shares @ places / shares.sum() - centre)) / mother.diameter
+    off = float(np.linalg.norm(shares @ places / shares.sum() - mother.centre)) / mother.diameter
     if not (_APART[0] <= apart <= _APART[1] and off <= _MIDDLE):
         return None
     return off if overlaps([mother], [one, other]).max() <= _LIKE else None
