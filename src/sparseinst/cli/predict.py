@@ -26,6 +26,7 @@ from sparseinst.cli.opening import BackendName, open_model, say_what_ships
 from sparseinst.cli.predict_telling import RowsBar, Shrunk, close_report, print_result, tell_filled
 from sparseinst.cli.predict_video import (
     Algorithm,
+    Divisions,
     Draw,
     Fps,
     Save,
@@ -107,6 +108,7 @@ def predict(
     fps: Fps = 25.0,
     track: Track = False,
     tracker: Algorithm = None,
+    divisions: Divisions = False,
     trails: Trails = True,
     zone: Zones = None,
     save_mot: SaveMot = False,
@@ -133,7 +135,7 @@ def predict(
     if model is None and weights is None:
         say_what_ships()
     names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
-    video = VideoOptions(save, draw, show, skip, fps, track, tracker, trails, zone or (), save_mot)
+    video = VideoOptions(save, draw, show, skip, fps, track, tracker, divisions, trails, zone or (), save_mot)
     if video.ask_for_video or is_video(source):
         predict_on_video(
             source, video, network=network, score=score, classes=names, out=out, save_json=save_json,
