@@ -31,6 +31,7 @@ from sparseinst.cli.opening import BackendName, open_model
 
 if TYPE_CHECKING:
     from sparseinst.evaluation import Evaluation
+    from sparseinst.evaluation.counting import Counts
 
 
 def evaluate(
@@ -122,7 +123,18 @@ def _print(evaluation: "Evaluation", title: str, *, score: float) -> None:
             f"Of the detections from the default score {score:.2f} on, {evaluation.twins:.1%} have a twin (mask IoU "
             f"above 0.50) and {evaluation.pieces:.1%} are in several pieces."
         )
+    if evaluation.counts is not None:
+        _print_counts(evaluation.counts)
     present = [item for item in evaluation.per_class if item.instances]
     if len(present) > 1:
         figures = [(item.name, str(item.instances), shown(item.ap), shown(item.ap50)) for item in present]
         print_table(("class", "instances", "AP", "AP50"), figures)
+
+
+def _print_counts(counts: "Counts") -> None:
+    """The figures of people who count: all images pooled; those of each image are in the JSON file and the report."""
+    from sparseinst.evaluation.counting import summary_of, table_of
+
+    say(f"From the default score {counts.score:.2f} on:")
+    print_table(*table_of(counts.pooled))
+    say(summary_of(counts.pooled))

@@ -12,6 +12,7 @@ import torch
 from sparseinst.data import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import check_max_dets, score_results
+from sparseinst.evaluation.counting import count_objects
 from sparseinst.evaluation.figures import Evaluation
 from sparseinst.evaluation.oddities import oddities
 from sparseinst.evaluation.report.contents import about
@@ -87,8 +88,11 @@ def evaluate(
         write_json(Path(save), results)
         _LOGGER.info("%s: %d detections", save, len(results))
     scored = score_results(annotations, results, max_dets=max_dets, groups=groups)
-    odd = oddities(scored.detections, score=pipeline.backend.config.postprocess.score)
-    scored = scored._replace(evaluation=replace(scored.evaluation, twins=odd.twins, pieces=odd.pieces))
+    score = pipeline.backend.config.postprocess.score
+    odd = oddities(scored.detections, score=score)
+    counts = count_objects(scored.truth, scored.detections, score=score, max_dets=max_dets, groups=groups)
+    evaluation = replace(scored.evaluation, twins=odd.twins, pieces=odd.pieces, counts=counts)
+    scored = scored._replace(evaluation=evaluation)
     if report is not None:
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
         write_report(Path(report), scored, dataset, about(pipeline, dataset, model=name, half=half), groups=groups)

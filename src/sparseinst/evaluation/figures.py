@@ -1,10 +1,13 @@
 """The figures of COCO's evaluation, as values that print and serialise themselves."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sparseinst.evaluation.counting import Counts
 
 NOTHING = -1.0
 """What COCO's evaluation gives as a figure where the images hold no instance that counts."""
@@ -72,6 +75,8 @@ class Evaluation(Figures):
         twins: share (0..1) of the detections at the model's default score that have another of them in their image, of
             whatever class, at a mask IoU above 0.50; -1 without detections, or where no model was at hand.
         pieces: share of the same that are in several pieces (8-connected), likewise.
+        counts: what is shown at the model's default score, right, wrong or missed, by image; None where no model was
+            at hand.
     """
 
     images: int
@@ -85,6 +90,7 @@ class Evaluation(Figures):
     per_group: dict[str, Figures]
     twins: float = NOTHING
     pieces: float = NOTHING
+    counts: "Counts | None" = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values; figures that do not exist are null."""
