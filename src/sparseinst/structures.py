@@ -7,7 +7,8 @@ H W input pixels, h w mask grid (input divided by the mask stride, 4 as publishe
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, NamedTuple, Self, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, overload
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from torch import Tensor
 
 from sparseinst.masks import rle
 from sparseinst.masks.grid import Patches
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Predictions(NamedTuple):
@@ -219,6 +223,12 @@ class Instances:
         if "boxes" not in self._cache:
             self._cache["boxes"] = rle.boxes_xyxy(self.rles, self.size_hw)
         return self._cache["boxes"]
+
+    def measure(self, image: "NDArray[Any] | str | Path", **options: Any) -> "pd.DataFrame":
+        """What they measure in an image, (H, W) or (H, W, C) or a file, as a table: see `sparseinst.cells.measure`."""
+        from sparseinst.cells import measure
+
+        return measure(self, image, **options)
 
     def polygons(self) -> list[list[NDArray[np.int32]]]:
         """For each instance the outer contours of its parts, each (points, 2) as x, y in pixels."""

@@ -11,7 +11,7 @@ from sparseinst.cli.common import (
     MODEL_HELP,
     Batch,
     Device,
-    Diameter,
+    DiameterOrAuto,
     Half,
     MaxInstances,
     NoTile,
@@ -23,6 +23,7 @@ from sparseinst.cli.common import (
     chosen_tile,
     console,
     output_file,
+    parse_diameter,
     pick_device,
     print_table,
     say,
@@ -60,7 +61,7 @@ def evaluate(
     no_tile: NoTile = False,
     overlap: Overlap = None,
     scale: Scale = None,
-    diameter: Diameter = None,
+    diameter: DiameterOrAuto = None,
     max_instances: MaxInstances = None,
 ) -> None:
     """Measure a network on annotated images: COCO mask AP, in all and by class."""
@@ -80,8 +81,8 @@ def evaluate(
     with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(
             network, images, annotations, device=chosen, batch=batch, workers=workers, half=half, tile=tile,
-            overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances, max_dets=max_dets, save=save,
-            report=report, model_name=model,
+            overlap=overlap, scale=scale, diameter=parse_diameter(diameter), max_instances=max_instances,
+            max_dets=max_dets, save=save, report=report, model_name=model,
         )  # fmt: skip
     seconds = time.perf_counter() - start
     if json is not None:

@@ -123,8 +123,7 @@ def count_objects(
         ious=IOUS,
         pooled=_figures(tallies.values()),
         per_image=tuple(
-            ImageCount(image["id"], str(image["file_name"]), _figures([tallies[image["id"]]]))
-            for image in truth["images"]
+            ImageCount(image["id"], image["file_name"], _figures([tallies[image["id"]]])) for image in truth["images"]
         ),
         per_group={
             name: _figures(tallies[key] for key, group in groups.items() if group == name)

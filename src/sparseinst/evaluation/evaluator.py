@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -38,7 +38,7 @@ def evaluate(
     tile: int | None = None,
     overlap: int | None = None,
     scale: float | None = None,
-    diameter: float | None = None,
+    diameter: float | Literal["auto"] | None = None,
     max_instances: int | None = None,
     max_dets: int = 100,
     save: str | Path | None = None,
@@ -59,7 +59,8 @@ def evaluate(
         tile: cut larger images into tiles of this side, in pixels (see `Predictor`).
         overlap: pixels that neighbouring tiles share.
         scale: network pixels for each pixel of the image, in place of that of a network at native scale.
-        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
+        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`); "auto"
+            estimates it for each image (see `estimated_diameter`).
         max_instances: most instances in an image (see `Predictor`); None is what the network's settings say.
         max_dets: highest-scored detections of a class in an image that count.
         save: where to write the detections as a COCO results list.
@@ -105,7 +106,7 @@ def _cuts(dataset: CocoDataset, pipeline: Pipeline, workers: int) -> Iterator[Cu
     def read(index: int) -> Cut:
         return pipeline.cut(dataset.image(index, pipeline.preprocess.intensity))
 
-    if not workers:
+    if not workers or pipeline.estimates:  # the network itself would run in those threads
         yield from map(read, range(len(dataset)))
         return
     # images to be cut are large, and each fills batches by itself
