@@ -1,5 +1,7 @@
 """Outlines of masks along the edges of their pixels: what they enclose is the mask, to the pixel."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,8 +59,24 @@ def _rings(mask: NDArray[np.bool_]) -> list[Ring]:
         while at != first:
             line.append(at)
             at = _next(following, at, line[-2])
-        rings.append(_corners(np.array(line, np.int32)))
+        rings += [_corners(np.array(loop, np.int32)) for loop in _loops(line)]
     return rings
+
+
+def _loops(line: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """A closed line cut where it meets itself, for readers refuse a ring that does: each loop goes by itself."""
+    kept: list[tuple[int, int]] = []
+    place: dict[tuple[int, int], int] = {}
+    for point in line:
+        if point in place:
+            loop = kept[place[point] :]
+            del kept[place[point] :]
+            for left in loop:
+                del place[left]
+            yield loop
+        place[point] = len(kept)
+        kept.append(point)
+    yield kept
 
 
 _SIDES = {
