@@ -33,13 +33,13 @@ def nuclei(shared: Path) -> tuple[Instances, NDArray[np.uint8]]:
     index = max(range(len(dataset)), key=lambda i: 20 < len(dataset.rles(i)) < 60)
     rles = tuple(dataset.rles(index))
     none = np.zeros(len(rles), np.int64)
-    found = Instances(np.ones(len(rles), np.float32), none, rles, none, dataset.size_hw(index))
+    found = Instances(np.ones(len(rles), np.float32), none, rles, none, dataset.size_hw(index), classes=("nucleus",))
     return found, np.asarray(Image.open(dataset.path(index)).convert("L"))
 
 
 def test_equals_skimage_on_the_label_image(nuclei: tuple[Instances, NDArray[np.uint8]]) -> None:
     instances, image = nuclei
-    table = instances.measure(image, classes=["nucleus"], channels=["DAPI"], pixel=0.5)
+    table = instances.measure(image, channels=["DAPI"], pixel=0.5)
     regions = measures.regionprops(label_image(instances), intensity_image=image)
     assert len(table) == len(regions) == len(instances) and set(table["class"]) == {"nucleus"}
     for row, region in zip(table.to_dict("records"), regions, strict=True):

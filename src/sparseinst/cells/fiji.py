@@ -1,6 +1,6 @@
 """Outlines for Fiji: a zip of regions of interest that its ROI Manager opens."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ class Placed(NamedTuple):
     first: int = 1
 
 
-def write_rois(path: Path, pictures: Iterable[Placed], classes: Sequence[str], *, planes: bool) -> None:
+def write_rois(path: Path, pictures: Iterable[Placed], *, planes: bool) -> None:
     """Writes the outlines of a file's objects, NAME_rois.zip.
 
     Objects are named as in label images, with their class; further pieces of one, holes filled, follow it with -2, -3.
@@ -30,7 +30,6 @@ def write_rois(path: Path, pictures: Iterable[Placed], classes: Sequence[str], *
     Args:
         path: the zip.
         pictures: of one file, in order.
-        classes: names by label.
         planes: whether the file is a stack, in which a ROI belongs to a plane or time point.
 
     Raises:
@@ -39,13 +38,13 @@ def write_rois(path: Path, pictures: Iterable[Placed], classes: Sequence[str], *
     roifile = needed("roifile")
     rois = []
     for instances, place, first in pictures:
-        for index, label in enumerate(instances.labels.tolist()):
+        for index, name in enumerate(instances.names):
             for number, piece in enumerate(outlines(instances, index), 1):
                 roi = roifile.ImagejRoi.frompoints(piece[0].astype(np.float64))
                 roi.roitype = roifile.ROI_TYPE.TRACED
                 tail = "" if number == 1 else f"-{number}"
                 where = _where(place) if planes else ""
-                roi.name = f"{first + index:05d}-{classes[label]}{where}{tail}"
+                roi.name = f"{first + index:05d}-{name}{where}{tail}"
                 if planes:
                     roi.z_position = 0 if place.plane is None else place.plane + 1
                     roi.t_position = place.time + 1

@@ -134,7 +134,7 @@ class CellFiles:
         assert stack is not None and instances is not None
         channels = {name: partial(stack.values, place, number) for number, name in enumerate(stack.channels)}
         measured = table(
-            instances, channels, classes=self.classes, pixel=result.pixel, ring_px=self.wanted.ring_px
+            instances, channels, pixel=result.pixel, ring_px=self.wanted.ring_px
         )  # fmt: skip
         for column, value in reversed(_head(result, place).items()):
             measured.insert(0, column, value)
@@ -170,9 +170,9 @@ class CellFiles:
             start = self.folder / str(file.stem)
             if self.wanted.rois:
                 path = self._new(start, ROIS)
-                write_rois(path, placed, self.classes, planes=len(pictures) > 1)
+                write_rois(path, placed, planes=len(pictures) > 1)
             if self.wanted.geojson:
-                write_geojson(self._new(start, GEOJSON), placed, self.classes)
+                write_geojson(self._new(start, GEOJSON), placed)
             if self.wanted.stack or self.wanted.stitch:
                 times = len({one.place.time for one in placed})
                 planes = [one.instances for one in placed]

@@ -51,7 +51,6 @@ def measure(
     instances: Instances,
     image: "NDArray[Any] | str | Path",
     *,
-    classes: Sequence[str] | None = None,
     channels: Sequence[str] | None = None,
     pixel: PixelSize | float | None = None,
     ring_px: int = RING_PX,
@@ -62,7 +61,6 @@ def measure(
         instances: of the image.
         image: (H, W), or (H, W, C) channels last, at its own depth; or an image file, whose first plane is measured in
             all channels.
-        classes: names by label; without them labels stand for them.
         channels: names of the channels; without them those of the file, or their numbers.
         pixel: size of a pixel, or micrometres of its side; None takes what the file says.
         ring_px: width of the ring around an object, in pixels; it leaves out all other objects.
@@ -95,14 +93,13 @@ def measure(
         planes = {name: array[:, :, i] for i, name in enumerate(names)}
     size = PixelSize(pixel, pixel) if isinstance(pixel, int | float) else pixel
     loaded = {name: partial(np.asarray, values) for name, values in planes.items()}
-    return table(instances, loaded, classes=classes, pixel=size, ring_px=ring_px)
+    return table(instances, loaded, pixel=size, ring_px=ring_px)
 
 
 def table(
     instances: Instances,
     channels: Channels,
     *,
-    classes: Sequence[str] | None,
     pixel: PixelSize | None,
     ring_px: int = RING_PX,
 ) -> "pd.DataFrame":
@@ -112,7 +109,7 @@ def table(
     pandas = needed("pandas")
     columns: dict[str, Any] = {
         "id": np.arange(1, len(instances) + 1),
-        "class": [str(label) if classes is None else classes[label] for label in instances.labels.tolist()],
+        "class": instances.names,
         "score": instances.scores.astype(np.float64),
         **_shapes(instances),
     }

@@ -1,7 +1,7 @@
 """GeoJSON as QuPath reads and writes it: objects out, regions drawn by hand in."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
@@ -17,13 +17,12 @@ from sparseinst.errors import InputError
 from sparseinst.inference import write_json
 
 
-def write_geojson(path: Path, pictures: Iterable[Placed], classes: Sequence[str]) -> None:
+def write_geojson(path: Path, pictures: Iterable[Placed]) -> None:
     """Writes a file's objects as QuPath's detections, with class, score and the number of label images as name.
 
     Args:
         path: the file.
         pictures: of one file, in order.
-        classes: names by label.
 
     Raises:
         InputError: geojson is not installed.
@@ -31,7 +30,7 @@ def write_geojson(path: Path, pictures: Iterable[Placed], classes: Sequence[str]
     geojson = needed("geojson")
     features = []
     for instances, place, first in pictures:
-        for index, label in enumerate(instances.labels.tolist()):
+        for index, name in enumerate(instances.names):
             pieces = outlines(instances, index)
             if not pieces:
                 continue
@@ -44,7 +43,7 @@ def write_geojson(path: Path, pictures: Iterable[Placed], classes: Sequence[str]
                     properties={
                         "objectType": "detection",
                         "name": str(first + index),
-                        "classification": {"name": classes[label], "color": list(color_of(label))},
+                        "classification": {"name": name, "color": list(color_of(int(instances.labels[index])))},
                         "measurements": {"score": round(float(instances.scores[index]), 4)},
                     },
                 )

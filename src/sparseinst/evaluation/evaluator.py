@@ -15,7 +15,7 @@ from sparseinst.evaluation.coco_eval import check_max_dets, score_results
 from sparseinst.evaluation.counting import count_objects
 from sparseinst.evaluation.figures import Evaluation
 from sparseinst.evaluation.oddities import oddities
-from sparseinst.evaluation.report.contents import about
+from sparseinst.evaluation.report.contents import run_facts
 from sparseinst.evaluation.report.files import check_report_folder, write_report
 from sparseinst.inference import to_coco, write_json
 from sparseinst.inference.pipeline import Pipeline
@@ -96,7 +96,7 @@ def evaluate(
     scored = scored._replace(evaluation=evaluation)
     if report is not None:
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
-        write_report(Path(report), scored, dataset, about(pipeline, dataset, model=name, half=half), groups=groups)
+        write_report(Path(report), scored, dataset, run_facts(pipeline, dataset, model=name, half=half), groups=groups)
     return scored.evaluation
 
 

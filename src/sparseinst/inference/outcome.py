@@ -101,7 +101,7 @@ class ImageResult:
 
 
 @dataclass(frozen=True)
-class Report:
+class RunSummary:
     """What a whole run did.
 
     Args:

@@ -5,16 +5,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.sources import find_sources
 from sparseinst.data.stacks import View
 from sparseinst.errors import InputError
 from sparseinst.inference.image_run import OnTileRow, Run
-from sparseinst.inference.outcome import ImageResult, Report
+from sparseinst.inference.limits import labels_of
+from sparseinst.inference.outcome import ImageResult, RunSummary
 from sparseinst.inference.outputs import CocoFile, Pictures
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.modeling import SparseInst
@@ -47,7 +46,7 @@ def predict_files(
     pixel_um: float | None = None,
     on_image: Callable[[ImageResult], None] | None = None,
     on_row: OnTileRow | None = None,
-) -> Report:
+) -> RunSummary:
     """Finds instances in image files and writes what was found.
 
     Each page of a TIFF file and each frame of a GIF, WebP or PNG file is an image of its own (see `read_pages`): page 3
@@ -116,20 +115,3 @@ def predict_files(
         results = folder / RESULTS_NAME
         coco.write(results)
     return run.report(out=folder, results=results, seconds=time.perf_counter() - start)
-
-
-def labels_of(names: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.int64] | None:
-    """(k,) labels of class names; None of None.
-
-    Raises:
-        InputError: a name that is not known, or none at all.
-    """
-    if names is None:
-        return None
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise InputError(
-            f"classes: expected names that the model knows, got {', '.join(map(repr, unknown)) or 'none'}; "
-            f"it knows: {', '.join(known)}"
-        )
-    return np.array([known.index(name) for name in names], np.int64)

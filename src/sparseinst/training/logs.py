@@ -18,7 +18,7 @@ def metric_columns(losses: Sequence[str]) -> tuple[str, ...]:
     return ("iteration", "epoch", "lr", "loss", *losses, "surplus_targets", "images_per_s", "seconds")
 
 
-class Table:
+class CsvLog:
     """A CSV file that grows by a row at a time, each with an "iteration".
 
     Args:
@@ -69,8 +69,8 @@ class RunLog:
         except ImportError as error:
             raise InputError(f"training logs need the extra: pip install 'sparseinst[train]' ({error})") from error
         self.folder = folder
-        self.metrics = Table(folder / "metrics.csv", metric_columns(losses), last_iteration=last_iteration)
-        self.evaluations = Table(folder / "evaluation.csv", EVALUATIONS, last_iteration=last_iteration)
+        self.metrics = CsvLog(folder / "metrics.csv", metric_columns(losses), last_iteration=last_iteration)
+        self.evaluations = CsvLog(folder / "evaluation.csv", EVALUATIONS, last_iteration=last_iteration)
         self.events: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=last_iteration + 1)
 
     def __enter__(self) -> Self:

@@ -31,8 +31,8 @@ from sparseinst.training.folder import BEST, CONFIG, LAST, STATE, check_folder, 
 from sparseinst.training.logs import RunLog
 from sparseinst.training.loop import Limits, Run
 from sparseinst.training.progress import Display, clock
+from sparseinst.training.recipe_file import RecipeFile, load_recipe, use_recipe
 from sparseinst.training.settings import apply_settings, scale_sizes, with_classes, write_config
-from sparseinst.training.situations import Situation, load_recipe, use_recipe
 from sparseinst.training.state import Progress, fingerprint, load_state
 from sparseinst.training.validation import Validation
 from sparseinst.zoo import init_weights, load_preset, preset_of, start_network, weights_file
@@ -123,7 +123,7 @@ def train(
             "hf:owner/name"), whose network is trained on, unless `init` says what else to start from.
         out: folder of the run; must not hold another run unless `resume`. None for one of its own in runs/ (see
             `run_folder`).
-        recipe: a recipe by situation ("small-data"; see `recipe_names`) or its YAML file, in place of the preset's own.
+        recipe: a recipe by name ("small-data"; see `recipe_names`) or its YAML file, in place of the preset's own.
         init: weights to start from (see `init_weights`); None for ImageNet weights of the backbone (those in the
             package, else timm's), "random" for none at all, of which none are frozen.
         iterations: optimiser steps, in place of the preset's.
@@ -163,8 +163,8 @@ def train(
     check_folder(out, resume)
     preset, brought = (model, None) if isinstance(model, Preset) else (preset_of(model), weights_file(model))
     init = brought if init is None else init
-    situation = None if recipe is None else load_recipe(recipe)
-    preset = preset if situation is None else use_recipe(preset, situation)
+    recipe_file = None if recipe is None else load_recipe(recipe)
+    preset = preset if recipe_file is None else use_recipe(preset, recipe_file)
     preset = preset if size is None else scale_sizes(preset, size)
     options = {
         "iterations": iterations, "epochs": epochs, "batch": batch, "optim.lr": lr, "workers": workers,
@@ -209,9 +209,15 @@ def train(
             log = stack.enter_context(RunLog(out, engine.losses, last_iteration=progress.iteration))
         shown = console if accelerator.is_main_process else None
         display = stack.enter_context(Display(shown, iterations=preset.recipe.iterations, start=progress.iteration))
-        told = [] if situation is None else [f"recipe {recipe}: {situation.description}", *_listed(situation)]
+        told = [] if recipe_file is None else [f"recipe {recipe}: {recipe_file.description}", *_listed(recipe_file)]
         told += describe_sizes(sizes, preset.model.preprocess)
-        for line in (*told, origin, *_advice(origin, situation), *timed, *_summary(preset, dataset, engine, progress)):
+        for line in (
+            *told,
+            origin,
+            *_advice(origin, recipe_file),
+            *timed,
+            *_summary(preset, dataset, engine, progress),
+        ):
             _LOGGER.info(line)
             display.say(line)
         run = Run(
@@ -312,16 +318,16 @@ def _summary(preset: Preset, dataset: CocoDataset, engine: Engine, progress: Pro
     return lines
 
 
-def _advice(origin: str, situation: Situation | None) -> list[str]:
+def _advice(origin: str, recipe_file: RecipeFile | None) -> list[str]:
     """What to know about a start from a whole network: a recipe for a fresh one may lose what it has learnt."""
     _, found, fresh = origin.partition("fresh: ")
-    if situation is not None or not found or "encoder" in fresh:
+    if recipe_file is not None or not found or "encoder" in fresh:
         return []
     return ["this network is trained already: --recipe fine-tune changes it more gently than a recipe for a fresh one"]
 
 
-def _listed(situation: Situation) -> list[str]:
-    return [f"  {name}: {value}" for name, value in situation.settings.items()]
+def _listed(recipe_file: RecipeFile) -> list[str]:
+    return [f"  {name}: {value}" for name, value in recipe_file.settings.items()]
 
 
 def _best_device() -> str:

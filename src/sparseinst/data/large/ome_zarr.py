@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.data.large.raster import BLOCK_PX, LARGEST_BLOCK, Layout, Raster, Source, Window
+from sparseinst.data.large.raster import BLOCK_PX, LARGEST_BLOCK, Layout, Raster, Source
 from sparseinst.data.physical import PixelSize, size_of_ome_zarr
 from sparseinst.errors import InputError
+from sparseinst.masks.grid import Window
 
 if TYPE_CHECKING:
     import zarr
