@@ -13,7 +13,7 @@ from sparseinst.cells.outlines import ring_area
 from sparseinst.data.sources import find_sources
 from sparseinst.data.stacks import View
 from sparseinst.errors import InputError
-from sparseinst.inference import predict_files
+from sparseinst.inference import ImageResult, predict_files
 from stack_files import write_ome
 
 roifile, geojson = pytest.importorskip("roifile"), pytest.importorskip("geojson")
@@ -144,3 +144,34 @@ def test_a_run_without_axes_is_refused(stack: Path, tmp_path: Path) -> None:
     backend = BrightBackend()
     with pytest.raises(InputError, match="view"), CellFiles(tmp_path, backend.config.classes, ALL) as files:
         predict_files(stack, model=backend, out=tmp_path / "out", on_image=files.add)
+
+
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_planes_that_are_read_by_windows_give_the_same(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = np.zeros((3, 2, 96, 128), np.uint16)
+    array[0, 1, 8:40, 8:40] = array[2, 1, 50:80, 60:100] = 4000
+    if kind == "tiff":
+        source = write_ome(tmp_path / "in/a.ome.tif", array, "ZCYX", "DAPI", "GFP")
+    else:
+        zarr = pytest.importorskip("zarr")
+        source = tmp_path / "in/a.zarr"
+        group = zarr.open_group(str(source), mode="w", zarr_format=2)
+        group.create_array("0", data=array, chunks=(1, 1, 64, 64))
+        group.attrs["multiscales"] = [{"axes": list("zcyx"), "datasets": [{"path": "0"}]}]
+    found = []
+    for large_px in (2**26, 1000):
+        monkeypatch.setattr("sparseinst.inference.large.LARGE_PX", large_px)
+        results: list[ImageResult] = []
+        predict_files(
+            source,
+            model=BrightBackend(),
+            out=tmp_path / str(large_px),
+            view=View("1"),
+            tile=64,
+            on_image=results.append,
+        )
+        assert [result.error for result in results] == [None] * 3
+        found.append([(result.name, result.place, result.instances.rles) for result in results])
+    assert found[0] == found[1] and [len(rles) for _, _, rles in found[0]] == [1, 0, 1]

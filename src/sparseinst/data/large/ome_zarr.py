@@ -87,10 +87,10 @@ def open_zarr(path: Path, cache_bytes: int, at: Mapping[str, int] = MappingProxy
 
 
 def _checked(path: Path, image: ZarrImage) -> ZarrImage:
-    axes, shape = image.axes, image.levels[0].shape
-    if not {"y", "x"} <= set(axes) <= set(_OLD_AXES) or 0 in shape or len(axes) != len(shape):
-        sizes = ", ".join(f"{name} {size}" for name, size in zip(axes, shape, strict=False))
-        raise InputError(f"{path}: expected axes y and x, of t, z and c at most, got {sizes}: save one image")
+    sizes = dict(zip(image.axes, image.levels[0].shape, strict=True))
+    if not {"y", "x"} <= set(sizes) <= set(_OLD_AXES) or 0 in sizes.values():
+        got = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise InputError(f"{path}: expected axes y and x, of t, z and c at most, got {got}: save one image")
     return image
 
 
