@@ -132,9 +132,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         stack = make_stack(np.asarray(Image.open(dataset.path(index)).convert("L")), Path(folder) / "stack.ome.tif")
-        seconds = predict(Path(folder) / "stack.ome.tif", out)
+        predict(Path(folder) / "stack.ome.tif", out)
         figures = {"image": dataset.path(index).name, "annotated": len(dataset.rles(index)), **opened(out)}
-        figures["seconds_of_the_command_on_a_busy_machine"] = round(seconds, 1)
         if options.picture is not None:
             draw(stack, out, options.picture)
     print(json.dumps(figures, indent=2))

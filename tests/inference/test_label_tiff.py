@@ -72,13 +72,13 @@ def test_large_files_are_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.tif"
     path.write_text("old")
-    tiles = label_tiff._tiles
+    tiles = label_tiff.label_tiles
 
     def full_disk(*given: Any) -> Iterator[np.ndarray]:
         yield next(tiles(*given))
         raise OSError("no space left")
 
-    monkeypatch.setattr(label_tiff, "_tiles", full_disk)
+    monkeypatch.setattr(label_tiff, "label_tiles", full_disk)
     with pytest.raises(OSError, match="no space"):
         write_label_tiff(path, Instances.empty((600, 20)))
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

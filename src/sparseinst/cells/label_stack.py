@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.signature import SIGNATURE
 from sparseinst.files import atomic
-from sparseinst.inference import label_image
-from sparseinst.inference.label_tiff import TILE_PX
+from sparseinst.inference.label_tiff import TILE_PX, label_tiles
 from sparseinst.structures import Instances
 
 _BIG_BYTES = 2**31
@@ -26,7 +25,7 @@ def write_label_stack(
 ) -> None:
     """Writes an OME-TIFF with axes TZYX in deflated tiles, with the size of a pixel where that is known.
 
-    Pixels are 16 bits deep, 32 where there are too many numbers, and drawn plane by plane.
+    Pixels are 16 bits deep, 32 where there are too many numbers, and drawn one row of tiles at a time.
 
     Args:
         path: the file, NAME_labels.ome.tif.
@@ -63,10 +62,8 @@ def _physical(pixel: PixelSize | None) -> dict[str, object]:
 def _tiles(
     planes: Sequence[Instances], numbers: Sequence[NDArray[np.int64]], dtype: np.dtype[np.unsignedinteger]
 ) -> Iterator[NDArray[np.unsignedinteger]]:
-    """All tiles, padded with 0 at the edges."""
+    """The tiles of all planes, in which those of one row are held at once."""
     for instances, own in zip(planes, numbers, strict=True):
-        values = np.concatenate([[0], own]).astype(dtype)[label_image(instances)]
-        for top in range(0, values.shape[0], TILE_PX):
-            for left in range(0, values.shape[1], TILE_PX):
-                part = values[top : top + TILE_PX, left : left + TILE_PX]
-                yield np.pad(part, [(0, TILE_PX - side) for side in part.shape])
+        table = np.concatenate([[0], own]).astype(dtype)
+        for tile in label_tiles(instances, np.dtype("uint32")):
+            yield table[tile]

@@ -125,15 +125,21 @@ class Rows:
         folder: where to keep it.
         path: the image.
         pipeline: what finds.
-        preprocess: how the image is brought to the network.
+        preprocess: how the image is brought to the network; None is that of the pipeline.
         at: which part of the file the image is (see `open_large`).
     """
 
     def __init__(
-        self, folder: Path, path: Path, pipeline: Pipeline, preprocess: PreprocessConfig, at: Mapping[str, int] | None
+        self,
+        folder: Path,
+        path: Path,
+        pipeline: Pipeline,
+        preprocess: PreprocessConfig | None = None,
+        at: Mapping[str, int] | None = None,
     ) -> None:
         self.folder = folder
-        settings = json.dumps(_settings(path, pipeline, preprocess) | {"at": dict(at or {})}, sort_keys=True)
+        about = _settings(path, pipeline, preprocess or pipeline.preprocess) | {"at": dict(at or {})}
+        settings = json.dumps(about, sort_keys=True)
         kept = folder / _SETTINGS
         if kept.is_file() and kept.read_text(encoding="utf-8") != settings:
             _LOGGER.warning(f"{folder}: rows of another image, network or setting: begun again")
