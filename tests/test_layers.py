@@ -24,7 +24,7 @@ LAYERS = (
     {"cells"},
     {"video", "evaluation", "web"},
     {"training", "exporting"},
-    {"serving", "scale"},
+    {"serving", "scale", "napari"},
     {"cli"},
 )
 LAYER = {unit: number for number, units in enumerate(LAYERS) for unit in units}
