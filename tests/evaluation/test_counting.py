@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from scenes import IDS, random_scene, record, scored
-from sparseinst.evaluation.counting import IOUS, Counts, count_objects, summary_of, table_of
+from sparseinst.evaluation.count_figures import IOUS, Counts
+from sparseinst.evaluation.counting import count_objects, summary_of, table_of
 from sparseinst.evaluation.figures import NOTHING, nulled
 from sparseinst.evaluation.matching import MISSED, match
 

@@ -32,7 +32,7 @@ from sparseinst.cli.opening import BackendName, open_model
 
 if TYPE_CHECKING:
     from sparseinst.evaluation import Evaluation
-    from sparseinst.evaluation.counting import Counts
+    from sparseinst.evaluation.count_figures import Counts
 
 
 def evaluate(

@@ -1,13 +1,12 @@
 """The figures of COCO's evaluation, as values that print and serialise themselves."""
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from sparseinst.evaluation.counting import Counts
+from sparseinst.evaluation.count_figures import Counts
 
 NOTHING = -1.0
 """What COCO's evaluation gives as a figure where the images hold no instance that counts."""
@@ -91,7 +90,7 @@ class Evaluation(Figures):
     per_group: dict[str, Figures]
     twins: float = NOTHING
     pieces: float = NOTHING
-    counts: "Counts | None" = None
+    counts: Counts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values; figures that do not exist are null."""

@@ -2,7 +2,8 @@
 
 from html import escape
 
-from sparseinst.evaluation.counting import IOUS, CountFigures, Counts, summary_of, table_of
+from sparseinst.evaluation.count_figures import IOUS, CountFigures, Counts
+from sparseinst.evaluation.counting import summary_of, table_of
 from sparseinst.evaluation.figures import shown
 from sparseinst.evaluation.report.tables import table
 
