@@ -35,7 +35,7 @@ def _rgb(path: Path) -> np.ndarray:
 def test_an_estimate_follows_the_size_of_the_image(estimating: Predictor, nuclei: np.ndarray, factor: float) -> None:
     own = estimating.pipeline.sized(nuclei)
     side = round(factor * 256)
-    pixels = torch.from_numpy(nuclei).permute(2, 0, 1)
+    pixels = torch.from_numpy(nuclei.copy()).permute(2, 0, 1)
     rescaled = resize(pixels, (side, side)).permute(1, 2, 0).contiguous().numpy()
     found = estimating.pipeline.sized(rescaled)
     assert isinstance(own, NativeConfig) and isinstance(found, NativeConfig)

@@ -12,13 +12,15 @@ from sparseinst.data.stacks import Place
 from sparseinst.files import atomic
 from sparseinst.structures import Instances
 
+_LARGEST = 2**15 - 1
+"""Coordinates up to this are stored as whole numbers, larger ones as fractions."""
+
 
 class Placed(NamedTuple):
-    """The instances of one picture of a file, and where it is in the file; numbered from `first`."""
+    """The instances of one picture of a file, and where it is in the file."""
 
     instances: Instances
     place: Place
-    first: int = 1
 
 
 def write_rois(path: Path, pictures: Iterable[Placed], *, planes: bool) -> None:
@@ -37,14 +39,15 @@ def write_rois(path: Path, pictures: Iterable[Placed], *, planes: bool) -> None:
     """
     roifile = needed("roifile")
     rois = []
-    for instances, place, first in pictures:
+    for instances, place in pictures:
         for index, name in enumerate(instances.names):
             for number, piece in enumerate(outlines(instances, index), 1):
-                roi = roifile.ImagejRoi.frompoints(piece[0].astype(np.float64))
+                whole = piece[0].max() <= _LARGEST
+                roi = roifile.ImagejRoi.frompoints(piece[0] if whole else piece[0].astype(np.float64))
                 roi.roitype = roifile.ROI_TYPE.TRACED
                 tail = "" if number == 1 else f"-{number}"
                 where = _where(place) if planes else ""
-                roi.name = f"{first + index:05d}-{name}{where}{tail}"
+                roi.name = f"{index + 1:05d}-{name}{where}{tail}"
                 if planes:
                     roi.z_position = 0 if place.plane is None else place.plane + 1
                     roi.t_position = place.time + 1

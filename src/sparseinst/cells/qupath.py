@@ -29,7 +29,7 @@ def write_geojson(path: Path, pictures: Iterable[Placed]) -> None:
     """
     geojson = needed("geojson")
     features = []
-    for instances, place, first in pictures:
+    for instances, place in pictures:
         for index, name in enumerate(instances.names):
             pieces = outlines(instances, index)
             if not pieces:
@@ -38,11 +38,11 @@ def write_geojson(path: Path, pictures: Iterable[Placed]) -> None:
             geometry["plane"] = {"c": -1, "z": place.plane or 0, "t": place.time}
             features.append(
                 geojson.Feature(
-                    id=str(uuid5(NAMESPACE_URL, f"{path.name}/{place}/{first + index}")),
+                    id=str(uuid5(NAMESPACE_URL, f"{path.name}/{place}/{index + 1}")),
                     geometry=geometry,
                     properties={
                         "objectType": "detection",
-                        "name": str(first + index),
+                        "name": str(index + 1),
                         "classification": {"name": name, "color": list(color_of(int(instances.labels[index])))},
                         "measurements": {"score": round(float(instances.scores[index]), 4)},
                     },
