@@ -21,14 +21,20 @@ LAYERS = (
     {"zoo"},
     {"hub", "runtime"},
     {"inference"},
+    {"cells"},
     {"video", "evaluation", "web"},
     {"training", "exporting", "review"},
-    {"serving", "scale"},
+    {"serving", "scale", "napari"},
     {"cli"},
 )
 LAYER = {unit: number for number, units in enumerate(LAYERS) for unit in units}
 DELEGATIONS = {
-    "structures.py": {"sparseinst.drawing", "sparseinst.inference.writers", "sparseinst.inference.description"},
+    "structures.py": {
+        "sparseinst.drawing",
+        "sparseinst.inference.writers",
+        "sparseinst.inference.description",
+        "sparseinst.cells.measuring",
+    },
 }
 """Methods of values that functions of upper rooms do, which are imported when they are called."""
 HOMES = {name: home.split(":")[0].split(".")[1] for name, home in sparseinst._HOMES.items()}

@@ -148,7 +148,9 @@ def test_tiles_are_prepared_as_their_turn_comes(monkeypatch: pytest.MonkeyPatch)
     prepare = predictor.pipeline.prepare
     done = lambda: sum(shape[0] for shape in backend.calls)  # noqa: E731
     monkeypatch.setattr(
-        predictor.pipeline, "prepare", lambda image: (ahead.append(len(ahead) + 1 - done()), prepare(image))[1]
+        predictor.pipeline,
+        "prepare",
+        lambda image, preprocess=None: (ahead.append(len(ahead) + 1 - done()), prepare(image, preprocess))[1],
     )
     predictor(np.zeros((400, 400, 3), np.uint8))
     assert len(ahead) == 64 and max(ahead) <= predictor.pipeline.lookahead == 8

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -40,6 +40,15 @@ Diameter = Annotated[
     float | None,
     typer.Option(
         metavar="PX", help="Or that of most objects in pixels of the image: they then look as large as in training."
+    ),
+]
+DiameterOrAuto = Annotated[
+    str | None,
+    typer.Option(
+        "--diameter",
+        metavar="PX|auto",
+        help="Or that of most objects in pixels of the image: they then look as large as in training. auto "
+        "estimates it in a first pass over each image.",
     ),
 ]
 MaxInstances = Annotated[
@@ -125,6 +134,22 @@ def chosen_tile(tile: int | None, no_tile: bool) -> int | None:
     if tile is not None:
         raise InputError(f"expected --tile {tile} or --no-tile, got both: leave one out")
     return 0
+
+
+def parse_diameter(text: str | None) -> float | Literal["auto"] | None:
+    """What `Predictor` takes for --diameter.
+
+    Raises:
+        InputError: neither a number nor auto.
+    """
+    if text is None:
+        return None
+    if text.lower() == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"--diameter {text}: expected pixels or auto: give one of them") from error
 
 
 def count(number: int, noun: str) -> str:

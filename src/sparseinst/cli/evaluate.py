@@ -11,7 +11,7 @@ from sparseinst.cli.common import (
     MODEL_HELP,
     Batch,
     Device,
-    Diameter,
+    DiameterOrAuto,
     Half,
     MaxInstances,
     NoTile,
@@ -23,6 +23,7 @@ from sparseinst.cli.common import (
     chosen_tile,
     console,
     output_file,
+    parse_diameter,
     pick_device,
     print_table,
     say,
@@ -34,6 +35,7 @@ from sparseinst.errors import InputError
 if TYPE_CHECKING:
     from sparseinst.data import Split
     from sparseinst.evaluation import Evaluation
+    from sparseinst.evaluation.count_figures import Counts
 
 
 def evaluate(
@@ -70,7 +72,7 @@ def evaluate(
     no_tile: NoTile = False,
     overlap: Overlap = None,
     scale: Scale = None,
-    diameter: Diameter = None,
+    diameter: DiameterOrAuto = None,
     max_instances: MaxInstances = None,
 ) -> None:
     """Measure a network on annotated images: COCO mask AP, in all and by class."""
@@ -91,8 +93,8 @@ def evaluate(
     with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(
             network, measured, device=chosen, batch=batch, workers=workers, half=half, tile=tile,
-            overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances, max_dets=max_dets, save=save,
-            report=report, model_name=model,
+            overlap=overlap, scale=scale, diameter=parse_diameter(diameter), max_instances=max_instances,
+            max_dets=max_dets, save=save, report=report, model_name=model,
         )  # fmt: skip
     seconds = time.perf_counter() - start
     if json is not None:
@@ -149,7 +151,18 @@ def _print(evaluation: "Evaluation", title: str, *, score: float) -> None:
             f"Of the detections from the default score {score:.2f} on, {evaluation.twins:.1%} have a twin (mask IoU "
             f"above 0.50) and {evaluation.pieces:.1%} are in several pieces."
         )
+    if evaluation.counts is not None:
+        _print_counts(evaluation.counts)
     present = [item for item in evaluation.per_class if item.instances]
     if len(present) > 1:
         figures = [(item.name, str(item.instances), shown(item.ap), shown(item.ap50)) for item in present]
         print_table(("class", "instances", "AP", "AP50"), figures)
+
+
+def _print_counts(counts: "Counts") -> None:
+    """The figures of people who count: all images pooled; those of each image are in the JSON file and the report."""
+    from sparseinst.evaluation.counting import summary_of, table_of
+
+    say(f"From the default score {counts.score:.2f} on:")
+    print_table(*table_of(counts.pooled))
+    say(summary_of(counts.pooled))

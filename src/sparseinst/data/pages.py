@@ -66,7 +66,7 @@ def read_pages(path: Path, intensity: IntensityConfig) -> Iterator[Page]:
             with decoding(str(path)):
                 know_heif(path)
                 image = opened.enter_context(Image.open(path))
-                numbers = _numbers(image)
+                numbers = image_numbers(image)
         except InputError as error:
             yield Page(None, 1, partial(_refuse, error))
             return
@@ -85,7 +85,7 @@ def _read(image: Image.Image, path: Path, number: int, name: str, intensity: Int
         return to_rgb8(pixels_of(image, path), intensity)
 
 
-def _numbers(image: Image.Image) -> list[int]:
+def image_numbers(image: Image.Image) -> list[int]:
     """Places of the images in an opened file, which stands at the first again."""
     if image.format != "TIFF":
         return list(range(getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -13,6 +13,7 @@ from sparseinst.data import CocoDataset, Split
 from sparseinst.data.coco import read_told
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import check_max_dets, score_results
+from sparseinst.evaluation.counting import count_objects
 from sparseinst.evaluation.figures import Evaluation
 from sparseinst.evaluation.oddities import oddities
 from sparseinst.evaluation.report.contents import run_facts
@@ -38,7 +39,7 @@ def evaluate(
     tile: int | None = None,
     overlap: int | None = None,
     scale: float | None = None,
-    diameter: float | None = None,
+    diameter: float | Literal["auto"] | None = None,
     max_instances: int | None = None,
     max_dets: int = 100,
     save: str | Path | None = None,
@@ -59,7 +60,8 @@ def evaluate(
         tile: cut larger images into tiles of this side, in pixels (see `Predictor`).
         overlap: pixels that neighbouring tiles share.
         scale: network pixels for each pixel of the image, in place of that of a network at native scale.
-        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
+        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`); "auto"
+            estimates it for each image (see `estimated_diameter`).
         max_instances: most instances in an image (see `Predictor`); None is what the network's settings say.
         max_dets: highest-scored detections of a class in an image that count.
         save: where to write the detections as a COCO results list.
@@ -87,8 +89,11 @@ def evaluate(
         write_json(Path(save), results)
         _LOGGER.info("%s: %d detections", save, len(results))
     scored = score_results(content, split.annotations, results, max_dets=max_dets, groups=groups)
-    odd = oddities(scored.detections, score=pipeline.backend.config.postprocess.score)
-    scored = scored._replace(evaluation=replace(scored.evaluation, twins=odd.twins, pieces=odd.pieces))
+    score = pipeline.backend.config.postprocess.score
+    odd = oddities(scored.detections, score=score)
+    counts = count_objects(scored.truth, scored.detections, score=score, max_dets=max_dets, groups=groups)
+    evaluation = replace(scored.evaluation, twins=odd.twins, pieces=odd.pieces, counts=counts)
+    scored = scored._replace(evaluation=evaluation)
     if report is not None:
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
         write_report(Path(report), scored, dataset, run_facts(pipeline, dataset, model=name, half=half), groups=groups)
@@ -120,7 +125,7 @@ def _cuts(dataset: CocoDataset, pipeline: Pipeline, workers: int) -> Iterator[Cu
     def read(index: int) -> Cut:
         return pipeline.cut(dataset.image(index, pipeline.preprocess.intensity))
 
-    if not workers:
+    if not workers or pipeline.estimates:  # the network itself would run in those threads
         yield from map(read, range(len(dataset)))
         return
     # images to be cut are large, and each fills batches by itself

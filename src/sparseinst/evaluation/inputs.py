@@ -19,6 +19,7 @@ def ground_truth(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     that cover no pixel of their image are left out, as in training.
     """
     sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    names = {image["id"]: str(image.get("file_name", image["id"])) for image in content["images"]}
     annotations: list[dict[str, Any]] = []
     for number, item in enumerate(content["annotations"]):
         size = sizes[item["image_id"]]
@@ -40,7 +41,10 @@ def ground_truth(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
             }
         )
     return {
-        "images": [{"id": image_id, "height": size[0], "width": size[1]} for image_id, size in sizes.items()],
+        "images": [
+            {"id": image_id, "file_name": names[image_id], "height": size[0], "width": size[1]}
+            for image_id, size in sizes.items()
+        ],
         "annotations": annotations,
         "categories": [{"id": item["id"], "name": item["name"]} for item in content["categories"]],
     }

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.evaluation.matching import IOU, by_image, overlaps
+from sparseinst.evaluation.matching import IOU, by_image, pairwise_ious
 from sparseinst.review.usual import Scene, Usual, learn_usual
 
 Kind = Literal["missed", "class", "outline", "unseen"]
@@ -81,7 +81,7 @@ def _scene(
     truths, found = truths_in[image_id], found_in[image_id]
     ious = np.zeros((len(found), len(truths)))
     if truths and found:
-        ious = overlaps([detections[i] for i in found], [annotations[i] for i in truths])
+        ious = pairwise_ious([detections[i] for i in found], [annotations[i] for i in truths])
     return Scene(image_id, truths, found, ious)
 
 
@@ -133,7 +133,7 @@ def _missed(scene: Scene, detections: Sequence[Mapping[str, Any]], usual: Usual)
     kept: list[Mapping[str, Any]] = []
     for row in alone[np.argsort(-sure[alone], kind="stable")].tolist():
         place = scene.found[row]
-        if kept and overlaps([detections[place]], kept).max() >= IOU:
+        if kept and pairwise_ious([detections[place]], kept).max() >= IOU:
             continue
         kept.append({**detections[place], "iscrowd": 0})
         suspicion, score = float(sure[row] * (1 - nearest[row])), float(detections[place]["score"])
