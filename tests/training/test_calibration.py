@@ -17,7 +17,7 @@ MINUTES = 0.05
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine, the run has 50 iterations."""
-    monkeypatch.setattr("sparseinst.training.trainer.length_for", lambda *_, **__: Length(50, 25))
+    monkeypatch.setattr("sparseinst.training.starting.length_for", lambda *_, **__: Length(50, 25))
 
 
 def test_the_measurement_leaves_no_trace(tiny_data, tmp_path) -> None:
@@ -43,7 +43,7 @@ def test_resuming_measures_nothing(tiny_data, tmp_path, monkeypatch) -> None:
     given = {"init": "random", "minutes": MINUTES, "device": "cpu", "settings": {"pictures": 0}}
     first = train(tiny_data, tiny_preset(), tmp_path / "a", max_minutes=0, **given)
     assert first.iterations == 1
-    monkeypatch.setattr("sparseinst.training.trainer.measure", lambda *_, **__: pytest.fail("measured again"))
+    monkeypatch.setattr("sparseinst.training.starting.measure", lambda *_, **__: pytest.fail("measured again"))
     assert train(tiny_data, tiny_preset(), tmp_path / "a", resume=True, **given).iterations == 50
 
 
@@ -82,7 +82,7 @@ def test_a_whole_network_is_recognised(tiny_data, tmp_path) -> None:
             recipe.write_text("description: mine\nsettings: {iterations: 1, batch: 2}\n")
         console = Console(file=io.StringIO(), width=300)
         train(
-            tiny_data, tiny_preset(), tmp_path / f"b{said}", init=first.last, recipe=recipe, iterations=1, workers=0,
+            tiny_data, tiny_preset(), tmp_path / f"b{said}", init=first.weights, recipe=recipe, iterations=1, workers=0,
             size=64, device="cpu", console=console,
         )  # fmt: skip
         assert ("--recipe fine-tune" in console.file.getvalue()) == said
