@@ -57,8 +57,9 @@ def test_options_reach_the_function(train, tiny_data, preset, tmp_path, monkeypa
     result = train(
         "--recipe", "small-data",
         "--epochs", 3, "--batch", 4, "--size", 96, "--lr", 0.01, "--workers", 1, "--precision", "bf16", "--seed", 7,
-        "--max-minutes", 2, "--minutes", 1.5, "--set", "optim.ema=0.9", "--set", "decoder.slots=8", "--resume", tmp_path / "run",
-        "--augment", "photos", "--freeze", "backbone", "--patience", 3, "--log", "wandb, mlflow",
+        "--max-minutes", 2, "--minutes", 1.5, "--set", "optim.ema=0.9", "--set", "decoder.slots=8",
+        "--resume", tmp_path / "run", "--augment", "photos", "--freeze", "backbone", "--patience", 3,
+        "--log", "wandb, mlflow",
     )  # fmt: skip
     console = given.pop("console")
     assert console is not None

@@ -150,7 +150,7 @@ def test_bf16(tiny_data, tmp_path):
         ({"precision": "fp16"}, "fp16 trains on cuda only"),
         ({"precision": "int4"}, "setting precision: .*got 'int4'"),
         ({"iterations": 1, "epochs": 1.0}, "iterations or epochs, got both"),
-        ({"resume": True}, "found none: start without --resume"),
+        ({"resume": True}, "found none: check the path, or start a run without --resume"),
         ({"init": "nowhere.safetensors"}, "nowhere.safetensors"),
     ],
 )

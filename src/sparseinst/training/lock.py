@@ -37,6 +37,12 @@ def locked(folder: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process that lives is in a folder."""
+    holder = _read(folder / LOCK)
+    return holder is not None and _lives(holder)
+
+
 def _write_new(path: Path, text: str) -> bool:
     """Writes a file that is not there yet, whole from the first moment on; False if it is there."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
@@ -84,7 +90,7 @@ def _lives(holder: dict[str, object]) -> bool:
         return False
     except PermissionError:
         pass  # somebody else's
-    return pid != os.getpid() and _began(pid) == holder.get("began")
+    return _began(pid) == holder.get("began")
 
 
 def _began(pid: int) -> str | None:
