@@ -14,6 +14,9 @@ from sparseinst.errors import InputError
 if TYPE_CHECKING:
     from sparseinst.training import TrainResult
 
+_STOPPED = 130
+"""Exit code after a second Ctrl-C."""
+
 
 def train(
     data: Annotated[
@@ -151,7 +154,7 @@ def train(
     except KeyboardInterrupt:
         if _speaks():
             say_error(f"stopped at once; {_what_is_saved(out)}")
-        raise
+        raise typer.Exit(_STOPPED) from None
     if _speaks():
         _report(result)
 

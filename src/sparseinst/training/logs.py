@@ -133,10 +133,15 @@ def plot_curves(path: Path, metrics: Sequence[Mapping[str, float]], evaluations:
 
 
 def _plot_losses(axes: Any, metrics: Sequence[Mapping[str, float]]) -> None:
+    from matplotlib.ticker import LogFormatter
+
     axes.set(title="training loss (weighted)", xlabel="iteration", yscale="log" if metrics else "linear")
     for name in [name for name in (metrics[0] if metrics else ()) if name.startswith("loss")]:
         style = {"color": "black", "linewidth": 1.8} if name == "loss" else {"linewidth": 1.0}
         _line(axes, metrics, name, **style)
+    if metrics:
+        for level in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            level(LogFormatter(minor_thresholds=(2, 0.5)))
     _finish(axes, "no step yet")
 
 

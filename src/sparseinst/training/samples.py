@@ -19,7 +19,7 @@ from sparseinst.structures import Instances
 SAMPLES = "samples.png"
 _COUNT = 12
 _COLUMNS = 4
-_CELL_PX = 384
+_CELL_PX = 320
 """Longest side of a sample in the picture."""
 _GAP_PX = 6
 
