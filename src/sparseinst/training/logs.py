@@ -128,20 +128,24 @@ def plot_curves(path: Path, metrics: Sequence[Mapping[str, float]], evaluations:
     losses, precision = figure.subplots(1, 2)
     _plot_losses(losses, metrics)
     _plot_precision(precision, evaluations)
+    last = max((row["iteration"] for row in (*metrics, *evaluations)), default=1)
+    for axes in (losses, precision):
+        axes.set_xlim(0, 1.03 * last)
     with atomic(path) as temporary:
         canvas.print_figure(temporary, dpi=110, format="png")
 
 
 def _plot_losses(axes: Any, metrics: Sequence[Mapping[str, float]]) -> None:
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogLocator
 
     axes.set(title="training loss (weighted)", xlabel="iteration", yscale="log" if metrics else "linear")
     for name in [name for name in (metrics[0] if metrics else ()) if name.startswith("loss")]:
         style = {"color": "black", "linewidth": 1.8} if name == "loss" else {"linewidth": 1.0}
         _line(axes, metrics, name, **style)
     if metrics:
-        for level in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            level(LogFormatter(minor_thresholds=(2, 0.5)))
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
     _finish(axes, "no step yet")
 
 

@@ -55,7 +55,7 @@ def _drawn(sample: Sample, classes: tuple[str, ...], stride: int) -> NDArray[np.
         (height, width),
     )  # fmt: skip
     instances = instances[instances.areas > 0]
-    texts = [classes[label] for label in instances.labels]
+    texts = [classes[label] if len(classes) > 1 else "" for label in instances.labels]
     scale = max(1, _CELL_PX // max(height, width))
     drawn = draw_as(np.ascontiguousarray(image), instances, texts, contrasting(instances.boxes), scale=scale)
     factor = _CELL_PX / max(drawn.shape[:2])

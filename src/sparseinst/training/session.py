@@ -82,7 +82,14 @@ class Session:
             write_facts(self.out, plan.facts.model_copy(update={"start": origin}))
             write_config(self.out / CONFIG, preset, notes={"data": plan.facts.data, "weights": origin})
             draw_samples(self.out / SAMPLES, plan.dataset, preset)
-        self._say([origin, *advice(origin, plan.situation), *summary(preset, plan.dataset, engine, progress)])
+        known = origin in plan.told
+        self._say(
+            [
+                *([] if known else [origin]),
+                *advice(origin, plan.situation),
+                *summary(preset, plan.dataset, engine, progress),
+            ]
+        )
         iterations, own = preset.recipe.iterations, self._callbacks(engine, progress, callbacks)
         with (
             _told_of_the_end(own) as ended,

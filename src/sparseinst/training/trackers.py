@@ -54,8 +54,9 @@ class Trackers(Callback):
         """Opens the trackers, and gives those that keep settings all of them."""
         facts = read_facts(folder)
         ids = dict(facts.log_ids)
-        if "mlflow" in self._names:
-            os.environ.setdefault("MLFLOW_TRACKING_URI", Path("mlruns").resolve().as_uri())
+        if "mlflow" in self._names and "MLFLOW_TRACKING_URI" not in os.environ:
+            os.environ["MLFLOW_TRACKING_URI"] = Path("mlruns").resolve().as_uri()
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # files need no further package
         self._accelerator.init_trackers(_PROJECT, init_kwargs={
             "tensorboard": {"purge_step": self._last_iteration + 1},
             "wandb": {"name": folder.name, "dir": str(folder), "id": ids.get("wandb"), "resume": "allow"},
