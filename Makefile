@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-RUNTIMES := tests/export tests/runtime tests/cli/test_opening.py tests/cli/test_export.py
+RUNTIMES := tests/exporting tests/runtime tests/cli/test_opening.py tests/cli/test_export.py
 DEMO := src/sparseinst/zoo/demo/nuclei.png
 
 .PHONY: demo test matrix lint format ort clean

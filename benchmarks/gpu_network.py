@@ -51,7 +51,7 @@ VARIANTS: dict[str, Callable[[Bench], Run]] = {
     "optimised bf16": lambda bench: optimised(bench, torch.bfloat16),
     "optimised fp16": lambda bench: optimised(bench, torch.float16),
     "graphs bf16": lambda bench: graphs(bench, torch.bfloat16),
-    "graphs fp16": lambda bench: TorchBackend(bench.model, device=bench.device, half=True),
+    "graphs fp16": lambda bench: TorchBackend(bench.model, device=bench.device, half=True, cuda_graphs=True),
     "graphs fp16, tuned": lambda bench: tuned_graphs(bench, torch.float16),
 }
 COMPILED = {"compiled fp16": lambda bench: TorchBackend(bench.model, device=bench.device, half=True, compile=True)}

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from record import RESULTS, write_result
 
-from dense import coco_like, exact
+from masks import coco_like, exact
 from sparseinst import load_model
 from sparseinst.data.geometry import prepare, stack
 from sparseinst.data.images import read_image
@@ -64,7 +64,7 @@ def contestants(
         if half and name in ("torch", "openvino"):
             found[f"{name} 16 bits"] = open_backend(network, name=name, device=device, half=True)
     if int8 is not None:
-        from sparseinst.export import export_model
+        from sparseinst.exporting import export_model
 
         path = folder / "int8.xml"
         export_model(network, path, export_format="openvino", precision="int8", calibration=int8)

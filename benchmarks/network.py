@@ -112,7 +112,7 @@ def accuracy(found: Candidates, expected: Candidates, *, threshold: float) -> di
     """How far a variant is from float32: largest differences, and the share of mask pixels that change sides."""
     sides = (found.masks > threshold) != (expected.masks > threshold)
     return {
-        "gate_max": (found.gate - expected.gate).abs().max().item(),
+        "gate_max": (found.raw_scores - expected.raw_scores).abs().max().item(),
         "mask_max": (found.masks - expected.masks).abs().max().item(),
         "mask_mean": (found.masks - expected.masks).abs().mean().item(),
         "pixels_changed": sides.float().mean().item(),

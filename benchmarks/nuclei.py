@@ -74,7 +74,8 @@ def found_in(dataset: CocoDataset, predictor: Predictor, rescale: float) -> Iter
         size = max(1, round(height * rescale)), max(1, round(width * rescale))
         rescaled = resize(torch.from_numpy(image).permute(2, 0, 1), size).permute(1, 2, 0).numpy()
         prepared = prepare(rescaled, predictor.pipeline.preprocess)
-        yield predictor.segment([prepared._replace(frame=prepared.frame._replace(original_hw=(height, width)))])[0]
+        original = prepared._replace(frame=prepared.frame._replace(original_hw=(height, width)))
+        yield from predictor.pipeline.batches().found([original])
 
 
 def measure(

@@ -67,9 +67,9 @@ def theirs(peer: torch.nn.Module, image: np.ndarray, device: str) -> object:
 
 def ours(run, image: np.ndarray, synthetic) -> object:
     """One image through a backend, then 100 masks to their encoding."""
-    prepared = prepare(image, run.metadata.preprocess)
+    prepared = prepare(image, run.config.preprocess)
     run(*stack([prepared]))
-    return select(synthetic, [prepared.frame], gate=0.0, mask_threshold=run.metadata.postprocess.mask_threshold)
+    return select(synthetic, [prepared.frame], gate=0.0, mask_threshold=run.config.postprocess.mask_threshold)
 
 
 if __name__ == "__main__":

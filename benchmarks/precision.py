@@ -12,7 +12,7 @@ from pathlib import Path
 from record import write_result
 
 from sparseinst import evaluate
-from sparseinst.export import export_model
+from sparseinst.exporting import export_model
 from sparseinst.runtime import open_backend
 
 

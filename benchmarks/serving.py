@@ -58,12 +58,13 @@ def network_alone(model: str, files: list[Path], seconds: float) -> float:
     """Images a second of the network and its masks."""
     backend = open_model(model, weights=None, random_weights=False, device="cpu", half=False)
     predictor = Predictor(backend, batch=MAX_BATCH)
-    prepared = [predictor.pipeline.prepare(file) for file in files]
+    prepared = [predictor.pipeline.prepare(predictor.pipeline.read(file)) for file in files]
     images = itertools.cycle(prepared)
-    predictor.segment(prepared[:1])
+    batches = predictor.pipeline.batches()
+    list(batches.found(prepared[:1]))
     done, start = 0, time.perf_counter()
     while time.perf_counter() < start + seconds:
-        done += len(predictor.segment(list(itertools.islice(images, MAX_BATCH))))
+        done += len(list(batches.found(itertools.islice(images, MAX_BATCH))))
     return done / (time.perf_counter() - start)
 
 

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from record import write_result
 from torch import Tensor
 
-from dense import coco_like
+from masks import coco_like
 from sparseinst import Predictor, load_model
 from sparseinst.config import IntensityConfig, ModelConfig
+from sparseinst.data.geometry import stack
 from sparseinst.data.images import read_image
 from sparseinst.data.sources import list_sources
 from sparseinst.data.video.source import open_video
@@ -48,7 +49,7 @@ class StandIn:
 
     def __init__(self, backend: Backend, instances: int) -> None:
         self._backend, self._instances = backend, instances
-        self.config: ModelConfig = backend.metadata
+        self.config: ModelConfig = backend.config
         self.frame = backend.frame
         self.device = getattr(backend, "device", torch.device("cpu"))
         self._masks: dict[tuple[int, int], Tensor] = {}
@@ -137,7 +138,7 @@ def measure(name: str, options: argparse.Namespace, clip: Path, folder: Path) ->
     predictor = Predictor(backend)
     with closing(open_video(clip)) as video:
         prepared = [predictor.pipeline.prepare(frame.image) for frame in video]
-    batches = [predictor._feed.stack([item]) for item in prepared]
+    batches = [stack([item]) for item in prepared]
 
     def alone() -> None:
         for batch in batches:

@@ -99,10 +99,10 @@ def test_a_window_is_a_part_of_the_whole(frame: Frame, data: st.DataObject) -> N
     x0, y0 = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
     x1, y1 = data.draw(st.integers(x0 + 1, width)), data.draw(st.integers(y0 + 1, height))
     maps = maps_of(noise(frame, 2, 3), frame)
-    part = maps.upsampled(1, window=(x0, y0, x1, y1))
+    part = maps.upsampled(1, box=(x0, y0, x1, y1))
     np.testing.assert_allclose(part, maps.upsampled(1)[:, y0:y1, x0:x1], atol=1e-5)
     assert (part <= maps.peaks[1][:, None, None] + 1e-6).all() and part.dtype == np.float32
-    assert maps.upsampled(1, window=(x0, y0, x1, y1), size_hw=(5, 7)).shape == (3, 5, 7)
+    assert maps.upsampled(1, box=(x0, y0, x1, y1), size_hw=(5, 7)).shape == (3, 5, 7)
 
 
 def test_padding_is_left_out() -> None:

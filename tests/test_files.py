@@ -1,9 +1,11 @@
+import itertools
+import time
 from pathlib import Path
 
 import pytest
 
 from sparseinst.errors import InputError
-from sparseinst.files import atomic_folder
+from sparseinst.files import atomic_folder, find_named, read_json, read_yaml
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -31,3 +33,64 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be made"), atomic_folder(tmp_path / "empty" / "a" / "b"):
         raise AssertionError
     assert (tmp_path / "empty" / "a").read_text() == "a"
+
+
+HOSTILE = {
+    "deep": b"[" * 100_000,
+    "digits": b"1" * 5000,
+    "half a character": b'{"name": "\\ud800"}',
+    "other bytes": b"\xff\xfe\x00",
+    "cut": b'{"a": ',
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_what_is_no_json_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.json: expected JSON") as caught:
+        read_json(path, expected="figures")
+    assert len(str(caught.value)) < 400 + len(str(path))
+
+
+def _bomb() -> str:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in itertools.pairwise("abcdefghi")]
+    return "\n".join(lines)
+
+
+HOSTILE_YAML = {
+    "bomb": _bomb(),
+    "date": "a: 2020-13-45",
+    "key": "? [a]\n: b",
+    "deep": "[" * 20_000,
+    "cut": "{a: ",
+    "tag": "!!python/object/apply:os.system ['true']",
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE_YAML.values(), ids=HOSTILE_YAML)
+def test_what_is_no_yaml_of_plain_values_is_named(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(content)
+    begun = time.process_time()
+    with pytest.raises(InputError, match=r"a\.yaml: expected"):
+        read_yaml(path, expected="a preset")
+    assert time.process_time() - begun < 20
+
+
+def test_a_name_that_no_file_has_is_an_input_error(tmp_path: Path) -> None:
+    for name in ("a" * 5000 + ".json", "a\0b.json", "absent.json"):
+        with pytest.raises(InputError, match="expected figures, found none"):
+            read_json(tmp_path / name, expected="figures")
+
+
+def test_names_are_looked_up_and_near_ones_told(tmp_path: Path) -> None:
+    (tmp_path / "lite.yaml").touch()
+    (tmp_path / "own.yaml").touch()
+    assert find_named("lite", tmp_path, kind="preset", option="model") == tmp_path / "lite.yaml"
+    assert find_named(tmp_path / "own.yaml", Path("elsewhere"), kind="preset", option="model") == tmp_path / "own.yaml"
+    with pytest.raises(InputError, match="model 'lit': no preset or file of this name; did you mean lite"):
+        find_named("lit", tmp_path, kind="preset", option="model")
+    with pytest.raises(InputError, match="presets: lite, own"):
+        find_named("zzzzzz", tmp_path, kind="preset", option="model")

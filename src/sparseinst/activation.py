@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sparseinst.masks.grid import Frame
 
-Window = tuple[int, int, int, int]
+Box = tuple[int, int, int, int]
 """Part of an image: x0, y0, x1, y1 in its pixels, end exclusive."""
 
 _NOTHING = 1e-6
@@ -95,20 +95,20 @@ class ActivationMaps:
         return peaks
 
     def upsampled(
-        self, index: int, *, window: Window | None = None, size_hw: tuple[int, int] | None = None
+        self, index: int, *, box: Box | None = None, size_hw: tuple[int, int] | None = None
     ) -> NDArray[np.float32]:
         """The maps of one instance over the image or a part of it, bilinear, without the padding.
 
         Args:
             index: which instance.
-            window: the part; None is the whole image.
+            box: the part; None is the whole image.
             size_hw: height and width of the result; None takes those of the part.
 
         Returns:
             (G, height, width) float32 in 0..1; 0 where a map is nothing.
         """
         height, width = self.size_hw
-        x0, y0, x1, y1 = (0, 0, width, height) if window is None else window
+        x0, y0, x1, y1 = (0, 0, width, height) if box is None else box
         out_h, out_w = (y1 - y0, x1 - x0) if size_hw is None else size_hw
         y, x = y0 + _centres(out_h) * (y1 - y0), x0 + _centres(out_w) * (x1 - x0)
         maps = self.crops[index]
@@ -120,14 +120,14 @@ class ActivationMaps:
             maps = _interpolated(maps, axis, cells, min(maps.shape[axis], inside))
         return maps
 
-    def share_within(self, index: int, window: Window) -> NDArray[np.float64]:
-        """(G,) the part, in 0..1, of each map's weight on cells whose centre is in a window of the image."""
+    def share_within(self, index: int, box: Box) -> NDArray[np.float64]:
+        """(G,) the part, in 0..1, of each map's weight on cells whose centre is in a box of the image."""
         maps = self.crops[index].astype(np.float64)
         y, x = (
             corner + (np.arange(count) + 0.5) * cell
             for count, corner, cell in zip(maps.shape[1:], self.corners[index], self.cells_px[index], strict=True)
         )
-        x0, y0, x1, y1 = window
+        x0, y0, x1, y1 = box
         inside = ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))
         share: NDArray[np.float64] = (maps * inside).sum((1, 2)) / np.maximum(maps.sum((1, 2)), np.finfo(float).tiny)
         return share

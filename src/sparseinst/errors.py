@@ -1,9 +1,13 @@
-"""The one exception that means "the input is wrong, and here is what to do", and what it says of settings."""
+"""The one exception that means "the input is wrong, and here is what to do", and how its messages are made."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+_ROOTS = ("model", "recipe")
+"""Parts of a preset that need not be named: `--set` knows "optim.lr", too."""
 
 
 class InputError(ValueError):
@@ -14,10 +18,49 @@ class InputError(ValueError):
     """
 
 
-def misfit(error: "ValidationError") -> str:
-    """Which settings do not fit, why, and what came, in one line, by the names that `--set` knows."""
+def misfit(error: "ValidationError", *, each: str = "") -> str:
+    """Which settings do not fit, why, and what came, in one line.
+
+    Args:
+        error: of pydantic.
+        each: goes before each name, such as "setting "; names are then those that `--set` knows.
+    """
     return "; ".join(
-        f"{'.'.join(str(part) for part in e['loc'] if not str(part).startswith('kind=')) or 'settings'}: {e['msg']}"
-        + ("" if isinstance(e["input"], dict) else f" (got {e['input']!r})")
-        for e in error.errors()
+        f"{each}{_name(problem['loc'], short=bool(each))}: {_complaint(dict(problem))}" for problem in error.errors()
     )
+
+
+def listed(names: Sequence[object], *, most: int = 5, between: str = ", ") -> str:
+    """A few names, then how many more there are.
+
+    >>> listed(["a.czi", "b.czi"]), listed("abcdefg")
+    ('a.czi, b.czi', 'a, b, c, d, e and 2 more')
+    """
+    more = len(names) - most
+    return between.join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")
+
+
+def brief(value: object, *, most: int = 60) -> str:
+    """A value as messages show it, cut where it is long.
+
+    >>> brief("a" * 100, most=10)
+    "'aaaaaa..."
+    """
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _name(location: Sequence[object], *, short: bool) -> str:
+    parts = [str(part) for part in location if not str(part).startswith("kind=")]
+    if short and parts[:1] and parts[0] in _ROOTS:
+        parts = parts[1:]
+    return ".".join(parts) or "settings"
+
+
+def _complaint(problem: dict[str, object]) -> str:
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    given = problem["input"]
+    # A whole group of settings, as a dict or as pydantic's model, tells nothing that its message does not.
+    got = "" if isinstance(given, dict) or hasattr(given, "model_fields") else f", got {brief(given, most=200)}"
+    hint = ": write lists as [416, 448]" if str(problem["type"]).startswith("tuple") else ""
+    return f"{message}{got}{hint}"

@@ -1,13 +1,21 @@
-"""Files: written so that nothing is ever half there, and told apart by their content."""
+"""Files: written so that nothing is ever half there, read to a result or an InputError, whatever is in them."""
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
-from sparseinst.errors import InputError
+import yaml
+
+from sparseinst.errors import InputError, brief
+
+_MOST_NODES = 1_000_000
+"""Values of a YAML file, those that its aliases repeat counted each time; a data set's list of files is shorter."""
 
 
 @contextmanager
@@ -47,3 +55,119 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path, *, expected: str) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: the file.
+        expected: what it should be, for messages: "a COCO annotation file".
+
+    Raises:
+        InputError: there is no such file, or it is no JSON.
+    """
+    return parse_json(_content(path, expected), source=path)
+
+
+def parse_json(text: str | bytes, *, source: object) -> Any:
+    """What a JSON text says.
+
+    Args:
+        text: the text.
+        source: where it is from, for messages.
+
+    Raises:
+        InputError: it is no JSON, nests deeper than Python can follow, or has text that is no Unicode.
+    """
+    try:
+        content = json.loads(text)
+        if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
+            json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair cannot be written again
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{source}: expected JSON, got something else ({_reason(error)}): write the file again"
+        ) from error
+    return content
+
+
+def read_yaml(path: Path, *, expected: str) -> Any:
+    """The content of a YAML file of plain values.
+
+    Args:
+        path: the file.
+        expected: what it should be, for messages: "a preset".
+
+    Raises:
+        InputError: there is no such file, it is no YAML, or its aliases make more of it than it holds.
+    """
+    try:
+        content = yaml.safe_load(_content(path, expected))
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}: expected YAML, got something else ({_reason(error)}): correct the file") from error
+    if _is_larger(content, _MOST_NODES):
+        raise InputError(
+            f"{path}: expected at most {_MOST_NODES:,} values, its aliases (*name) make more: write it out"
+        )
+    return content
+
+
+def find_named(name: str | Path, folder: Path, *, kind: str, option: str) -> Path:
+    """A YAML file that the package brings, by its name, or one of the user's, by its path.
+
+    Args:
+        name: as given; what ends in .yaml or .yml is a path.
+        folder: of the package's files.
+        kind: what they are, for messages: "preset".
+        option: what the name was given as: "model".
+
+    Raises:
+        InputError: there is none; the message names what is nearest.
+    """
+    by_user = is_yaml(name)
+    path = Path(name) if by_user else folder / f"{name}.yaml"
+    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    if (by_user and is_file(path)) or str(name) in known:
+        return path
+    near = get_close_matches(str(name), known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"{kind}s: {', '.join(known)}"
+    raise InputError(f"{option} {brief(str(name), most=200)}: no {kind} or file of this name; {hint}")
+
+
+def is_yaml(name: str | Path) -> bool:
+    """Whether a name is that of a YAML file."""
+    return str(name).endswith((".yaml", ".yml"))
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; no for names that no file system takes."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # longer than any name, or a zero in it
+        return False
+
+
+def _content(path: Path, expected: str) -> bytes:
+    if not is_file(path):
+        raise InputError(f"{brief(str(path), most=200)[1:-1]}: expected {expected}, found none: check the path")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: expected {expected}, cannot read it ({_reason(error)}): allow it") from error
+
+
+def _reason(error: BaseException) -> str:
+    return brief(" ".join(str(error).split()) or type(error).__name__, most=200)[1:-1]
+
+
+def _is_larger(value: object, most: int) -> bool:
+    """Whether a value holds more than so many values, those that it holds several times counted each time."""
+    waiting, seen = [value], 0
+    while waiting and seen <= most:
+        one = waiting.pop()
+        seen += 1
+        parts: Iterable[object] = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        waiting += parts
+        if len(waiting) > most:
+            return True
+    return seen > most

@@ -1,4 +1,4 @@
-"""Settings of a training run. The defaults are the published ones (paper, section 4; see docs/design.md)."""
+"""Settings of a training run. The defaults are the published ones (paper, section 4; see docs/mechanisms.md)."""
 
 from typing import Literal, Self
 

@@ -4,10 +4,13 @@ The alphabet of shapes, used everywhere: B batch, N slots, C classes, D channels
 H W input pixels, h w mask grid (input divided by the mask stride, 4 as published).
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from itertools import chain
-from typing import Any, NamedTuple, Self, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, overload
 
 import numpy as np
 import torch
@@ -16,6 +19,9 @@ from torch import Tensor
 
 from sparseinst.masks import rle
 from sparseinst.masks.grid import Patches
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Predictions(NamedTuple):
@@ -40,8 +46,8 @@ class Candidates(NamedTuple):
     """(B, N) int64 index of the best class."""
     masks: Tensor | tuple[Patches, ...]
     """(B, N, h, w) mask probabilities at the mask stride; or B times the parts that matter."""
-    gate: Tensor
-    """(B, N) in 0..1, the score before rescoring, which the gate threshold is compared with."""
+    raw_scores: Tensor
+    """(B, N) in 0..1, the score before rescoring by the mask, which the threshold `gate` is compared with."""
     activation: Tensor | None = None
     """(B, G*N, h/2, w/2) logits of the activation maps, where they were asked for; as in `Predictions`."""
 
@@ -141,7 +147,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value to compare by
 class Instances:
-    """The instances found in one image, in slot order; masks stay encoded until they are asked for.
+    """The instances found in one image; masks stay encoded until they are asked for.
 
     Args:
         scores: (n,) float32 in 0..1.
@@ -149,6 +155,7 @@ class Instances:
         rles: n compressed COCO run-length encodings over the whole image.
         slots: (n,) int64 slot that each came from; it leads to the activation maps (see `activation.activation_maps`).
         size_hw: height and width of the original image.
+        classes: class names by label; empty where nobody has named them.
         full: whether all places for instances were taken, so that there may be more in the image (see `Predictor`).
     """
 
@@ -158,6 +165,7 @@ class Instances:
     slots: NDArray[np.int64]
     size_hw: tuple[int, int]
     full: bool = False
+    classes: tuple[str, ...] = ()
     _cache: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -181,7 +189,9 @@ class Instances:
         """Part of the instances: by number (one instance), slice, boolean mask or list of numbers."""
         order = np.arange(len(self))[[int(index)] if isinstance(index, int | np.integer) else index]
         rles = tuple(self.rles[i] for i in order)
-        return type(self)(self.scores[order], self.labels[order], rles, self.slots[order], self.size_hw, self.full)
+        return replace(
+            self, scores=self.scores[order], labels=self.labels[order], rles=rles, slots=self.slots[order], _cache={}
+        )
 
     @classmethod
     def joined(cls, parts: Sequence["Instances"], size_hw: tuple[int, int]) -> Self:
@@ -193,6 +203,7 @@ class Instances:
             np.concatenate([np.zeros(0, np.int64), *(part.slots for part in parts)]),
             size_hw,
             full=any(part.full for part in parts),
+            classes=parts[0].classes if parts else (),
         )
 
     @classmethod
@@ -200,6 +211,18 @@ class Instances:
         """No instance in an image of (height, width)."""
         none = np.zeros(0, np.int64)
         return cls(np.zeros(0, np.float32), none, (), none, size_hw)
+
+    def __repr__(self) -> str:
+        height, width = self.size_hw
+        names, counts = np.unique(self.names, return_counts=True)
+        found = ", ".join(f"{counts[i]} {names[i]}" for i in np.argsort(-counts, kind="stable"))
+        scores = f", scores {self.scores.min():.2f} to {self.scores.max():.2f}" if len(self) else ""
+        return f"Instances({found or 'none'} in {height} x {width}{scores})"
+
+    @property
+    def names(self) -> list[str]:
+        """Class name of each; its label in digits where classes have no names."""
+        return [self.classes[label] if self.classes else str(label) for label in self.labels]
 
     @property
     def masks(self) -> NDArray[np.bool_]:
@@ -223,3 +246,27 @@ class Instances:
     def polygons(self) -> list[list[NDArray[np.int32]]]:
         """For each instance the outer contours of its parts, each (points, 2) as x, y in pixels."""
         return [rle.polygons(code, self.size_hw) for code in self.rles]
+
+    def best_first(self) -> Self:
+        """The same by score, the highest first."""
+        return self[np.argsort(-self.scores, kind="stable")]
+
+    def plot(self, image: NDArray[np.uint8], *, scale: int = 1) -> NDArray[np.uint8]:
+        """A picture of the instances over the image in which they were found: see `drawing.draw`."""
+        return import_module("sparseinst.drawing").draw(image, self, scale=scale)  # type: ignore[no-any-return]
+
+    def save(self, path: str | Path, image: NDArray[np.uint8] | None = None) -> Path:
+        """Writes them as JSON, table, label image or picture, as the suffix says: see `inference.writers.save`."""
+        return import_module("sparseinst.inference.writers").save(self, path, image)  # type: ignore[no-any-return]
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Of each id, class, score, box, area and mask, as plain values: see `inference.description.describe`."""
+        return import_module("sparseinst.inference.description").describe(self)["instances"]  # type: ignore[no-any-return]
+
+    def to_json(self) -> str:
+        """The same as JSON text, with the size of the image."""
+        return json.dumps(import_module("sparseinst.inference.description").describe(self), ensure_ascii=False)
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """A table, one row an instance: see `inference.description.to_dataframe`."""
+        return import_module("sparseinst.inference.description").to_dataframe(self)

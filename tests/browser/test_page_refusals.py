@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import SecretStr
 
 from browser.desk import keep_picture, open_picture, opened, painting, served
-from export.conftest import network
+from exporting.conftest import network
 from sparseinst.runtime import EagerBackend
 from sparseinst.zoo.names import DEMO_IMAGE
 

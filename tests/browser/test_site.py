@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from browser.desk import keep_picture, open_picture, opened
-from export.conftest import network
-from export.conftest import pictures as pictures
+from exporting.conftest import network
+from exporting.conftest import pictures as pictures
 from sparseinst import Instances, Predictor
-from sparseinst.export import export_model
+from sparseinst.exporting import export_model
 from sparseinst.masks import rle
 from sparseinst.web import ort as ort_web
 from sparseinst.zoo import save_checkpoint

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sparseinst.export import FORMATS
+from sparseinst.exporting import FORMATS
 
 
 @pytest.fixture(scope="module")

@@ -238,7 +238,7 @@ def test_many_missing_files_are_counted(write: Write, content: Document) -> None
     folder, path = write(content)
     content["images"] += [{"id": 100 + i, "file_name": f"gone{i}.png", "height": 2, "width": 2} for i in range(9)]
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"12 images.*9 are missing: .*gone0\.png.*gone4\.png, \.\.\.") as caught:
+    with pytest.raises(InputError, match=r"12 images.*9 are missing: .*gone0\.png.*gone4\.png and 4 more") as caught:
         CocoDataset.load(folder, path)
     assert "gone5" not in str(caught.value)
 

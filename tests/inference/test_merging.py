@@ -3,7 +3,7 @@ import pytest
 
 from sparseinst.inference.merging import TILE_SLOTS, merge
 from sparseinst.masks import rle
-from sparseinst.masks.strips import Window
+from sparseinst.masks.grid import Window
 from sparseinst.structures import Instances
 
 SIZE = (40, 100)

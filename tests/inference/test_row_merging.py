@@ -11,7 +11,7 @@ from sparseinst.inference.merging import TILE_SLOTS, merge
 from sparseinst.inference.row_merging import RowMerger
 from sparseinst.inference.tiles import Tiling
 from sparseinst.masks import rle
-from sparseinst.masks.strips import Window
+from sparseinst.masks.grid import Window
 from sparseinst.structures import Instances
 
 TILE = 32

@@ -1,5 +1,7 @@
 """Networks of seeds: fewer candidates where shapes follow the data, and as many instances as are asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -41,9 +43,9 @@ def test_what_cannot_pass_the_gate_is_left_out_on_a_cpu(network: SparseInst, pic
     eager, fast = EagerBackend(network), TorchBackend(network)
     images, sizes = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8), torch.tensor([[64, 64]] * 2)
     everything, few = eager(images, sizes), fast(images, sizes)
-    count = few.gate.shape[1]
-    assert 0 < count < everything.gate.shape[1] == 40
-    assert (everything.gate[:, count:] <= 0.5).all()
+    count = few.raw_scores.shape[1]
+    assert 0 < count < everything.raw_scores.shape[1] == 40
+    assert (everything.raw_scores[:, count:] <= 0.5).all()
     assert network.decoder.budget.least_logit is None
     for score in (0.0, 0.3):
         for batch in (1, 2):
@@ -77,10 +79,7 @@ def test_more_or_fewer_instances_are_a_setting_of_prediction(network: SparseInst
     everything = Predictor(EagerBackend(network), score=0)(pictures[0])
     assert not everything.full
     few = Predictor(open_backend(network, name=name), score=0, max_instances=3)(pictures[0])
-    assert_same(few[:], Instances(
-        everything.scores[:3], everything.labels[:3], everything.rles[:3], everything.slots[:3],
-        everything.size_hw, full=True,
-    ))  # fmt: skip
+    assert_same(few, replace(everything[everything.slots < 3], full=True))
     more = Predictor(network, score=0, max_instances=200)
     assert more.backend.config.most_instances == 200
     assert_same(more(pictures[0]), everything)

@@ -181,8 +181,8 @@ def test_activation_maps_are_those_of_the_tile_that_saw_the_object(shared: Path)
     assert sure.mean() > 0.9
     for index in np.flatnonzero(sure)[::7]:
         x0, y0, x1, y1 = (int(side) for side in found.boxes[index])
-        ours = maps.upsampled(int(index), window=(x0, y0, x1, y1))
-        theirs = whole_maps.upsampled(int(best[index]), window=(x0, y0, x1, y1))
+        ours = maps.upsampled(int(index), box=(x0, y0, x1, y1))
+        theirs = whole_maps.upsampled(int(best[index]), box=(x0, y0, x1, y1))
         assert np.abs(ours - theirs).mean() < 0.05
     sheet = draw_activation(image, found, maps, tiled.classes)
     assert sheet.std() > 10

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -155,13 +156,13 @@ def test_coco_records_decode_to_the_masks() -> None:
 def test_detections() -> None:
     masks = np.zeros((2, 10, 12), bool)
     masks[0, 2:5, 3:9] = masks[1, 6:, :2] = True
-    detections = to_detections(instances_of(masks, [0.9, 0.5], [1, 0]), ("cat", "dog"))
+    detections = to_detections(replace(instances_of(masks, [0.9, 0.5], [1, 0]), classes=("cat", "dog")))
     assert detections.xyxy.tolist() == [[3, 2, 9, 5], [0, 6, 2, 10]]
     assert detections.data["class_name"].tolist() == ["dog", "cat"]
     assert detections.class_id.tolist() == [1, 0]
     np.testing.assert_array_equal(detections.mask, masks)
     np.testing.assert_allclose(detections.confidence, [0.9, 0.5])
-    assert len(to_detections(Instances.empty((10, 12)), ("cat",))) == 0
+    assert len(to_detections(Instances.empty((10, 12)))) == 0
 
 
 def test_stems_never_meet(tmp_path: Path) -> None:

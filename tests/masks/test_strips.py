@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 
 from dense import dense_masks
 from sparseinst.masks import rle
+from sparseinst.masks.grid import Window
 from sparseinst.masks.runs import decode_runs
-from sparseinst.masks.strips import Window, coverage, encode_unions, join, strips_of
+from sparseinst.masks.strips import coverage, encode_unions, join, strips_of
 
 windows = st.tuples(*[st.tuples(st.integers(0, 30), st.integers(0, 30))] * 2).map(
     lambda pairs: tuple(slice(min(pair), max(pair) + 1) for pair in pairs)

@@ -25,7 +25,7 @@ def test_kept_slots_have_the_masks_of_the_exact_reference() -> None:
     for i, (instances, frame) in enumerate(
         zip(select(found, FRAMES, gate=0.4, mask_threshold=0.45), FRAMES, strict=True)
     ):
-        slots = (found.gate[i] > 0.4).nonzero()[:, 0]
+        slots = (found.raw_scores[i] > 0.4).nonzero()[:, 0]
         assert 0 < len(slots) < 7 and instances.slots.tolist() == slots.tolist()
         assert instances.labels.tolist() == found.labels[i, slots].tolist()
         np.testing.assert_array_equal(instances.scores, found.scores[i, slots].numpy())

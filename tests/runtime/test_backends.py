@@ -1,4 +1,4 @@
-"""How backends are chosen, opened and refused; what exported files give is in tests/export."""
+"""How backends are chosen, opened and refused; what exported files give is in tests/exporting."""
 
 import json
 from pathlib import Path

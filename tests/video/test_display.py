@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sparseinst import InputError
-from sparseinst.video.display import Window
+from sparseinst.video.display import Screen
 
 
 class Root:
@@ -62,7 +62,7 @@ def _screen(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_screen")
 @pytest.mark.parametrize("way", ["q", "<Escape>", "WM_DELETE_WINDOW"])
 def test_each_way_to_close_it_ends_the_show(way: str) -> None:
-    with Window("clip") as window:
+    with Screen("clip") as window:
         root = window._root
         assert window.show(np.zeros((50, 40, 3), np.uint8)) and Label.shown == (40, 50)
         assert window.show(np.zeros((180, 360, 3), np.uint8)) and Label.shown == (90, 45)
@@ -77,10 +77,10 @@ def test_without_a_screen_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("a screen can be taken away on Linux alone")
     monkeypatch.setenv("DISPLAY", "")
     with pytest.raises(InputError, match="expected a screen"):
-        Window("clip")
+        Screen("clip")
 
 
 def test_without_tk_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tkinter", None)
     with pytest.raises(InputError, match="python3-tk"):
-        Window("clip")
+        Screen("clip")

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from sparseinst.cli.common import console, count, print_table, say, say_error
+from sparseinst.errors import listed
 
 if TYPE_CHECKING:
     from sparseinst.config import PreprocessConfig
-    from sparseinst.inference import ImageResult, Report
+    from sparseinst.inference import ImageResult, RunSummary
     from sparseinst.runtime import Backend
     from sparseinst.structures import Instances
 
@@ -114,9 +115,9 @@ def print_result(result: "ImageResult", nothing: str) -> None:
     print_table(*result.table())
 
 
-def close_report(report: "Report") -> None:
+def close_report(report: "RunSummary") -> None:
     """Tells what was done in all, where to look, and what was not read."""
-    from sparseinst.data.sources import names_of, some_of
+    from sparseinst.data.sources import names_of
 
     skipped = len(report.failures)
     found = ", ".join(f"{name} {count}" for name, count in report.per_class.items())
@@ -133,7 +134,7 @@ def close_report(report: "Report") -> None:
     if report.results is not None:
         say(f"COCO file: {report.results}")
     if report.unread:
-        say(f"{count(len(report.unread), 'file')} not read: {some_of(names_of(report.unread))}", style="yellow")
+        say(f"{count(len(report.unread), 'file')} not read: {listed(names_of(report.unread))}", style="yellow")
     if report.unread_images:
-        images = some_of(names_of(report.unread_images))
+        images = listed(names_of(report.unread_images))
         say_error(f"images in formats that are not read from a folder: {images}; convert them to TIFF or PNG")

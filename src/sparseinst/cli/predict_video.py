@@ -19,7 +19,7 @@ from sparseinst.errors import InputError
 if TYPE_CHECKING:
     from sparseinst.data.video.frame import VideoSource
     from sparseinst.runtime import Backend
-    from sparseinst.video import VideoReport, VideoResult
+    from sparseinst.video import VideoResult, VideoSummary
 
 _PANEL = "Video"
 _RECENT = 50
@@ -214,7 +214,7 @@ class _Progress:
         self._bars.update(self._task, total=video.duration, completed=result.frame.seconds, state=", ".join(state))
 
 
-def _close(report: "VideoReport") -> None:
+def _close(report: "VideoSummary") -> None:
     """Tells what was done in all, and where to look."""
     found = _by_class(report.per_class)
     parts = [

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from sparseinst.config import IntensityConfig
 from sparseinst.data.images import read_image
 from sparseinst.data.records import Blobs, Records, read_records
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, listed
 from sparseinst.masks import rle
 from sparseinst.masks.runs import decode_runs
 
 _LOGGER = logging.getLogger(__name__)
-_SHOWN = 5
-"""Missing files or names that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +58,9 @@ class CocoDataset:
             )
         missing = [path for path in map(dataset.path, range(len(dataset))) if not path.is_file()]
         if missing:
-            names = ", ".join(str(path) for path in missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
             raise InputError(
                 f"{annotations}: expected all of its {len(dataset)} images under {images_dir}, {len(missing)} are "
-                f"missing: {names}: check the folder"
+                f"missing: {listed(missing)}: check the folder"
             )
         _LOGGER.info("%s: %d images, %d instances", annotations, len(dataset), len(records.labels))
         return dataset
@@ -142,7 +139,7 @@ class CocoDataset:
         if missing:
             raise InputError(
                 f"{self.annotations}: expected categories among the model's {len(classes)} classes "
-                f"({_listed(classes)}), got others: {', '.join(missing)}: rename them, or use a model that knows them"
+                f"({listed(classes)}), got others: {', '.join(missing)}: rename them, or use a model that knows them"
             )
         ids = dict(zip(own, self.records.category_ids, strict=True))
         return replace(
@@ -183,7 +180,3 @@ def _colored(pixels: NDArray[np.int64], labels: NDArray[np.int32], size: int) ->
             layers.append(layer)
         layer[mine] = labels[start]
     return layers
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sparseinst.data.compositing import OPAQUE, blend, premultiply
+from sparseinst.masks.grid import Window
 
 _FEWEST_PX = 16
 """An instance that something was pasted over goes on with at least so many pixels: a cell of the mask grid at stride 4,
@@ -51,9 +52,6 @@ def copy_paste(view: View, other: View, share: float) -> View:
     image = _paint(view.image, other.image, here, there, covered)
     layers = _cover(view.layers, pasted, here, covered, len(view.labels))
     return View(image, layers, np.concatenate([view.labels, other.labels[chosen.numpy()]]))
-
-
-Window = tuple[slice, slice]
 
 
 def _meet(one_hw: torch.Size, two_hw: torch.Size) -> tuple[Window, Window]:

@@ -1,13 +1,12 @@
 """Where the images and annotations of a data set lie: a folder of a known layout, or a YAML file that says so."""
 
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from sparseinst.config import Settings
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, misfit
+from sparseinst.files import read_yaml
 
 _Place = tuple[str, str]
 _LAYOUTS: tuple[dict[str, _Place], ...] = (
@@ -86,10 +85,7 @@ def _from_folder(path: Path) -> DataSource:
 
 
 def _from_yaml(path: Path) -> DataSource:
-    try:
-        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected YAML, got something else ({error}): correct the file") from error
+    data = read_yaml(path, expected="a data set's YAML file")
     if not isinstance(data, dict) or not (data.get("train") or data.get("val")):
         raise InputError(
             f"{path}: expected 'train: {{images: FOLDER, annotations: FILE}}' and 'val: ...', found neither: add one"
@@ -97,11 +93,7 @@ def _from_yaml(path: Path) -> DataSource:
     try:
         source = DataSource.model_validate({"name": path.stem, **data})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(
-            f"{path}: {where}: {first['msg']}, got {first['input']!r}: give images and annotations for train and val"
-        ) from error
+        raise InputError(f"{path}: {misfit(error)}: give images and annotations for train and val") from error
     return source.model_copy(
         update={
             name: Split(images=path.parent / split.images, annotations=path.parent / split.annotations)

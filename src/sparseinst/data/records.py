@@ -1,6 +1,5 @@
 """Reads a COCO annotation file, checks every record, and packs what training needs into a few arrays."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.data.segmentation import brief, encode_segmentation
-from sparseinst.errors import InputError
+from sparseinst.data.segmentation import encode_segmentation
+from sparseinst.errors import InputError, brief
+from sparseinst.files import read_json
 from sparseinst.masks.runs import decode_runs
 
 _LOGGER = logging.getLogger(__name__)
@@ -186,12 +186,7 @@ class _Masks:
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path}: expected a COCO annotation file, found none: check the path")
-    try:
-        data = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected JSON, got something else ({error}): write the file again") from error
+    data = read_json(path, expected="a COCO annotation file")
     if not isinstance(data, dict):
         hint = " (a results list has no images)" if isinstance(data, list) else ""
         raise InputError(

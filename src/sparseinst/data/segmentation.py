@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, brief
 from sparseinst.masks import rle
 
 _FAR = 100
@@ -66,9 +66,3 @@ def _encode_rle(where: str, segmentation: Mapping[str, Any], size_hw: tuple[int,
         f"{where}: expected segmentation.counts to be a compressed string or a list of run lengths, got "
         f"{brief(counts)}: encode the mask again"
     )
-
-
-def brief(value: object) -> str:
-    """A value as messages show it, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

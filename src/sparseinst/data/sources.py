@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sparseinst.data.large import is_zarr
 from sparseinst.data.signature import is_ours
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, listed
 
 IMAGE_SUFFIXES = frozenset({
     ".apng", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
@@ -23,7 +23,6 @@ _FOREIGN = (
 _SIDECARS = frozenset({".csv", ".json", ".jsonl", ".txt", ".xml"})
 _VIDEOS = ("_overlay.mp4", "_overlay.m4v", "_overlay.mov", "_overlay.mkv")
 _SYSTEM = frozenset({"desktop.ini", "thumbs.db"})
-_SHOWN = 5
 _LONG = 200
 """Bytes of a stem above which a file's name may be longer than file systems take."""
 
@@ -124,17 +123,6 @@ def names_of(paths: Iterable[Path], root: Path | None = None) -> list[str]:
     return [path.name if one_folder else path.as_posix() for path in paths]
 
 
-def some_of(names: list[str]) -> str:
-    """A few names, then how many more there are.
-
-    Example:
-        >>> some_of(["a.czi", "b.czi"]), some_of(list("abcdefg"))
-        ('a.czi, b.czi', 'a, b, c, d, e and 2 more')
-    """
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
 def _files(folder: Path, *, recursive: bool, out: Path | None) -> Iterator[Path]:
     """All that is not hidden in a folder; a folder whose suffix makes it an image (.zarr) stands for what it holds."""
     left_out = None if out is None else out.resolve()
@@ -158,7 +146,7 @@ def _sorted_out(files: Iterable[Path], expected: str, root: Path | None) -> Sour
     taken = set(images)
     unread = tuple(path for path in others if path not in taken and not _goes_with_images(path))
     if not images:
-        there = [f"there are {some_of(names_of(unread, root))}"] if unread else []
+        there = [f"there are {listed(names_of(unread, root))}"] if unread else []
         if len(others) < len(found):
             there.append("pictures that sparseinst wrote are left out unless they are named")
         aside = f" ({'; '.join(there)})" if there else ""

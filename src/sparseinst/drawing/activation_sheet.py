@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from sparseinst.activation import ActivationMaps, Window
+from sparseinst.activation import ActivationMaps, Box
 from sparseinst.drawing.instances import label_font
 from sparseinst.drawing.palette import Image
 from sparseinst.masks import rle
@@ -77,9 +77,9 @@ def draw_activation(
     if len(maps) != len(instances):
         raise ValueError(f"expected maps of {len(instances)} instances, got {len(maps)}: take the same part of both")
     chosen = np.argsort(-instances.scores, kind="stable")[:limit]
-    scene = _Scene(image)
-    blocks = [scene.block(instances, maps, int(index), classes) for index in chosen]
-    return _sheet(blocks or [[_Cell(scene.overview, "")]], _headline(len(blocks), len(instances)))
+    sheet_image = _SheetImage(image)
+    blocks = [sheet_image.block(instances, maps, int(index), classes) for index in chosen]
+    return _sheet(blocks or [[_Cell(sheet_image.overview, "")]], _headline(len(blocks), len(instances)))
 
 
 def _headline(shown: int, found: int) -> str:
@@ -90,7 +90,7 @@ def _headline(shown: int, found: int) -> str:
     return "1 instance" if found == 1 else f"{found} instances, best first"
 
 
-class _Scene:
+class _SheetImage:
     """An image, of which every instance is shown.
 
     Args:
@@ -114,7 +114,7 @@ class _Scene:
         name = f"#{index + 1}  {classes[instances.labels[index]]}"
         cells = [_Cell(_located(self.overview, mask, view), name, f"score {instances.scores[index]:.2f}")]
         backdrop, shares = self._backdrop(close_up), maps.share_within(index, view)
-        heat = maps.upsampled(index, window=view, size_hw=size_hw)
+        heat = maps.upsampled(index, box=view, size_hw=size_hw)
         for group, (weights, peak) in enumerate(zip(heat, maps[index].peaks[0], strict=True)):
             picture = _heated(backdrop, weights / max(peak, np.finfo(np.float32).tiny))
             cv2.drawContours(picture, outline, -1, _COLOR, 1, cv2.LINE_AA)
@@ -136,7 +136,7 @@ def _share(share: float, whole: bool) -> str:
     return f", {share:.0%} in {'image' if whole else 'view'}"
 
 
-def _whole(image_hw: tuple[int, int]) -> Window:
+def _whole(image_hw: tuple[int, int]) -> Box:
     return (0, 0, image_hw[1], image_hw[0])
 
 
@@ -146,7 +146,7 @@ def _cell_hw(image_hw: tuple[int, int]) -> tuple[int, int]:
     return round(_CELL_PX * min(1, 1 / ratio)), round(_CELL_PX * min(1, ratio))
 
 
-def _view(box: NDArray[np.float64], image_hw: tuple[int, int]) -> Window:
+def _view(box: NDArray[np.float64], image_hw: tuple[int, int]) -> Box:
     """What to show of the image around a box: with the proportions of a cell, moved into the image."""
     height, width = image_hw
     cell_h, cell_w = _cell_hw(image_hw)
@@ -160,7 +160,7 @@ def _view(box: NDArray[np.float64], image_hw: tuple[int, int]) -> Window:
     return (x0, y0, x0 + view_w, y0 + view_h)
 
 
-def _scaled(image: Image, window: Window, cell_hw: tuple[int, int]) -> Image:
+def _scaled(image: Image, window: Box, cell_hw: tuple[int, int]) -> Image:
     """A part of the image, as large as fits into a cell."""
     x0, y0, x1, y1 = window
     scale = min(cell_hw[0] / (y1 - y0), cell_hw[1] / (x1 - x0))
@@ -169,7 +169,7 @@ def _scaled(image: Image, window: Window, cell_hw: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(image[y0:y1, x0:x1], size_wh, interpolation=method), np.uint8)
 
 
-def _contours(mask: NDArray[np.bool_], window: Window, size_hw: tuple[int, int]) -> list[NDArray[np.int32]]:
+def _contours(mask: NDArray[np.bool_], window: Box, size_hw: tuple[int, int]) -> list[NDArray[np.int32]]:
     """Contours of a mask in a picture of a part of the image."""
     x0, y0, x1, y1 = window
     part = mask[y0:y1, x0:x1].astype(np.uint8) * np.uint8(255)
@@ -179,7 +179,7 @@ def _contours(mask: NDArray[np.bool_], window: Window, size_hw: tuple[int, int])
     return [contour.astype(np.int32) for contour in contours]
 
 
-def _located(picture: Image, mask: NDArray[np.bool_], view: Window) -> Image:
+def _located(picture: Image, mask: NDArray[np.bool_], view: Box) -> Image:
     """The whole image with the mask, and a frame around the view if that is less."""
     height, width = mask.shape
     whole, size_hw = _whole((height, width)), (picture.shape[0], picture.shape[1])

@@ -34,7 +34,7 @@ def legible_scale(size_hw: tuple[int, int]) -> int:
     return min(_LARGEST_SCALE, max(1, int(_LEGIBLE_SHORT_PX / max(1, min(size_hw)) + 0.5)))
 
 
-def draw(image: Image, instances: Instances, classes: Sequence[str], *, scale: int = 1) -> Image:
+def draw(image: Image, instances: Instances, classes: Sequence[str] | None = None, *, scale: int = 1) -> Image:
     """Draws instances over an image.
 
     Every instance has a fill and an outline in a colour that differs from its neighbours'. A few are labelled with
@@ -44,7 +44,7 @@ def draw(image: Image, instances: Instances, classes: Sequence[str], *, scale: i
     Args:
         image: (H, W, 3) uint8 RGB, left as it is.
         instances: instances of that image.
-        classes: class names by label.
+        classes: class names by label; None takes those that came with the instances.
         scale: whole factor by which the picture is larger than the image (see `legible_scale`); lines and letters keep
             their size, so small objects become legible.
 
@@ -55,7 +55,8 @@ def draw(image: Image, instances: Instances, classes: Sequence[str], *, scale: i
         ValueError: if the image is not (H, W, 3) uint8 of the instances' size.
     """
     instances = instances[instances.areas > 0]
-    texts = [f"{classes[label]} {score:.2f}" for label, score in zip(instances.labels, instances.scores, strict=True)]
+    names = instances.names if classes is None else [classes[label] for label in instances.labels]
+    texts = [f"{name} {score:.2f}" for name, score in zip(names, instances.scores, strict=True)]
     return draw_as(image, instances, texts, contrasting(instances.boxes), scale=scale)
 
 
@@ -69,7 +70,7 @@ def draw_as(
         instances: instances of that image, none of them without a pixel.
         texts: n labels, written where there is room; an empty one is none.
         colors: (n,) indices into the palette: 0 red, 1 light blue, 2 yellow, ...
-        scale: as of `draw`.
+        scale: whole factor by which the picture is larger than the image.
 
     Returns:
         (H * scale, W * scale, 3) uint8 RGB.

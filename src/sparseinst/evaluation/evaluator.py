@@ -14,7 +14,7 @@ from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import check_max_dets, score_results
 from sparseinst.evaluation.figures import Evaluation
 from sparseinst.evaluation.oddities import oddities
-from sparseinst.evaluation.report.contents import about
+from sparseinst.evaluation.report.contents import run_facts
 from sparseinst.evaluation.report.files import check_report_folder, write_report
 from sparseinst.inference import to_coco, write_json
 from sparseinst.inference.pipeline import Pipeline
@@ -30,7 +30,7 @@ def evaluate(
     images: str | Path,
     annotations: str | Path,
     *,
-    device: str | torch.device | None = None,
+    device: str | torch.device | None = "auto",
     batch: int = 1,
     workers: int = 2,
     half: bool = False,
@@ -51,7 +51,7 @@ def evaluate(
         model: a network, a backend, or the name or checkpoint of a network.
         images: folder of the images.
         annotations: COCO file; its categories and the model's classes meet by name.
-        device: where to run; None is where the network is (cpu for a name or file).
+        device: where to run (see `runtime.devices.Device`).
         batch: images at once.
         workers: threads that read and resize images; 0 reads them in between.
         half: compute in 16 bits.
@@ -91,7 +91,7 @@ def evaluate(
     scored = scored._replace(evaluation=replace(scored.evaluation, twins=odd.twins, pieces=odd.pieces))
     if report is not None:
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
-        write_report(Path(report), scored, dataset, about(pipeline, dataset, model=name, half=half), groups=groups)
+        write_report(Path(report), scored, dataset, run_facts(pipeline, dataset, model=name, half=half), groups=groups)
     return scored.evaluation
 
 

@@ -1,13 +1,13 @@
 """Annotations and results as COCO's evaluation takes them, checked so that it cannot stumble."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparseinst.data.segmentation import brief, encode_segmentation
-from sparseinst.errors import InputError
+from sparseinst.data.segmentation import encode_segmentation
+from sparseinst.errors import InputError, brief
+from sparseinst.files import read_json
 from sparseinst.masks import rle
 from sparseinst.masks.runs import decode_runs
 
@@ -18,7 +18,7 @@ def ground_truth(path: Path) -> dict[str, Any]:
     Annotations are numbered anew, for COCO's evaluation takes a match with id 0 for none and mixes up equal ids. Masks
     that cover no pixel of their image are left out, as in training.
     """
-    content = json.loads(path.read_bytes())
+    content = read_json(path, expected="a COCO annotation file")
     sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
     annotations: list[dict[str, Any]] = []
     for number, item in enumerate(content["annotations"]):
@@ -72,12 +72,7 @@ def detections(
 
 
 def _read(path: Path) -> list[Any]:
-    if not path.is_file():
-        raise InputError(f"{path}: expected a COCO results file, found none: check the path")
-    try:
-        content = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected JSON, got something else ({error}): write the file again") from error
+    content = read_json(path, expected="a COCO results file")
     if not isinstance(content, list):
         raise InputError(
             f"{path}: expected a COCO results list, got {brief(content)}: give a list of "

@@ -1,7 +1,6 @@
 """From a network to a repository on the Hugging Face Hub: its checkpoint, its card and a picture, in one commit."""
 
 import io
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from PIL import Image
 from sparseinst.config import IntensityConfig
 from sparseinst.data.images import read_image, to_rgb8
 from sparseinst.errors import InputError
+from sparseinst.files import read_json
 from sparseinst.hub.card import figures_of, model_card
 from sparseinst.modeling import SparseInst
 from sparseinst.version import __version__
@@ -155,12 +155,7 @@ def _why_not(repo: str, error: BaseException) -> str:
 
 
 def _read_metrics(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path}: expected a JSON file of figures, found none: check the path")
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{path}: expected JSON, got something else ({error}): write the figures again") from error
+    content = read_json(path, expected="a JSON file of figures")
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected an object of figures: give what sparseinst evaluate --json writes")
     return content

@@ -15,7 +15,7 @@ from sparseinst.data.pages import page_name, read_pages
 from sparseinst.data.sources import Sources
 from sparseinst.errors import InputError
 from sparseinst.inference.large import LARGE_PX, Rows, find_in_large, is_large
-from sparseinst.inference.outcome import Failure, ImageResult, Report
+from sparseinst.inference.outcome import Failure, ImageResult, RunSummary
 from sparseinst.inference.outputs import CocoFile, Pictures, Written
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
@@ -72,10 +72,10 @@ class Run:
                 yield self._finished(self.waiting.popleft(), instances, maps)
             yield from self._skipped()
 
-    def report(self, *, out: Path | None, results: Path | None, seconds: float) -> Report:
+    def report(self, *, out: Path | None, results: Path | None, seconds: float) -> RunSummary:
         """The totals."""
         found = [(self.pipeline.classes[i], int(self.counts[i])) for i in np.argsort(-self.counts, kind="stable")]
-        return Report(
+        return RunSummary(
             images=self.done - len(self.failures),
             instances=int(self.counts.sum()),
             per_class={name: count for name, count in found if count},

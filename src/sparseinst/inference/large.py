@@ -18,7 +18,7 @@ from sparseinst.files import atomic
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.row_merging import RowMerger
 from sparseinst.inference.tiles import Cut, cut
-from sparseinst.masks.strips import Window
+from sparseinst.masks.grid import Window
 from sparseinst.modeling import without_small_pieces
 from sparseinst.structures import Instances
 
@@ -81,7 +81,7 @@ def find_in_large(
         if on_row is not None:
             on_row(number + 1, len(by_row))
     finished.append(_finished(merger.finish(), pipeline))
-    return Instances.joined(finished, size_hw)
+    return pipeline.named(Instances.joined(finished, size_hw))
 
 
 def _alone(pipeline: Pipeline, image: LargeImage, row: Sequence[Window]) -> Iterator[Cut]:

@@ -1,8 +1,12 @@
-"""How many instances there may be in an image: a setting of prediction for seeds, otherwise the network's."""
+"""Which instances are wanted: how many of an image (a setting of prediction for seeds, otherwise the network's), and of
+which classes.
+"""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparseinst.config import DecoderConfig, SeedsConfig
 from sparseinst.errors import InputError
@@ -47,3 +51,20 @@ def limited(instances: Instances, decoder: DecoderConfig, frame_hw: tuple[int, i
     if most is not None and len(instances) > most:
         instances = instances[np.sort(np.argsort(-instances.scores, kind="stable")[:most])]
     return replace(instances, full=len(instances) >= min(places, most or places))
+
+
+def labels_of(names: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.int64] | None:
+    """(k,) labels of class names; None of None.
+
+    Raises:
+        InputError: a name that is not known, or none at all.
+    """
+    if names is None:
+        return None
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise InputError(
+            f"classes: expected names that the model knows, got {', '.join(map(repr, unknown)) or 'none'}; "
+            f"it knows: {', '.join(known)}"
+        )
+    return np.array([known.index(name) for name in names], np.int64)

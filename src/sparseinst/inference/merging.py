@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from sparseinst.masks.grid import Window
 from sparseinst.masks.runs import Strips, decode_runs
-from sparseinst.masks.strips import Window, coverage, encode_unions, join, strips_of
+from sparseinst.masks.strips import coverage, encode_unions, join, strips_of
 from sparseinst.structures import Instances
 
 SAME_IOU = 0.5
@@ -69,6 +70,7 @@ def merge(
         views.slots[leaders] + TILE_SLOTS * (np.searchsorted(views.offsets, leaders, side="right") - 1),
         size_hw,
         full=any(instances.full for instances in found),
+        classes=found[0].classes if found else (),
     )
     return instances, leaders
 

@@ -90,7 +90,7 @@ class ImageResult:
 
 
 @dataclass(frozen=True)
-class Report:
+class RunSummary:
     """What a whole run did.
 
     Args:

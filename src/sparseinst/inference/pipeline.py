@@ -1,6 +1,7 @@
 """The steps from an image of any kind to its instances: read, cut, batch, join. All that predicts goes through here."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from sparseinst.config import PreprocessConfig
 from sparseinst.data.geometry import Prepared, prepare
@@ -24,8 +26,10 @@ from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
 from sparseinst.structures import Instances
 
-AnyImage = str | Path | Image.Image | NDArray[Any]
-"""A file, a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
+AnyImage = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
+"""A file or its content, a Pillow image, an array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA, or a tensor
+(3, H, W) or (1, H, W) of any device, uint8 or floating in 0..1.
+"""
 
 
 class Pipeline:
@@ -46,7 +50,7 @@ class Pipeline:
         self,
         model: SparseInst | Backend | str | Path,
         *,
-        device: str | torch.device | None = None,
+        device: str | torch.device | None = "auto",
         half: bool = False,
         batch: int = 1,
         score: float | None = None,
@@ -90,7 +94,9 @@ class Pipeline:
     def read(self, image: AnyImage) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB of an image of any kind, under the intensity policy of the network."""
         intensity = self.preprocess.intensity
-        return read_image(image, intensity) if isinstance(image, str | Path) else to_rgb8(image, intensity)
+        if isinstance(image, str | Path | bytes):
+            return read_image(image, intensity)
+        return to_rgb8(_array_of(image) if isinstance(image, Tensor) else image, intensity)
 
     def prepare(self, pixels: NDArray[np.uint8]) -> Prepared:
         """(H, W, 3) uint8 RGB resized for the network; a fixed frame that cannot hold it is warned of."""
@@ -107,13 +113,14 @@ class Pipeline:
         return own_tiling(size_hw, self.preprocess) if self.tiling is None and self.cuts_itself else self.tiling
 
     def found(self, cuts: Iterable[Cut], *, score: float | None = None) -> Iterator[Instances]:
-        """Instances of each image, in their order: images are asked for as their turn comes, a few batches ahead.
+        """Instances of each image, in their order, best first; images are asked for as their turn comes, a few ahead.
 
         Args:
             cuts: the images.
             score: lowest score to keep of these; None is that of the pipeline.
         """
-        return join_cuts(cuts, self.batches(score).found, partial(one_of_tiles, least_piece=self._least_piece))
+        joined = join_cuts(cuts, self.batches(score).found, partial(one_of_tiles, least_piece=self._least_piece))
+        return map(self.named, joined)
 
     def explained(self, cuts: Iterable[Cut], *, score: float | None = None) -> Iterator[Explained]:
         """The same with the activation maps of the instances.
@@ -122,7 +129,13 @@ class Pipeline:
             InputError: the backend gives no activation maps.
         """
         batches = self._over(self._explaining, score)
-        return join_cuts(cuts, batches.explained, partial(one_of_explained, least_piece=self._least_piece))
+        joined = join_cuts(cuts, batches.explained, partial(one_of_explained, least_piece=self._least_piece))
+        for instances, maps in joined:
+            yield self.named(instances), maps[np.argsort(-instances.scores, kind="stable")]
+
+    def named(self, instances: Instances) -> Instances:
+        """What was found in an image as it is given out: with the names of the classes, best score first."""
+        return replace(instances, classes=self.classes).best_first()
 
     def batches(self, score: float | None = None) -> Batches:
         """What finds instances in prepared images: the step between `cut` and the joining of tiles."""
@@ -145,6 +158,25 @@ class Pipeline:
     def _explaining(self) -> Backend:
         """The backend with activation maps, where that is for us to choose."""
         return self.backend.with_activation() if isinstance(self.backend, EagerBackend) else self.backend
+
+
+def _array_of(image: Tensor) -> NDArray[Any]:
+    """A tensor (C, H, W) as an array (H, W, C) of 8 bits."""
+    if image.ndim != 3 or image.shape[0] not in (1, 3):
+        raise InputError(
+            f"expected a tensor (3, H, W) or (1, H, W), got {tuple(image.shape)}: put channels first; several images "
+            "are a list, or one tensor (B, 3, H, W)"
+        )
+    if image.is_floating_point():
+        if image.numel() and not 0 <= float(image.min()) <= float(image.max()) <= 1:
+            raise InputError(
+                f"expected a floating tensor in 0..1, got {float(image.min()):g}..{float(image.max()):g}: divide by "
+                "its range, or give uint8"
+            )
+        image = (image * 255).round()
+    elif image.dtype != torch.uint8:
+        raise InputError(f"expected a tensor of uint8, or floating in 0..1, got {image.dtype}: convert it")
+    return image.to("cpu", torch.uint8).permute(1, 2, 0).numpy()
 
 
 def _with_frame(preprocess: PreprocessConfig, frame: tuple[int, int] | None) -> PreprocessConfig:

@@ -4,14 +4,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sparseinst.data.sources import find_sources
 from sparseinst.errors import InputError
 from sparseinst.inference.image_run import OnTileRow, Run
-from sparseinst.inference.outcome import ImageResult, Report
+from sparseinst.inference.limits import labels_of
+from sparseinst.inference.outcome import ImageResult, RunSummary
 from sparseinst.inference.outputs import CocoFile, Pictures
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.modeling import SparseInst
@@ -31,7 +30,7 @@ def predict_files(
     save_json: bool = False,
     save_masks: bool = False,
     iam: bool = False,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = "auto",
     batch: int = 1,
     half: bool = False,
     tile: int | None = None,
@@ -42,7 +41,7 @@ def predict_files(
     recursive: bool = False,
     on_image: Callable[[ImageResult], None] | None = None,
     on_row: OnTileRow | None = None,
-) -> Report:
+) -> RunSummary:
     """Finds instances in image files and writes what was found.
 
     Each page of a TIFF file and each frame of a GIF, WebP or PNG file is an image of its own (see `read_pages`): page 3
@@ -60,7 +59,7 @@ def predict_files(
         save_masks: write STEM_labels.png there: 16 bits, 0 background, i + 1 where instance i is. From 65,536 instances
             on it is STEM_labels.tif, of 32 bits.
         iam: write STEM_iam.png there: the best instances beside their activation maps (see `draw_activation`).
-        device: where to run.
+        device: where to run (see `runtime.devices.Device`).
         batch: images at once.
         half: compute in 16 bits.
         tile: cut larger images into tiles of this side, in pixels (see `Predictor`).
@@ -102,20 +101,3 @@ def predict_files(
         results = folder / RESULTS_NAME
         coco.write(results)
     return run.report(out=folder, results=results, seconds=time.perf_counter() - start)
-
-
-def labels_of(names: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.int64] | None:
-    """(k,) labels of class names; None of None.
-
-    Raises:
-        InputError: a name that is not known, or none at all.
-    """
-    if names is None:
-        return None
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise InputError(
-            f"classes: expected names that the model knows, got {', '.join(map(repr, unknown)) or 'none'}; "
-            f"it knows: {', '.join(known)}"
-        )
-    return np.array([known.index(name) for name in names], np.int64)

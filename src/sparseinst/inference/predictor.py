@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import overload
+from typing import NamedTuple, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from sparseinst.data.video.source import RATE, Source
+from sparseinst.errors import InputError, listed
 from sparseinst.inference.batches import Explained
+from sparseinst.inference.limits import labels_of
 from sparseinst.inference.pipeline import AnyImage, Pipeline
 from sparseinst.inference.streaming import Found, stream
 from sparseinst.modeling import SparseInst
@@ -23,8 +28,7 @@ class Predictor:
     Args:
         model: a network (in float32; it is left as it is), a backend, the name or checkpoint file of a network, or an
             exported file.
-        device: where it runs: None is where a network is, cpu for a name or checkpoint, and the best that its runtime
-            has for an exported file; a backend has chosen already.
+        device: where it runs (see `runtime.devices.Device`); a backend has chosen already.
         half: compute in 16 bits (a backend has chosen already).
         batch: images at once.
         score: lowest score to keep; None takes the one that comes with the checkpoint.
@@ -56,7 +60,7 @@ class Predictor:
         self,
         model: SparseInst | Backend | str | Path,
         *,
-        device: str | torch.device | None = None,
+        device: str | torch.device | None = "auto",
         half: bool = False,
         batch: int = 1,
         score: float | None = None,
@@ -73,18 +77,39 @@ class Predictor:
         self.backend, self.classes, self.score = self.pipeline.backend, self.pipeline.classes, self.pipeline.score
 
     @overload  # a str is a sequence of str, too; it is one image
-    def __call__(self, images: AnyImage) -> Instances: ...  # type: ignore[overload-overlap]
+    def __call__(  # type: ignore[overload-overlap]
+        self, images: AnyImage, *, score: float | None = None, classes: Sequence[str] | None = None,
+        max_instances: int | None = None,
+    ) -> Instances: ...  # fmt: skip
     @overload
-    def __call__(self, images: Sequence[AnyImage]) -> list[Instances]: ...
-    def __call__(self, images: AnyImage | Sequence[AnyImage]) -> Instances | list[Instances]:
-        """One image gives its instances; a list or tuple of images gives a list, in its order.
+    def __call__(
+        self, images: Sequence[AnyImage], *, score: float | None = None, classes: Sequence[str] | None = None,
+        max_instances: int | None = None,
+    ) -> list[Instances]: ...  # fmt: skip
+    def __call__(
+        self,
+        images: AnyImage | Sequence[AnyImage],
+        *,
+        score: float | None = None,
+        classes: Sequence[str] | None = None,
+        max_instances: int | None = None,
+    ) -> Instances | list[Instances]:
+        """The instances of an image, best score first; of several images a list, in their order.
+
+        Args:
+            images: one image (see `AnyImage`), a list or tuple of images, or a tensor (B, 3, H, W), which are several.
+            score: lowest score to keep of these, 0..1; None is that of the predictor.
+            classes: names of the classes to keep; None keeps all.
+            max_instances: how many of each image to keep at most, the best; None keeps all.
 
         Raises:
-            InputError: an image cannot be read or is no image.
+            InputError: an image cannot be read or is none, or an option is out of range.
         """
-        if not isinstance(images, list | tuple):
-            return next(self.pipeline.found([self.pipeline.cut(images)]))  # type: ignore[arg-type]
-        return list(self.pipeline.found(map(self.pipeline.cut, images)))
+        chosen = _Choice.of(score, classes, max_instances, self.classes)
+        several, items = _listed(images)
+        found = self.pipeline.found(map(self.pipeline.cut, items), score=score)
+        results = [instances[chosen.of_instances(instances)] for instances in found]
+        return results if several else results[0]
 
     def stream(self, source: Source, *, skip: bool = False, fps: float = RATE) -> Iterator[Found]:
         """The frames of a video, in order, each with its instances; frames to come are decoded meanwhile.
@@ -104,10 +129,12 @@ class Predictor:
         return stream(self.pipeline, source, skip=skip, fps=fps)
 
     @overload
-    def explain(self, images: AnyImage) -> Explained: ...  # type: ignore[overload-overlap]
+    def explain(self, images: AnyImage, *, score: float | None = None) -> Explained: ...  # type: ignore[overload-overlap]
     @overload
-    def explain(self, images: Sequence[AnyImage]) -> list[Explained]: ...
-    def explain(self, images: AnyImage | Sequence[AnyImage]) -> Explained | list[Explained]:
+    def explain(self, images: Sequence[AnyImage], *, score: float | None = None) -> list[Explained]: ...
+    def explain(
+        self, images: AnyImage | Sequence[AnyImage], *, score: float | None = None
+    ) -> Explained | list[Explained]:
         """The instances of an image, and which pixels spoke for each: its activation maps.
 
         `instances.slots` is what leads from an instance to its maps; here that has been done (see `activation_maps`
@@ -115,7 +142,8 @@ class Predictor:
         the object.
 
         Args:
-            images: one image, or a list or tuple of images, which gives a list, in its order.
+            images: one image (see `AnyImage`), a list or tuple of images, or a tensor (B, 3, H, W), which are several.
+            score: lowest score to keep of these, 0..1; None is that of the predictor.
 
         Raises:
             InputError: an image cannot be read or is none, or the backend gives no activation maps.
@@ -124,6 +152,39 @@ class Predictor:
             `instances, maps = Predictor("nuclei").explain("cells.png")`, then `maps.upsampled(3)` is (G, height, width)
             for `instances[3]`, and `draw_activation(image, instances, maps, classes)` a picture of all.
         """
-        if not isinstance(images, list | tuple):
-            return next(self.pipeline.explained([self.pipeline.cut(images)]))  # type: ignore[arg-type]
-        return list(self.pipeline.explained(map(self.pipeline.cut, images)))
+        several, items = _listed(images)
+        results = list(self.pipeline.explained(map(self.pipeline.cut, items), score=score))
+        return results if several else results[0]
+
+    def __repr__(self) -> str:
+        known = listed(self.classes, most=3)
+        return f"Predictor({type(self.backend).__name__}, {known}, score {self.score:g})"
+
+
+def _listed(images: AnyImage | Sequence[AnyImage]) -> tuple[bool, Sequence[AnyImage]]:
+    """Whether several images were given, and the images."""
+    if isinstance(images, Tensor):
+        return (True, list(images)) if images.ndim == 4 else (False, [images])
+    return (True, images) if isinstance(images, list | tuple) else (False, [images])  # type: ignore[list-item]
+
+
+class _Choice(NamedTuple):
+    """Which instances of an image are kept."""
+
+    labels: NDArray[np.int64] | None
+    most: int | None
+
+    @classmethod
+    def of(
+        cls, score: float | None, classes: Sequence[str] | None, most: int | None, known: Sequence[str]
+    ) -> "_Choice":
+        if score is not None and not 0 <= score <= 1:
+            raise InputError(f"score must be in 0..1, got {score}: give the lowest score to keep")
+        if most is not None and most < 1:
+            raise InputError(f"max_instances must be at least 1, got {most}: give the most instances in an image")
+        return cls(labels_of(classes, known), most)
+
+    def of_instances(self, instances: Instances) -> NDArray[np.int64]:
+        """The numbers of those kept; the best come first."""
+        keep = np.ones(len(instances), bool) if self.labels is None else np.isin(instances.labels, self.labels)
+        return np.flatnonzero(keep)[: self.most]

@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from sparseinst.inference.merging import TILE_SLOTS, merge
+from sparseinst.masks.grid import Window
 from sparseinst.masks.runs import decode_runs
-from sparseinst.masks.strips import Window, encode_unions, strips_of
+from sparseinst.masks.strips import encode_unions, strips_of
 from sparseinst.structures import Instances
 
 
@@ -20,7 +21,7 @@ class RowMerger:
 
     Args:
         size_hw: height and width of the image.
-        margin: as of `merge`.
+        margin: pixels around an object that a tile shows, if it is to be believed more than one that shows less.
     """
 
     def __init__(self, size_hw: tuple[int, int], *, margin: int) -> None:
@@ -70,4 +71,4 @@ class RowMerger:
         strips = strips_of(decode_runs(instances.rles), (slice(rows.start - to.start, rows.stop - to.start), columns))
         size_hw = (to.stop - to.start, self.size_hw[1])
         counts = encode_unions(strips, size_hw, masks=len(instances))
-        return Instances(instances.scores, instances.labels, counts, instances.slots, size_hw, instances.full)
+        return replace(instances, rles=counts, size_hw=size_hw, _cache={})

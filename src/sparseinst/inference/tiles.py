@@ -17,7 +17,7 @@ from sparseinst.data.geometry import MULTIPLE_PX, Prepared, shrinks
 from sparseinst.errors import InputError
 from sparseinst.inference.batches import Explained
 from sparseinst.inference.merging import merge
-from sparseinst.masks.strips import Window
+from sparseinst.masks.grid import Window
 from sparseinst.modeling import without_small_pieces
 from sparseinst.structures import Instances
 

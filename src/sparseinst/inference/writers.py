@@ -12,7 +12,10 @@ import tifffile
 from numpy.typing import NDArray
 
 from sparseinst.data.signature import SIGNATURE, signed
+from sparseinst.drawing import draw, legible_scale
+from sparseinst.errors import InputError
 from sparseinst.files import atomic
+from sparseinst.inference.description import describe, to_dataframe
 from sparseinst.masks.runs import decode_runs
 from sparseinst.structures import Instances
 
@@ -108,7 +111,7 @@ def to_coco(instances: Instances, image_id: int, category_ids: Sequence[int]) ->
     ]
 
 
-def to_detections(instances: Instances, classes: Sequence[str]) -> "sv.Detections":
+def to_detections(instances: Instances) -> "sv.Detections":
     """The same as `supervision.Detections`, with dense masks and `data["class_name"]`."""
     import supervision as sv
 
@@ -117,8 +120,42 @@ def to_detections(instances: Instances, classes: Sequence[str]) -> "sv.Detection
         mask=instances.masks,
         confidence=instances.scores,
         class_id=instances.labels,
-        data={"class_name": np.array([classes[label] for label in instances.labels], dtype=str)},
+        data={"class_name": np.array(instances.names, dtype=str)},
     )
+
+
+def save(instances: Instances, path: str | Path, image: NDArray[np.uint8] | None = None) -> Path:
+    """Writes the instances of one image; the suffix of the name says as what.
+
+    Args:
+        instances: what was found.
+        path: .json (see `describe`), .tif (a label image), .csv (a table; needs pandas), or .png or .jpg: with `image`
+            a picture of the instances over it, without a label image (.png).
+        image: (H, W, 3) uint8 RGB, in which they were found.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: another suffix, a .jpg without an image, or more instances than a label image of 16 bits takes.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        write_json(path, describe(instances))
+    elif suffix == ".csv":
+        with atomic(path) as temporary:
+            to_dataframe(instances).to_csv(temporary, index=False)
+    elif suffix in (".png", ".jpg") and image is not None:
+        write_image(path, draw(image, instances, scale=legible_scale(instances.size_hw)))
+    elif suffix == ".tif" or (suffix == ".png" and len(instances) < 2**16):
+        write_image(path, label_image(instances))
+    else:
+        raise InputError(
+            f"{path}: expected .json, .csv, .tif, .png (of 65,536 instances and more .tif), or .png or .jpg with the "
+            "image: name it so"
+        )
+    return path
 
 
 class OutputStems:

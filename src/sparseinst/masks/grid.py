@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+Window = tuple[slice, slice]
+"""Rows and columns of an image, each with start and stop."""
+
 RESCORE_EPSILON = 1e-6
 
 

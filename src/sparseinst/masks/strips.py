@@ -5,10 +5,8 @@ import torch
 from scipy import sparse
 
 from sparseinst.masks.compress import compress
+from sparseinst.masks.grid import Window
 from sparseinst.masks.runs import Runs, Strips, numbered
-
-Window = tuple[slice, slice]
-"""Rows and columns of an image, each with start and stop."""
 
 _AT_ONCE = 4096
 """Masks encoded at once: what that takes is bounded, however many there are."""

@@ -1,6 +1,7 @@
 """From predictions to instances: `score` in fixed shapes, then `select`, where shapes depend on the data."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor, nn
@@ -21,9 +22,9 @@ def score(predictions: Predictions, *, mask_threshold: float) -> Candidates:
     probability = predictions.logits.float().sigmoid()  # (B, N, C)
     if predictions.objectness is not None:
         probability = (probability * predictions.objectness.float().sigmoid()).sqrt()
-    gate, labels = probability.max(dim=2)
+    raw_scores, labels = probability.max(dim=2)
     masks = predictions.masks.float().sigmoid()
-    return Candidates(gate * mean_inside(masks, threshold=mask_threshold), labels, masks, gate)
+    return Candidates(raw_scores * mean_inside(masks, threshold=mask_threshold), labels, masks, raw_scores)
 
 
 class Segmenter(nn.Module):
@@ -67,7 +68,7 @@ def select(
     """
     if len(frames) != len(candidates.scores):
         raise ValueError(f"expected {len(candidates.scores)} frames, got {len(frames)}: give one for each image")
-    keep = (candidates.gate > gate) & (candidates.scores >= min_score)
+    keep = (candidates.raw_scores > gate) & (candidates.scores >= min_score)
     found = (
         _of_image(candidates.scores[i], candidates.labels[i], own, keep[i], frame, mask_threshold)
         for i, (own, frame) in enumerate(zip(candidates.masks, frames, strict=True))
@@ -80,7 +81,7 @@ def without_small_pieces(instances: Instances, *, least: float) -> Instances:
     if not least:
         return instances
     counts = drop_small_pieces(instances.rles, instances.size_hw, least=least)
-    return Instances(instances.scores, instances.labels, counts, instances.slots, instances.size_hw)
+    return replace(instances, rles=counts, _cache={})
 
 
 def _of_image(

@@ -12,6 +12,7 @@ from torch.export.passes import move_to_device_pass
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
+from sparseinst.files import parse_json
 from sparseinst.runtime.exported import Exported
 from sparseinst.structures import Candidates
 
@@ -55,7 +56,7 @@ def load_program(path: str | Path) -> tuple[ExportedProgram, Exported]:
         program = torch.export.load(path, extra_files=files)
     except (OSError, RuntimeError, ValueError, KeyError, AssertionError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: torch.export cannot open it ({error}): export the network again") from error
-    metadata = json.loads(files[METADATA_FILE] or "{}")
+    metadata = parse_json(files[METADATA_FILE] or "{}", source=path)
     return program, Exported.from_metadata(metadata, source=str(path))
 
 

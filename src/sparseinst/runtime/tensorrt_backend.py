@@ -1,6 +1,5 @@
 """Runs a TensorRT engine that was built from an exported ONNX file."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
+from sparseinst.files import is_file, read_json
 from sparseinst.runtime.exported import INPUTS, Exported
 from sparseinst.structures import Candidates
 
@@ -83,15 +83,12 @@ class TensorRTBackend:
 def _read_metadata(engine: Path) -> Exported:
     beside = engine.with_suffix(".json")
     for path in (engine, beside):
-        if not path.is_file():
+        if not is_file(path):
             raise InputError(
                 f"{path}: expected an engine and its metadata beside it ({beside.name}), found no such file: build the "
                 "engine with the script that `sparseinst export --format tensorrt` wrote"
             )
-    try:
-        metadata = json.loads(beside.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{beside}: expected JSON ({error}): export the network again") from error
+    metadata = read_json(beside, expected="the metadata of an engine")
     return Exported.from_metadata(metadata, source=str(beside))
 
 

@@ -45,6 +45,6 @@ class WindowedSegmenter(Segmenter):
             torch.stack([one.scores for one in found]),
             seeds.logits.argmax(2),
             tuple(Patches(one.patches, (2 * height, 2 * width)) for one in found),
-            torch.stack([one.gate for one in found]),
+            torch.stack([one.raw_scores for one in found]),
             torch.stack(maps) if maps else None,
         )

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from sparseinst.activation import ActivationMaps
-from sparseinst.serving.answers import png_url
+from sparseinst.inference.description import png_url
 
 
 def to_json(maps: ActivationMaps) -> dict[str, Any]:

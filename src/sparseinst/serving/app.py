@@ -21,7 +21,7 @@ from sparseinst.serving.service import OpenNetwork, Options, Service
 from sparseinst.serving.settings import ServeSettings, page_folder
 from sparseinst.serving.stream import answer_frames
 from sparseinst.version import __version__
-from sparseinst.web.about import SAMPLE
+from sparseinst.web.model_facts import SAMPLE
 from sparseinst.zoo.names import DEMO_IMAGE
 
 _GONE = 499
@@ -87,7 +87,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
     @app.get("/v1/model", response_model=Model, responses={401: ERRORS[401]}, tags=["network"])
     async def model() -> Any:
         """What the network knows, and the limits of a request."""
-        return JSONResponse(service.about())
+        return JSONResponse(service.model_facts())
 
     @app.websocket("/v1/stream")
     async def stream(

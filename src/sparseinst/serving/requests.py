@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from sparseinst.serving.answers import MaskKind
+from sparseinst.inference.description import MaskKind
 from sparseinst.serving.errors import ApiError, invalid
 from sparseinst.serving.service import Options
 from sparseinst.serving.settings import ServeSettings

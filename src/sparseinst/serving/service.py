@@ -17,18 +17,18 @@ from uvicorn.config import STARTUP_FAILURE
 from sparseinst.activation import ActivationMaps
 from sparseinst.config import NativeConfig
 from sparseinst.data.geometry import EXAMPLE_PX
+from sparseinst.inference.description import MaskKind, describe, png_url
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
 from sparseinst.runtime import Backend
 from sparseinst.serving import activation_png
-from sparseinst.serving.answers import MaskKind, png_url, to_json
 from sparseinst.serving.batching import Batcher, Done, Places
 from sparseinst.serving.decoding import decode
 from sparseinst.serving.errors import ApiError
 from sparseinst.serving.metrics import Metrics
 from sparseinst.serving.settings import ServeSettings
 from sparseinst.structures import Instances
-from sparseinst.web.about import about
+from sparseinst.web.model_facts import model_facts
 
 _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -133,11 +133,11 @@ class Service:
             raise ApiError(503, "loading", message, retry_after_s=2)
         return self._pipeline
 
-    def about(self) -> dict[str, Any]:
+    def model_facts(self) -> dict[str, Any]:
         """The answer to `GET /v1/model`."""
         settings, pipeline = self.settings, self.pipeline
         otherwise = "sparseinst serve --model FILE"
-        told = about(settings.name, pipeline.backend.config, shipped=settings.shipped, otherwise=otherwise)
+        told = model_facts(settings.name, pipeline.backend.config, shipped=settings.shipped, otherwise=otherwise)
         limits = {"body_mb": settings.max_body_mb, "pixels": settings.max_pixels, "images": settings.max_images}
         return {**told, "score": pipeline.score, "limits": limits, "api_key": settings.api_key is not None}
 
@@ -207,7 +207,7 @@ class Service:
 
     def _told(self, done: _Done, prepared: _Prepared, options: Options) -> dict[str, Any]:
         instances, maps = done.result
-        image = to_json(instances, self.pipeline.classes, options.masks)
+        image = describe(instances, options.masks)
         if maps is not None:
             image["activation"] = activation_png.to_json(maps)
         if prepared.preview is not None:

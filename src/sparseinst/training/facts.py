@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 
 from sparseinst.config import Settings
 from sparseinst.errors import InputError, misfit
-from sparseinst.files import atomic
+from sparseinst.files import atomic, read_yaml
 from sparseinst.version import __version__
 
 FACTS = "run.yaml"
@@ -36,11 +36,9 @@ def read_facts(folder: Path) -> RunFacts:
     if not path.is_file():
         return RunFacts()
     try:
-        return RunFacts.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {error}") from error
+        return RunFacts.model_validate(read_yaml(path, expected="what a run began with"))
     except ValidationError as error:
-        raise InputError(f"{path}: {misfit(error)}") from error
+        raise InputError(f"{path}: {misfit(error)}: correct the file") from error
 
 
 def write_facts(folder: Path, facts: RunFacts) -> None:

@@ -33,7 +33,7 @@ def _rounded(value: float) -> str:
     return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.{_DIGITS}g}"
 
 
-class Table:
+class CsvLog:
     """A CSV file that grows by a row at a time, each with an "iteration".
 
     Args:
@@ -83,8 +83,8 @@ class RunLog(Callback):
         except ImportError as error:
             raise InputError(f"training logs need the extra: pip install 'sparseinst[train]' ({error})") from error
         self.folder = folder
-        self.metrics = Table(folder / METRICS_FILE, metric_columns(losses), last_iteration=last_iteration)
-        self.evaluations = Table(folder / EVALUATION_FILE, EVALUATIONS, last_iteration=last_iteration)
+        self.metrics = CsvLog(folder / METRICS_FILE, metric_columns(losses), last_iteration=last_iteration)
+        self.evaluations = CsvLog(folder / EVALUATION_FILE, EVALUATIONS, last_iteration=last_iteration)
         self._plotted_s = -math.inf
 
     def on_row(self, row: Mapping[str, float]) -> None:

@@ -10,66 +10,20 @@ from sparseinst.data import CocoDataset, ObjectSizes, describe_sizes, iterations
 from sparseinst.data.formats import DataSource, resolve_data
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset
-from sparseinst.training.augmentation import augmentation
-from sparseinst.training.calibration import as_begun, check_minutes, is_set, laid_over
+from sparseinst.training.calibration import as_begun, is_set, laid_over
 from sparseinst.training.choice import budget, choose_network
 from sparseinst.training.facts import RunFacts, read_facts
 from sparseinst.training.folder import CONFIG, STATE, check_folder
+from sparseinst.training.options import Options, with_options, without_frozen_noise
+from sparseinst.training.recipe_file import RecipeFile, load_recipe, use_recipe
 from sparseinst.training.settings import apply_settings, scale_sizes, with_classes
-from sparseinst.training.situations import Situation, load_recipe, use_recipe
 from sparseinst.training.split import HELD_OUT, HeldOut, held_out_before, hold_out
 from sparseinst.training.state import saved_preset
 from sparseinst.zoo import load_preset, preset_of, start_of, weights_file
 
-RANDOM = "random"
-"""Value of `init` for a start from fresh weights, backbone included."""
-
-AUTO = "auto"
-"""Value of `batch` for the largest that fits."""
-
 _DEFAULT_LOG = ("tensorboard",)
 _MEASURED = {"preprocess.diameter_px": "median_px", "preprocess.largest_px": "largest_px"}
 """Settings that the sizes of the training objects give."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the user asked for, as `train` describes it; None where nothing was said."""
-
-    data: str | Path | None
-    model: str | Path | Preset | None
-    out: Path
-    recipe: str | Path | None
-    init: str | None
-    augment: str | None
-    iterations: int | None
-    epochs: float | None
-    batch: int | str | None
-    size: int | None
-    lr: float | None
-    freeze: int | str | None
-    patience: int | None
-    workers: int | None
-    precision: str | None
-    seed: int | None
-    settings: Mapping[str, object]
-    resume: bool
-    minutes: float | None
-    log: tuple[str, ...] | None
-
-    def __post_init__(self) -> None:
-        if self.iterations is not None and self.epochs is not None:
-            raise InputError("expected iterations or epochs, got both: leave one out")
-        if self.minutes is not None:
-            check_minutes(self.minutes, self.iterations, self.epochs, self.settings)
-
-    @property
-    def says_how_long(self) -> bool:
-        """Whether iterations, epochs or a time were given."""
-        given = (self.iterations, self.epochs, self.minutes)
-        return any(value is not None for value in given) or any(
-            is_set(name, self.settings) for name in ("iterations", "epochs")
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +38,7 @@ class Plan:
         source: the parts of the data.
         init: weights to start from; None for ImageNet's.
         resume: whether there is a state to go on from.
-        situation: the recipe that was asked for.
+        recipe_file: the recipe that was asked for.
         told: what the user should know so far.
     """
 
@@ -95,7 +49,7 @@ class Plan:
     source: DataSource
     init: str | None
     resume: bool
-    situation: Situation | None
+    recipe_file: RecipeFile | None
     told: tuple[str, ...]
 
 
@@ -129,23 +83,23 @@ def _plan_of_folder(options: Options, facts: RunFacts, source: DataSource, datas
     state = options.out / STATE
     saved = state.is_file()
     preset = saved_preset(state) if saved else load_preset(options.out / CONFIG)
-    preset = _with_options(preset, options)
+    preset = with_options(preset, options)
     parts = _parts_before(options.out, source, dataset)
     told = () if saved else ("nothing was saved before it ended: the run begins anew, with the settings it had",)
     return Plan(
         preset=preset, facts=facts, dataset=parts.training, held_out=parts.validation, source=source,
-        init=facts.init if options.init is None else options.init, resume=saved, situation=None, told=told,
+        init=facts.init if options.init is None else options.init, resume=saved, recipe_file=None, told=told,
     )  # fmt: skip
 
 
 def _plan_of_options(options: Options, facts: RunFacts, source: DataSource, dataset: CocoDataset) -> Plan:
     sizes = measure_sizes(dataset)
     own, network, init, told = _network(options, dataset, sizes)
-    situation = None if options.recipe is None else load_recipe(options.recipe)
-    preset = own if situation is None else use_recipe(own, situation)
+    recipe_file = None if options.recipe is None else load_recipe(options.recipe)
+    preset = own if recipe_file is None else use_recipe(own, recipe_file)
     preset = preset if options.size is None else scale_sizes(preset, options.size)
-    preset = _with_options(preset, options)
-    preset = _without_frozen_noise(preset, init, options)
+    preset = with_options(preset, options)
+    preset = without_frozen_noise(preset, init, options)
     if options.resume:
         parts = _parts_before(options.out, source, dataset)
     else:
@@ -153,22 +107,22 @@ def _plan_of_options(options: Options, facts: RunFacts, source: DataSource, data
         parts = _Parts(dataset, None) if made is None else _Parts(*made)
         told += _about_validation(source, made, dataset)
     preset = _with_sizes(_for_data(preset, parts.training), sizes, options.settings)
-    if options.model is None and situation is None and not options.says_how_long:
+    if options.model is None and recipe_file is None and not options.says_how_long:
         step_images = preset.recipe.batch * preset.recipe.optim.accumulate
         length = budget(own.recipe, len(parts.training), step_images=step_images)
         preset = laid_over(preset, length, options.settings)
     if options.minutes is not None and options.resume:
         preset = as_begun(preset, load_preset(options.out / CONFIG).recipe, options.settings)
-    if situation is not None:
-        listed = [f"  {name}: {value}" for name, value in situation.settings.items()]
-        told += [f"recipe {options.recipe}: {situation.description}", *listed]
+    if recipe_file is not None:
+        listed = [f"  {name}: {value}" for name, value in recipe_file.settings.items()]
+        told += [f"recipe {options.recipe}: {recipe_file.description}", *listed]
     start = "resumed" if options.resume else start_of(preset.model) if init is None else f"weights: {init}"
     told += [*describe_sizes(sizes, preset.model.preprocess), *([] if options.resume else [start])]
     begun = {"network": network, "init": init, "began": datetime.now().astimezone().isoformat(timespec="seconds")}
     return Plan(
         preset=preset, facts=facts if options.resume else facts.model_copy(update=begun), dataset=parts.training,
         held_out=parts.validation, source=source, init=init, resume=(options.out / STATE).is_file(),
-        situation=situation, told=tuple(told),
+        recipe_file=recipe_file, told=tuple(told),
     )  # fmt: skip
 
 
@@ -200,40 +154,6 @@ def _network(options: Options, dataset: CocoDataset, sizes: ObjectSizes) -> tupl
     if init is None and brought is not None:
         init = str(brought)
     return preset_of(model), str(model), init, [f"network {model}"]
-
-
-def _with_options(preset: Preset, options: Options) -> Preset:
-    """The preset with what was asked for, single settings last."""
-    values = {
-        "iterations": options.iterations, "epochs": options.epochs, "optim.lr": options.lr,
-        "batch": None if options.batch == AUTO else options.batch, "patience": options.patience,
-        "workers": options.workers, "precision": options.precision, "seed": options.seed,
-    }  # fmt: skip
-    changes: dict[str, object] = {} if options.augment is None else dict(augmentation(options.augment))
-    changes.update({name: value for name, value in values.items() if value is not None})
-    if options.freeze is not None:
-        changes["optim.freeze"] = _frozen_stride(options.freeze, preset)
-    for chosen in (changes, options.settings):
-        preset = apply_settings(preset, chosen)
-    return preset
-
-
-def _frozen_stride(freeze: int | str, preset: Preset) -> object:
-    words: dict[str, int | None] = {"backbone": max(preset.model.backbone.strides), "none": None}
-    if isinstance(freeze, int) or freeze.isdecimal():
-        return int(freeze)
-    if freeze not in words:
-        raise InputError(f"freeze: expected backbone, none or a stride such as 4, got {freeze!r}: choose one of these")
-    return words[freeze]
-
-
-def _without_frozen_noise(preset: Preset, init: str | None, options: Options) -> Preset:
-    """Of fresh weights none are frozen."""
-    if init != RANDOM or preset.recipe.optim.freeze is None:
-        return preset
-    if options.freeze is not None or any(name.endswith("optim.freeze") for name in options.settings):
-        raise InputError("optim.freeze: expected weights that are worth keeping, got init random: leave one out")
-    return apply_settings(preset, {"optim.freeze": None})
 
 
 def _about_validation(source: DataSource, made: HeldOut | None, dataset: CocoDataset) -> list[str]:

@@ -21,7 +21,8 @@ from sparseinst.training.folder import CONFIG, STATE, opened
 from sparseinst.training.interruption import Interrupted, Signals
 from sparseinst.training.logs import RunLog
 from sparseinst.training.loop import Limits, Run
-from sparseinst.training.opening import AUTO, Options, Plan, with_batch
+from sparseinst.training.opening import Plan, with_batch
+from sparseinst.training.options import AUTO, Options
 from sparseinst.training.progress import Display
 from sparseinst.training.result import TrainResult
 from sparseinst.training.samples import SAMPLES, draw_samples
@@ -86,7 +87,7 @@ class Session:
         self._say(
             [
                 *([] if known else [origin]),
-                *advice(origin, plan.situation),
+                *advice(origin, plan.recipe_file),
                 *summary(preset, plan.dataset, engine, progress),
             ]
         )

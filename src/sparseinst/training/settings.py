@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from sparseinst.config import ModelConfig, NativeConfig, SeedsConfig, Settings, kinds_of
 from sparseinst.data.geometry import MULTIPLE_PX
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, misfit
 from sparseinst.files import atomic
 from sparseinst.recipe import Preset, Published, Recipe
 
@@ -148,7 +148,7 @@ def validated(values: Mapping[str, object]) -> Preset:
     try:
         return Preset.model_validate(values)
     except ValidationError as error:
-        raise InputError("; ".join(_describe(dict(problem)) for problem in error.errors())) from error
+        raise InputError(misfit(error, each="setting ")) from error
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -212,17 +212,6 @@ def _read(name: str, value: object) -> object:
         return yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise InputError(f"setting {name!r}: {value!r} cannot be read: write lists as [416, 448]") from error
-
-
-def _describe(problem: Mapping[str, Any]) -> str:
-    location = tuple(
-        str(part) for part in problem["loc"] if part not in _ROOTS and not str(part).startswith(f"{_KIND}=")
-    )
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    given = problem["input"]
-    got = "" if isinstance(given, dict | BaseModel) else f", got {given!r}"
-    hint = ": write lists as [416, 448]" if str(problem["type"]).startswith("tuple") else ""
-    return f"setting {'.'.join(location) or 'preset'}: {message}{got}{hint}"
 
 
 def _scaled(size_px: int, factor: float) -> int:

@@ -14,9 +14,9 @@ from sparseinst.recipe import Preset
 from sparseinst.training.batches import batches_from
 from sparseinst.training.calibration import agreed, is_set, laid_over, length_for, measure
 from sparseinst.training.engine import Engine
-from sparseinst.training.opening import RANDOM
+from sparseinst.training.options import RANDOM
 from sparseinst.training.progress import clock
-from sparseinst.training.situations import Situation
+from sparseinst.training.recipe_file import RecipeFile
 from sparseinst.training.state import Progress
 from sparseinst.training.validation import Validation
 from sparseinst.zoo import init_weights, start_network
@@ -79,10 +79,10 @@ def summary(preset: Preset, dataset: CocoDataset, engine: Engine, progress: Prog
     return lines
 
 
-def advice(origin: str, situation: Situation | None) -> list[str]:
+def advice(origin: str, recipe_file: RecipeFile | None) -> list[str]:
     """What to know about a start from a whole network: a recipe for a fresh one may lose what it has learnt."""
     _, found, fresh = origin.partition("fresh: ")
-    if situation is not None or not found or "encoder" in fresh:
+    if recipe_file is not None or not found or "encoder" in fresh:
         return []
     return ["this network is trained already: --recipe fine-tune changes it more gently than a recipe for a fresh one"]
 

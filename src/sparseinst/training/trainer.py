@@ -14,7 +14,8 @@ from sparseinst.runtime import resolve_device
 from sparseinst.training.callbacks import Callback
 from sparseinst.training.folder import run_folder
 from sparseinst.training.loop import Limits
-from sparseinst.training.opening import Options, plan_run
+from sparseinst.training.opening import plan_run
+from sparseinst.training.options import Options
 from sparseinst.training.result import TrainResult
 from sparseinst.training.session import Session
 from sparseinst.training.trackers import check_trackers
@@ -63,7 +64,7 @@ def train(
             resumed run for its own.
         out: folder of the run; must not hold another run unless `resume`. None for one of its own in runs/ (see
             `run_folder`).
-        recipe: a recipe by situation ("small-data"; see `recipe_names`) or its YAML file, in place of the preset's own.
+        recipe: a recipe by name ("small-data"; see `recipe_names`) or its YAML file, in place of the preset's own.
         init: weights to start from (see `init_weights`); None for ImageNet weights of the backbone (those in the
             package, else timm's), "random" for none at all, of which none are frozen.
         augment: "micrographs", "photos" or "aerial": turns, flips and colours by what the images are.

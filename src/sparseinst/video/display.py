@@ -15,7 +15,7 @@ _SCREEN_SHARE = 0.9
 _QUIT_KEYS = ("<Escape>", "q", "Q")
 
 
-class Window:
+class Screen:
     """A window of the standard library's Tk; q, Escape or closing it ends the show. For the main thread alone.
 
     Args:

@@ -25,7 +25,7 @@ class VideoResult(NamedTuple):
 
 
 @dataclass(frozen=True)
-class VideoReport:
+class VideoSummary:
     """What a whole run did.
 
     Args:

@@ -17,7 +17,7 @@ def open_outputs(files: Mapping[str, Path], video: VideoSource, classes: Sequenc
     """The writers of files, by kind; each file has its name once all went well.
 
     Args:
-        files: "video", "json", "mot" and "masks" (a folder), as `VideoReport.files`.
+        files: "video", "json", "mot" and "masks" (a folder), as `VideoSummary.files`.
         video: what they are about.
         classes: class names by label.
 

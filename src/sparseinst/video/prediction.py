@@ -12,15 +12,15 @@ import torch
 from sparseinst.data.video.frame import VideoFrame, VideoSource
 from sparseinst.data.video.source import RATE, Source, open_video
 from sparseinst.errors import InputError
+from sparseinst.inference.limits import labels_of
 from sparseinst.inference.pipeline import Pipeline
-from sparseinst.inference.prediction import labels_of
 from sparseinst.inference.stages import Stage, Stages
 from sparseinst.inference.streaming import Found, Network, paced
 from sparseinst.modeling import SparseInst
 from sparseinst.runtime.backends import Backend
-from sparseinst.video.display import Window
+from sparseinst.video.display import Screen
 from sparseinst.video.marks import Marks
-from sparseinst.video.outcome import VideoReport, VideoResult
+from sparseinst.video.outcome import VideoResult, VideoSummary
 from sparseinst.video.outputs import Outputs, open_outputs
 from sparseinst.zoo import DEFAULT_MODEL
 
@@ -44,7 +44,7 @@ def predict_video(
     trails: bool = True,
     zones: Sequence[str] = (),
     fps: float = RATE,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = "auto",
     batch: int = 1,
     half: bool = False,
     tile: int | None = None,
@@ -54,7 +54,7 @@ def predict_video(
     max_instances: int | None = None,
     on_frame: Callable[[VideoResult, VideoSource], None] | None = None,
     stop: Event | None = None,
-) -> VideoReport:
+) -> VideoSummary:
     """Finds instances in a video and writes what was found.
 
     Decoding, preparing, the network, tracking, drawing and encoding run at once, with a few frames between them: memory
@@ -77,7 +77,7 @@ def predict_video(
         trails: draw where each tracked object has been.
         zones: lines and polygons to count tracked objects in (see `parse_zone`).
         fps: frames a second of images in a row.
-        device: where to run.
+        device: where to run (see `runtime.devices.Device`).
         batch: frames at once.
         half: compute in 16 bits.
         tile: cut larger frames into tiles of this side, in pixels (see `Predictor`).
@@ -109,7 +109,7 @@ def predict_video(
         start = time.perf_counter()
         run = _Run(video, pipeline, marks, stop or Event())
         with ExitStack() as opened:
-            window = opened.enter_context(Window(f"sparseinst: {video.name}")) if show else None
+            window = opened.enter_context(Screen(f"sparseinst: {video.name}")) if show else None
             written = opened.enter_context(open_outputs(files, video, pipeline.classes))
             for result in run.results(written, skip=skip):
                 if on_frame is not None:
@@ -147,11 +147,11 @@ class _Run:
         if not self.frames:
             raise InputError(f"{self.video.name}: expected a video with frames, got none: check it")
 
-    def report(self, seconds: float, files: dict[str, Path]) -> VideoReport:
+    def report(self, seconds: float, files: dict[str, Path]) -> VideoSummary:
         """The totals."""
         order = np.argsort(-self.counts, kind="stable")
         found = {self.pipeline.classes[i]: int(self.counts[i]) for i in order if self.counts[i]}
-        return VideoReport(
+        return VideoSummary(
             frames=self.frames, dropped=self.dropped, broken=self.video.broken, instances=int(self.counts.sum()),
             per_class=found, tracks=self.marks.tracks, zones=self.marks.counts, seconds=seconds,
             network_seconds=self.network.seconds, files=files,

@@ -8,7 +8,7 @@ from pathlib import Path
 from sparseinst.files import file_hash
 from sparseinst.runtime.exported import Exported
 from sparseinst.web import ort as ort_web
-from sparseinst.web.about import SAMPLE, about
+from sparseinst.web.model_facts import SAMPLE, model_facts
 from sparseinst.zoo.names import DEMO_IMAGE, shipped_weights
 
 NETWORK_FILE = "model.onnx"
@@ -57,7 +57,7 @@ def _model(exported: Exported) -> dict[str, object]:
     name = "network" if origin is None or origin.source is None else Path(origin.source).stem
     ours = shipped_weights(name)
     shipped = ours is not None and origin is not None and origin.sha256 == file_hash(ours)
-    told = about(name, config, shipped=shipped, otherwise="sparseinst export MODEL --format web --out FOLDER")
+    told = model_facts(name, config, shipped=shipped, otherwise="sparseinst export MODEL --format web --out FOLDER")
     return {
         **told,
         "limits": {"pixels": _MOST_PIXELS},

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sparseinst.config import ModelConfig, PreprocessConfig
-from sparseinst.errors import InputError
-from sparseinst.files import atomic
+from sparseinst.errors import InputError, listed, misfit
+from sparseinst.files import atomic, parse_json
 from sparseinst.modeling import SparseInst
 from sparseinst.zoo.tensors import read_safetensors
 from sparseinst.zoo.upstream import backbone_name, is_detectron2_resnet, is_published, our_name
@@ -67,13 +67,16 @@ def read_checkpoint(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     try:
         return ModelConfig.model_validate_json(metadata["config"]), tensors
     except ValidationError as error:
-        raise InputError(f"{path}: its settings do not fit this version of sparseinst: {error}") from error
+        raise InputError(
+            f"{path}: its settings do not fit this version of sparseinst ({misfit(error)}): write it again with the "
+            "version that trained it"
+        ) from error
 
 
 def checkpoint_extra(path: Path) -> dict[str, object]:
     """The further facts that `save_checkpoint` stored in a file, as they are (a 0.1 recipe with all it held)."""
     with safe_open(path, framework="pt") as file:
-        facts: dict[str, object] = json.loads(file.metadata().get("extra", "{}"))
+        facts: dict[str, object] = parse_json(file.metadata().get("extra", "{}"), source=path)
         return facts
 
 
@@ -89,7 +92,7 @@ def load_strictly(model: SparseInst, tensors: Mapping[str, Tensor], *, source: P
     expected = model.state_dict()
     found = misfits(expected, tensors)
     if found:
-        shown = "; ".join(found[:SHOWN]) + (f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+        shown = listed(found, most=SHOWN, between="; ")
         raise InputError(f"{source}: these weights are of another network: {shown}. Choose the preset they belong to")
     kept = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items() if name in expected}
     model.load_state_dict(kept, strict=False)  # all fit: see above

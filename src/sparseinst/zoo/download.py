@@ -5,12 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, listed
 from sparseinst.version import __version__
-from sparseinst.zoo.models import HUB
 
 _LOGGER = logging.getLogger(__name__)
 
+HUB = "hf:"
+"""How the name of a model on the Hugging Face Hub begins."""
 FILE = "model.safetensors"
 """Name of the checkpoint in a repository."""
 
@@ -170,7 +171,7 @@ def _listing(wanted: HubName, endpoint: str | None) -> str:
         names = sorted(HfApi(endpoint=endpoint).list_repo_files(wanted.repo, revision=wanted.revision))
     if not names:
         return "no such file"
-    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+    return listed(names, most=_LISTED)
 
 
 def status(error: BaseException) -> int | None:

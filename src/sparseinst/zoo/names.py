@@ -1,13 +1,12 @@
 """Names of networks: their presets, one YAML file each, and the weights that ship."""
 
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from sparseinst.errors import InputError, misfit
+from sparseinst.files import find_named, is_yaml, read_yaml
 from sparseinst.recipe import Preset
 from sparseinst.zoo.migration import current_preset
 
@@ -29,22 +28,12 @@ def load_preset(name: str | Path) -> Preset:
     Raises:
         InputError: there is no such preset or file, or the file holds an unknown setting or a wrong value.
     """
-    by_user = str(name).endswith((".yaml", ".yml"))
-    path = Path(name) if by_user else _PRESETS / f"{name}.yaml"
-    if not path.is_file():
-        close = get_close_matches(str(name), preset_names(), n=3, cutoff=0.4)
-        raise InputError(
-            f"model {str(name)!r}: no preset or file of this name; "
-            f"did you mean {' or '.join(close)}?" if close else
-            f"model {str(name)!r}: no preset or file of this name; presets: {', '.join(preset_names())}"
-        )  # fmt: skip
+    path = find_named(name, _PRESETS, kind="preset", option="model")
+    values = read_yaml(path, expected="a preset")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Preset.model_validate(current_preset(values, source=path) if by_user else values)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {error}") from error
+        return Preset.model_validate(current_preset(values, source=path) if is_yaml(name) else values)
     except ValidationError as error:
-        raise InputError(f"{path}: {misfit(error)}") from error
+        raise InputError(f"{path}: {misfit(error)}: correct the file") from error
 
 
 def shipped_weights(name: str) -> Path | None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sparseinst.config import ModelConfig, SlotsConfig
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, listed
 from sparseinst.modeling import build_model
 from sparseinst.recipe import Preset
 from sparseinst.zoo.checkpoint import SHOWN, misfits, translate
@@ -59,12 +59,12 @@ def recognise(tensors: Mapping[str, Tensor], *, source: Path, among: str | None 
             nearest = problems, name
     assert nearest is not None
     problems, name = nearest
-    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    shown = listed(problems, most=SHOWN, between="; ")
     raise InputError(
-        f"{source}: no published network fits; nearest is {name!r}, but: {'; '.join(problems[:SHOWN])}{more}. Write a "
+        f"{source}: no published network fits; nearest is {name!r}, but: {shown}. Write a "
         "preset of your own (a YAML file) and name that as the model"
         if among is None else
-        f"{source}: these weights are not of {name!r}: {'; '.join(problems[:SHOWN])}{more}. Leave the name out to find "
+        f"{source}: these weights are not of {name!r}: {shown}. Leave the name out to find "
         "the preset that fits"
     )  # fmt: skip
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparseinst.data.large.raster import Layout, Raster, Window
+from sparseinst.data.large.raster import Layout, Raster
 from sparseinst.errors import InputError
+from sparseinst.masks.grid import Window
 
 VALUES = np.arange(60 * 80, dtype=np.int32).reshape(60, 80, 1)
 

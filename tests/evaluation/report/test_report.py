@@ -15,7 +15,7 @@ from sparseinst.config import IntensityConfig
 from sparseinst.data import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import score_results
-from sparseinst.evaluation.report.contents import About
+from sparseinst.evaluation.report.contents import RunFacts
 from sparseinst.evaluation.report.files import check_report_folder, write_report
 from sparseinst.runtime.origin import origin
 
@@ -62,7 +62,9 @@ def written(
     truth.write_text(json.dumps(content))
     groups = {image["id"]: "odd" if image["id"] % 2 else "even <b>" for image in content["images"]}
     scored = score_results(truth, detections, max_dets=100, groups=groups)
-    about = About("tiny & small", "Torch, cpu", "64 px", "here", str(truth), "0" * 64, 0.3, IntensityConfig(), origin())
+    about = RunFacts(
+        "tiny & small", "Torch, cpu", "64 px", "here", str(truth), "0" * 64, 0.3, IntensityConfig(), origin()
+    )
     write_report(folder / "report", scored, CocoDataset.load(folder, truth), about, groups=groups)
     text = (folder / "report/index.html").read_text()
     parsed = Strict()
@@ -156,7 +158,7 @@ def test_a_report_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     before = (tmp_path / "report/index.html").read_bytes()
     dataset = CocoDataset.load(tmp_path, tmp_path / "truth.json")
     scored = score_results(tmp_path / "truth.json", [], max_dets=100, groups=None)
-    about = About("m", "b", "f", "i", "a", "0", 0.3, IntensityConfig(), origin())
+    about = RunFacts("m", "b", "f", "i", "a", "0", 0.3, IntensityConfig(), origin())
     (tmp_path / "1.png").unlink()
     with pytest.raises(InputError, match=r"1\.png"):
         write_report(tmp_path / "report", scored, dataset, about)

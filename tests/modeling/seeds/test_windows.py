@@ -60,7 +60,7 @@ def test_as_over_the_whole_frame(height: int, width: int, count: int, curvature:
     grown = decoder.grow(seeds.head, seeds.y, seeds.x, seeds.cells, fields)
     masks = decoder.enlarged(grown.masks).sigmoid()
     gate = (seeds.logits.sigmoid().amax(2) * grown.iou.sigmoid()).sqrt()
-    torch.testing.assert_close(found.gate, gate[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.raw_scores, gate[0], atol=1e-4, rtol=0)
     torch.testing.assert_close(found.scores, (gate * mean_inside(masks, threshold=THRESHOLD))[0], atol=1e-4, rtol=0)
     assert found.activation is not None
     seen = found.activation > NEVER
@@ -79,9 +79,9 @@ def test_masks_below_what_is_asked_for_are_left_out() -> None:
     decoder, fields, seeds = scene((40, 150), 8, 2.0, seed=1)
     with torch.no_grad():
         all_found = grow_in_windows(decoder, fields, seeds, threshold=THRESHOLD, least=0.0, activation=False)
-        least = float(all_found.gate.median())
+        least = float(all_found.raw_scores.median())
         some = grow_in_windows(decoder, fields, seeds, threshold=THRESHOLD, least=least, activation=False)
-    wanted = all_found.gate >= least
+    wanted = all_found.raw_scores >= least
     assert 0 < wanted.sum() < 8
     assert torch.equal(some.scores[wanted], all_found.scores[wanted]) and not some.scores[~wanted].any()
     sizes = np.array([patch.values.size for patch in some.patches])

@@ -14,10 +14,11 @@ from sparseinst.config import IntensityConfig
 from sparseinst.data.images import to_rgb8
 from sparseinst.data.intensity import Bounds, bounds_of
 from sparseinst.data.large.ome_zarr import is_zarr, open_zarr
-from sparseinst.data.large.raster import Raster, Source, Window
+from sparseinst.data.large.raster import Raster, Source
 from sparseinst.data.large.tiff import is_tiff, open_tiff, tiff_size_hw
 from sparseinst.data.orientation import oriented, seen_hw, stored
 from sparseinst.errors import InputError
+from sparseinst.masks.grid import Window
 
 CACHE_BYTES = 2**28
 """Decoded tiles, strips or chunks that are kept: 256 MiB, or 4,400 rows of RGB of 20,000 pixels."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.data.large.raster import BLOCK_PX, LARGEST_BLOCK, Layout, Raster, Source, Window
+from sparseinst.data.large.raster import BLOCK_PX, LARGEST_BLOCK, Layout, Raster, Source
 from sparseinst.errors import InputError
+from sparseinst.masks.grid import Window
 
 if TYPE_CHECKING:
     import zarr

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.errors import InputError
-
-Window = tuple[slice, slice]
-"""Rows and columns, each with start and stop."""
+from sparseinst.masks.grid import Window
 
 Load = Callable[[Window], NDArray[Any]]
 """Gives the (h, w, channels) values of a block's window; raises whatever a decoder raises on damaged bytes."""

@@ -11,8 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.data.large.raster import Window
 from sparseinst.errors import InputError
+from sparseinst.masks.grid import Window
 
 if TYPE_CHECKING:
     from tifffile import TiffPage

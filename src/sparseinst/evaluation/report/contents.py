@@ -24,7 +24,7 @@ _COUNTS = ((1, 10), (11, 30), (31, 100), (101, None))
 
 
 @dataclass(frozen=True)
-class About:
+class RunFacts:
     """What was evaluated, and where.
 
     Args:
@@ -87,7 +87,7 @@ class Report:
         worst: the images of lowest F1 at the default score.
     """
 
-    about: About
+    about: RunFacts
     evaluation: Evaluation
     boundary: Figures
     by_count: tuple[Part, ...]
@@ -105,7 +105,7 @@ class Report:
         return {"report": "sparseinst evaluate", **nulled(content)}
 
 
-def about(pipeline: Pipeline, dataset: CocoDataset, *, model: str, half: bool = False) -> About:
+def run_facts(pipeline: Pipeline, dataset: CocoDataset, *, model: str, half: bool = False) -> RunFacts:
     """What a report says of a model (named `model`, `half` if told to compute in 16 bits) on a data set."""
     backend, preprocess = pipeline.backend, pipeline.preprocess
     exported = getattr(backend, "exported", None)
@@ -124,7 +124,7 @@ def about(pipeline: Pipeline, dataset: CocoDataset, *, model: str, half: bool = 
     cut = "" if tiling is None else f"tiles of {tiling.tile} px with {tiling.overlap} px overlap, "
     if tiling is None and pipeline.cuts_itself and isinstance(preprocess, NativeConfig) and frame is None:
         cut = f"tiles of what is larger than {preprocess.one_pass_px} x {preprocess.one_pass_px} network pixels, "
-    return About(
+    return RunFacts(
         model=model,
         backend=", ".join(details),
         frame=f"{cut}{resized}, padded to {padded}",
@@ -137,7 +137,7 @@ def about(pipeline: Pipeline, dataset: CocoDataset, *, model: str, half: bool = 
     )
 
 
-def make_report(scored: Scored, about: About, worst: Sequence[WorstImage], *, groups: Mapping[int, str]) -> Report:
+def make_report(scored: Scored, about: RunFacts, worst: Sequence[WorstImage], *, groups: Mapping[int, str]) -> Report:
     """Computes all that a report shows, but for the pictures."""
     evaluation, image_ids = scored.evaluation, [image["id"] for image in scored.truth["images"]]
     instances = Counter(dict.fromkeys(image_ids, 0))

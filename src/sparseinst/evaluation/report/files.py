@@ -9,8 +9,8 @@ from pathlib import Path
 from sparseinst.data import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import Scored
-from sparseinst.evaluation.report.contents import About, WorstImage, make_report
-from sparseinst.evaluation.report.page import page
+from sparseinst.evaluation.report.contents import RunFacts, WorstImage, make_report
+from sparseinst.evaluation.report.page import report_page
 from sparseinst.evaluation.report.worst import draw_outcome, worst_images
 from sparseinst.inference import write_image, write_json
 
@@ -20,7 +20,7 @@ _WORST = 20
 
 
 def write_report(
-    folder: Path, scored: Scored, dataset: CocoDataset, about: About, *, groups: Mapping[int, str] | None = None
+    folder: Path, scored: Scored, dataset: CocoDataset, about: RunFacts, *, groups: Mapping[int, str] | None = None
 ) -> None:
     """Writes index.html, report.json and images/ into a folder, which appears at once or not at all.
 
@@ -39,7 +39,7 @@ def write_report(
         worst = tuple(_draw_worst(temporary, scored, dataset, about))
         report = make_report(scored, about, worst, groups=groups or {})
         write_json(temporary / _JSON, report.to_json())
-        (temporary / _PAGE).write_text(page(report), encoding="utf-8", errors="backslashreplace")
+        (temporary / _PAGE).write_text(report_page(report), encoding="utf-8", errors="backslashreplace")
 
 
 def check_report_folder(folder: Path) -> None:
@@ -80,7 +80,7 @@ def _replaced(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _draw_worst(folder: Path, scored: Scored, dataset: CocoDataset, about: About) -> Iterator[WorstImage]:
+def _draw_worst(folder: Path, scored: Scored, dataset: CocoDataset, about: RunFacts) -> Iterator[WorstImage]:
     matches = scored.matches
     classes = [item.name for item in scored.evaluation.per_class]
     for number, outcome in enumerate(worst_images(matches, score=about.score, limit=_WORST), 1):

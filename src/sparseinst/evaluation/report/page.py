@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sparseinst.evaluation.figures import NOTHING, Figures, shown
 from sparseinst.evaluation.report.charts import Line, Mark, heat_map, histogram, line_chart, reliability_chart
-from sparseinst.evaluation.report.contents import About, Report, WorstImage
+from sparseinst.evaluation.report.contents import Report, RunFacts, WorstImage
 from sparseinst.evaluation.report.curves import Curve
 
 _STYLE = Path(__file__).with_name("page.css")
@@ -20,7 +20,7 @@ document.getElementById("class").onchange = (event) =>
 """
 
 
-def page(report: Report) -> str:
+def report_page(report: Report) -> str:
     """A whole HTML document that refers to nothing but the report's own pictures."""
     name = f"{report.about.model} on {Path(report.about.annotations).name}"
     sections = (
@@ -190,7 +190,7 @@ def _picture(item: WorstImage) -> str:
     )
 
 
-def _origin(about: About) -> str:
+def _origin(about: RunFacts) -> str:
     origin = about.origin
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
     facts = {

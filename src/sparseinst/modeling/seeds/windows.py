@@ -35,12 +35,12 @@ _AT_ONCE = 2**22
 class Found(NamedTuple):
     """What the seeds of one image became."""
 
-    gate: Tensor
+    raw_scores: Tensor
     """(K,) sqrt(class x IoU), in 0..1."""
     scores: Tensor
     """(K,) the same times the mean probability inside the mask."""
     patches: tuple[Patch, ...]
-    """The masks; of 0 cells where the gate is below what was asked for."""
+    """The masks; of 0 cells where the raw score is below what was asked for."""
     activation: Tensor | None
     """(K, h, w) logits of the draft masks, `NEVER` outside their windows; where they were asked for."""
 
@@ -63,12 +63,12 @@ def grow_in_windows(
         fields: of one image.
         seeds: of that image, (1, K, ...).
         threshold: a pixel belongs to a mask above this probability.
-        least: masks of seeds whose gate is below this are not wanted.
+        least: masks of seeds whose raw score is below this are not wanted.
         activation: also give the drafts.
     """
     size_hw = (fields.features.shape[-2], fields.features.shape[-1])
     chance = seeds.logits[0].sigmoid().amax(1)  # (K,)
-    gate, scores = torch.zeros_like(chance), torch.zeros_like(chance)
+    raw_scores, scores = torch.zeros_like(chance), torch.zeros_like(chance)
     patches = [Patch(np.zeros((0, 0), np.float32), 0, 0)] * len(chance)
     drafts = torch.full((len(chance), *size_hw), NEVER) if activation else None
     least_logit = math.log(threshold / (1 - threshold))
@@ -77,23 +77,23 @@ def grow_in_windows(
         chosen, window = waiting.pop()
         grown = decoder.grow(*_moved(seeds, chosen, window), _within(fields, window))
         masks, draft = grown.masks[0].numpy(), grown.activation[0]
-        gate[chosen] = (chance[chosen] * grown.iou[0].float().sigmoid()).sqrt()
+        raw_scores[chosen] = (chance[chosen] * grown.iou[0].float().sigmoid()).sqrt()
         whole = window.is_all_of(size_hw)
         faded = np.ones(len(chosen), np.bool_) if whole else _ends(draft.numpy(), window, size_hw) < _FADED
         escaped = []
         for place, seed in enumerate(chosen.tolist()):
-            if gate[seed] < least:
+            if raw_scores[seed] < least:
                 continue
             extent = extent_of(masks[place] > least_logit)
             if not whole and not (faded[place] and _has_room(extent, window, size_hw)):
                 escaped.append(seed)
             elif extent[1]:
                 patches[seed], inside = _patch(masks[place], extent, window, size_hw, threshold)
-                scores[seed] = gate[seed] * inside
+                scores[seed] = raw_scores[seed] * inside
         if drafts is not None:
             drafts[chosen, window.rows, window.columns] = draft
         waiting += _over_all(torch.tensor(escaped, dtype=torch.int64), size_hw)
-    return Found(gate, scores, tuple(patches), drafts)
+    return Found(raw_scores, scores, tuple(patches), drafts)
 
 
 def _groups(seeds: Seeds, chosen: Tensor, size_hw: tuple[int, int]) -> Iterator[tuple[Tensor, _Window]]:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
-from sparseinst.export import FORMATS, Export, export_model
+from sparseinst.exporting import FORMATS, Export, export_model
 from sparseinst.modeling import SparseInst, build_model
 from sparseinst.ops.deform import DeformableConv
 from sparseinst.zoo import save_checkpoint

@@ -1,24 +1,23 @@
-"""Recipes by situation: what to train with, chosen by what there is to train on."""
+"""Recipes by name: files that change the recipe of a preset, chosen by what there is to train on."""
 
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
 from sparseinst.config import Settings
 from sparseinst.data.geometry import MULTIPLE_PX
 from sparseinst.errors import InputError, misfit
+from sparseinst.files import find_named, read_yaml
 from sparseinst.recipe import Preset, Recipe
 from sparseinst.training.settings import apply_settings, is_free_of_frames, with_frame
 
 _RECIPES = Path(str(files("sparseinst.training") / "recipes"))
 
 
-class Situation(Settings):
-    """A named recipe: what differs from the published one."""
+class RecipeFile(Settings):
+    """What a recipe file says: how to change the recipe of a preset."""
 
     description: str
     decoder: Literal["slots", "seeds", "any"] = Field("any", description="kind of decoder that it is made for")
@@ -38,51 +37,45 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in _RECIPES.glob("*.yaml"))
 
 
-def load_recipe(name: str | Path) -> Situation:
+def load_recipe(name: str | Path) -> RecipeFile:
     """A recipe by name, or read from a YAML file of the same form.
 
     Raises:
         InputError: there is no such recipe or file, or the file holds something else.
     """
-    path = Path(name) if str(name).endswith((".yaml", ".yml")) else _RECIPES / f"{name}.yaml"
-    if not path.is_file():
-        close = get_close_matches(str(name), recipe_names(), n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]}?" if close else f"recipes: {', '.join(recipe_names())}"
-        raise InputError(f"recipe {str(name)!r}: no recipe or file of this name; {hint}")
+    path = find_named(name, _RECIPES, kind="recipe", option="recipe")
     try:
-        return Situation.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {error}") from error
+        return RecipeFile.model_validate(read_yaml(path, expected="a recipe"))
     except ValidationError as error:
-        raise InputError(f"{path}: {misfit(error)}") from error
+        raise InputError(f"{path}: {misfit(error)}: correct the file") from error
 
 
-def use_recipe(preset: Preset, situation: Situation) -> Preset:
-    """The preset with another recipe in place of its own: the published one, or its own, changed as the situation says.
+def use_recipe(preset: Preset, file: RecipeFile) -> Preset:
+    """The preset with another recipe in place of its own: the published one, or its own, changed as the file says.
 
     A network of seeds or at native scale keeps the crop of its own recipe, for its weights do not depend on the frame.
 
     Raises:
         InputError: the recipe is for another kind of decoder, or a setting is unknown or does not fit the network.
     """
-    _check_kind(preset, situation)
+    _check_kind(preset, file)
     free = is_free_of_frames(preset.model)
     frame = preset.recipe.augment.frame_hw if free else preset.model.preprocess.frame_hw
-    if situation.base == "published":
+    if file.base == "published":
         preset = preset.model_copy(update={"recipe": Recipe()})
-    if situation.frame_px is not None:
-        preset = with_frame(preset, frame or (situation.frame_px, situation.frame_px))
+    if file.frame_px is not None:
+        preset = with_frame(preset, frame or (file.frame_px, file.frame_px))
     elif free and frame is not None:
         preset = with_frame(preset, frame)
-    return apply_settings(preset, situation.settings)
+    return apply_settings(preset, file.settings)
 
 
-def _check_kind(preset: Preset, situation: Situation) -> None:
+def _check_kind(preset: Preset, file: RecipeFile) -> None:
     kind = preset.model.decoder.kind
-    if situation.decoder in (kind, "any"):
+    if file.decoder in (kind, "any"):
         return
     fitting = [name for name in recipe_names() if load_recipe(name).decoder in (kind, "any")]
     raise InputError(
-        f"recipe: expected one for networks of {kind}, got one for networks of {situation.decoder}: take "
+        f"recipe: expected one for networks of {kind}, got one for networks of {file.decoder}: take "
         f"{' or '.join(fitting)}, or leave it out for the network's own"
     )

@@ -8,10 +8,10 @@ import pytest
 from sparseinst import Predictor
 from sparseinst.config import NativeConfig
 from sparseinst.errors import InputError
-from sparseinst.export import FORMATS, export_model
-from sparseinst.export.agreement import compare
-from sparseinst.export.half import after_convolutions
-from sparseinst.export.operators import MOST_CHOSEN, check_candidates
+from sparseinst.exporting import FORMATS, export_model
+from sparseinst.exporting.agreement import compare
+from sparseinst.exporting.half import after_convolutions
+from sparseinst.exporting.operators import MOST_CHOSEN, check_candidates
 from sparseinst.modeling import SparseInst
 from sparseinst.runtime import EagerBackend, open_backend
 from sparseinst.structures import Instances
@@ -98,7 +98,7 @@ def test_half_keeps_places_apart_in_a_wide_frame(name, tmp_path) -> None:
     model.config = model.config.model_copy(update={"preprocess": NativeConfig()})
     out = tmp_path / f"half{FORMATS[name].suffix}"
     agreement = export_model(model, out, export_format=name, precision="fp16").agreement
-    assert 0 < agreement.gate < 0.05 and agreement.iou > 0.9
+    assert 0 < agreement.raw_score < 0.05 and agreement.iou > 0.9
     picture = np.random.default_rng(0).integers(0, 256, (40, 2048, 3), np.uint8)
     ours, theirs = (Predictor(way, score=0)(picture) for way in (EagerBackend(model), out))
     far = [np.flatnonzero(found.boxes[:, 0] > 1800) for found in (ours, theirs)]
@@ -122,7 +122,7 @@ def test_the_order_of_seeds_is_no_difference(seeds: SparseInst) -> None:
 
     agreement = compare(backend, Shuffled())
     assert agreement.found == 1 and agreement.iou == pytest.approx(1, abs=1e-3)
-    assert agreement.gate < 1e-4 and agreement.masks < 1e-2 and agreement.labels == 0
+    assert agreement.raw_score < 1e-4 and agreement.masks < 1e-2 and agreement.labels == 0
     other = tiny_seeds(seed=1, candidates=900, candidates_per="area")
     other.config = seeds.config
     assert compare(backend, EagerBackend(other)).iou < 0.9

@@ -14,7 +14,7 @@ from sparseinst.config import ModelConfig, NativeConfig, SeedsConfig
 from sparseinst.data.geometry import Prepared, prepare, stack
 from sparseinst.data.images import read_image
 from sparseinst.errors import InputError
-from sparseinst.export.images import read_prepared
+from sparseinst.exporting.images import read_prepared
 from sparseinst.runtime import Backend
 from sparseinst.runtime.exported import Precision
 from sparseinst.structures import Candidates
@@ -39,7 +39,7 @@ class Agreement(NamedTuple):
 
     images: int
     """Images compared."""
-    gate: float
+    raw_score: float
     """Largest difference of a score before rescoring, 0..1."""
     masks: float
     """Largest difference of a mask probability, 0..1."""
@@ -59,7 +59,7 @@ class Agreement(NamedTuple):
     def table(self) -> list[tuple[str, str]]:
         """What was compared and how far it is apart, as text."""
         rows = [
-            ("largest difference of a score before rescoring", f"{self.gate:.2g}"),
+            ("largest difference of a score before rescoring", f"{self.raw_score:.2g}"),
             ("largest difference of a mask probability", f"{self.masks:.2g}"),
             ("candidates with another class", f"{self.labels:.2%}"),
             ("instances that the file gives, too", f"{self.found:.2%}"),
@@ -77,14 +77,16 @@ class Limits(NamedTuple):
     found: float
     iou: float
     score: float
-    gate: float | None = None
+    raw_score: float | None = None
     masks: float | None = None
     labels: float | None = None
 
     def broken(self, agreement: Agreement) -> list[str]:
         """What is beyond the limits, as text."""
         least = [(name, getattr(agreement, name), getattr(self, name)) for name in ("found", "iou")]
-        most = [(name, getattr(agreement, name), getattr(self, name)) for name in ("score", "gate", "masks", "labels")]
+        most = [
+            (name, getattr(agreement, name), getattr(self, name)) for name in ("score", "raw_score", "masks", "labels")
+        ]
         return [
             *(f"{name} {value:.4g} (at least {limit:g})" for name, value, limit in least if not value >= limit),
             *(
@@ -96,7 +98,7 @@ class Limits(NamedTuple):
 
 
 LIMITS: dict[Precision, Limits] = {
-    "fp32": Limits(found=0.999, iou=0.995, score=1e-3, gate=1e-3, masks=1e-2, labels=0.01),
+    "fp32": Limits(found=0.999, iou=0.995, score=1e-3, raw_score=1e-3, masks=1e-2, labels=0.01),
     "fp16": Limits(found=0.95, iou=0.9, score=0.03),
     "int8": Limits(found=0.9, iou=0.8, score=0.08),
 }
@@ -132,13 +134,13 @@ class _Whole(NamedTuple):
     scores: Tensor
     labels: Tensor
     masks: Tensor
-    gate: Tensor
+    raw_scores: Tensor
     activation: Tensor | None
 
 
 class _Differences(NamedTuple):
     images: int
-    gate: float
+    raw_score: float
     masks: float
     labels: float
     activation: float | None
@@ -169,12 +171,12 @@ def _batches(prepared: Iterable[Prepared]) -> Iterator[tuple[Tensor, Tensor]]:
 
 def _differences(network: Candidates, other: Candidates, config: ModelConfig) -> _Differences:
     a, b, post = _on_cpu(network), _on_cpu(other), config.postprocess
-    judged = torch.ones_like(a.gate, dtype=torch.bool)  # (B, N)
+    judged = torch.ones_like(a.raw_scores, dtype=torch.bool)  # (B, N)
     if isinstance(config.decoder, SeedsConfig):
         b = _in_order_of(a, b, gate=post.gate)
-        judged = (a.gate > post.gate) | (b.gate > post.gate)
+        judged = (a.raw_scores > post.gate) | (b.raw_scores > post.gate)
     best = a.scores.topk(min(_LEAST_INSTANCES, a.scores.shape[1]), dim=1).values[:, -1:]
-    wanted = (a.scores >= best.clamp(max=post.score)) & (a.gate > post.gate)  # (B, N)
+    wanted = (a.scores >= best.clamp(max=post.score)) & (a.raw_scores > post.gate)  # (B, N)
     ours, theirs = a.masks[wanted] > post.mask_threshold, b.masks[wanted] > post.mask_threshold  # (n, h, w)
     both, either = ((ours & theirs).flatten(1).sum(1), (ours | theirs).flatten(1).sum(1))
     iou = torch.where(either > 0, both / either.clamp(min=1), torch.ones(()))
@@ -185,11 +187,11 @@ def _differences(network: Candidates, other: Candidates, config: ModelConfig) ->
         activation = _largest((a.activation - b.activation)[judged.repeat(1, maps)])
     return _Differences(
         len(a.scores),
-        _largest((a.gate - b.gate)[judged]),
+        _largest((a.raw_scores - b.raw_scores)[judged]),
         _largest((a.masks - b.masks)[judged]),
         float((a.labels != b.labels)[judged].float().mean()) if judged.any() else 0.0,
         activation,
-        (b.gate > post.gate)[wanted].numpy(),
+        (b.raw_scores > post.gate)[wanted].numpy(),
         iou.double().numpy(),
         (a.scores - b.scores)[wanted].abs().double().numpy(),
     )
@@ -198,7 +200,7 @@ def _differences(network: Candidates, other: Candidates, config: ModelConfig) ->
 def _in_order_of(a: _Whole, b: _Whole, *, gate: float) -> _Whole:
     """The seeds of `b` in the order of those of `a` that they are most like; zeros where `b` has too few."""
     orders = torch.stack([
-        _order(a.masks[i], a.gate[i], b.masks[i], b.gate[i], gate=gate) for i in range(len(a.gate))
+        _order(a.masks[i], a.raw_scores[i], b.masks[i], b.raw_scores[i], gate=gate) for i in range(len(a.raw_scores))
     ])  # fmt: skip
 
     def ordered(part: Tensor) -> Tensor:
@@ -206,30 +208,32 @@ def _in_order_of(a: _Whole, b: _Whole, *, gate: float) -> _Whole:
         return torch.stack([own[order] for own, order in zip(spare, orders, strict=True)])
 
     activation = None if b.activation is None else ordered(b.activation)
-    return _Whole(ordered(b.scores), ordered(b.labels), ordered(b.masks), ordered(b.gate), activation)
+    return _Whole(ordered(b.scores), ordered(b.labels), ordered(b.masks), ordered(b.raw_scores), activation)
 
 
-def _order(masks_a: Tensor, gate_a: Tensor, masks_b: Tensor, gate_b: Tensor, *, gate: float) -> Tensor:
+def _order(masks_a: Tensor, raw_a: Tensor, masks_b: Tensor, raw_b: Tensor, *, gate: float) -> Tensor:
     """(N,) which of b's M seeds each of a's N is like, M for none: by mask and score if they may pass the gate."""
-    order = torch.full((len(gate_a),), len(gate_b))
-    rows, columns = ((values > gate / 2).nonzero()[:, 0] for values in (gate_a, gate_b))
+    order = torch.full((len(raw_a),), len(raw_b))
+    rows, columns = ((values > gate / 2).nonzero()[:, 0] for values in (raw_a, raw_b))
     ours, theirs = masks_a[rows].flatten(1), masks_b[columns].flatten(1)
     sizes = ours.square().sum(1)[:, None] + theirs.square().sum(1)
-    apart = (sizes - 2 * ours @ theirs.T) / sizes.clamp(min=1e-6) + (gate_a[rows, None] - gate_b[columns]).abs()
+    apart = (sizes - 2 * ours @ theirs.T) / sizes.clamp(min=1e-6) + (raw_a[rows, None] - raw_b[columns]).abs()
     found, like = linear_sum_assignment(apart.nan_to_num(1e6).numpy())
     order[rows[torch.from_numpy(found)]] = columns[torch.from_numpy(like)]
-    taken = torch.zeros(len(gate_b) + 1, dtype=torch.bool)
+    taken = torch.zeros(len(raw_b) + 1, dtype=torch.bool)
     taken[order] = True
-    free, rest = (order == len(gate_b)).nonzero()[:, 0], (~taken[:-1]).nonzero()[:, 0]
+    free, rest = (order == len(raw_b)).nonzero()[:, 0], (~taken[:-1]).nonzero()[:, 0]
     number = min(len(free), len(rest))
     order[free[:number]] = rest[:number]
     return order
 
 
 def _on_cpu(candidates: Candidates) -> _Whole:
-    scores, labels, masks, gate, activation = candidates
+    scores, labels, masks, raw_scores, activation = candidates
     assert isinstance(masks, Tensor), "compared as they are exported, in fixed shapes"
-    return _Whole(scores.cpu(), labels.cpu(), masks.cpu(), gate.cpu(), None if activation is None else activation.cpu())
+    return _Whole(
+        scores.cpu(), labels.cpu(), masks.cpu(), raw_scores.cpu(), None if activation is None else activation.cpu()
+    )
 
 
 def _largest(difference: Tensor) -> float:
@@ -243,7 +247,7 @@ def _summary(parts: Sequence[_Differences]) -> Agreement:
     any_instance = len(found) > 0
     return Agreement(
         images=images,
-        gate=float(np.max([part.gate for part in parts])),  # unlike max(), numpy's keeps what is no number
+        raw_score=float(np.max([part.raw_score for part in parts])),  # unlike max(), numpy's keeps what is no number
         masks=float(np.max([part.masks for part in parts])),
         labels=sum(part.labels * part.images for part in parts) / images,
         activation=float(np.max(logits)) if logits else None,

@@ -19,14 +19,14 @@ def fits(network: str, name: str) -> bool:
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_fits_every_network_of_its_kind(name):
-    situation = load_recipe(name)
+    recipe_file = load_recipe(name)
     for network in preset_names():
         before = load_preset(network)
         if not fits(network, name):
             with pytest.raises(InputError, match=f"networks of {before.model.decoder.kind}, .*fine-tune"):
-                use_recipe(before, situation)
+                use_recipe(before, recipe_file)
             continue
-        preset = use_recipe(before, situation)
+        preset = use_recipe(before, recipe_file)
         assert preset.model.decoder == before.model.decoder
         assert preset.model.encoder == before.model.encoder
         if before.model.decoder.kind == "seeds":  # a crop is all that it learns in
@@ -35,7 +35,7 @@ def test_a_recipe_fits_every_network_of_its_kind(name):
             assert preset.recipe.loss == before.recipe.loss
             continue
         frame = preset.recipe.augment.frame_hw
-        assert frame == (preset.model.preprocess.frame_hw if situation.frame_px else None)
+        assert frame == (preset.model.preprocess.frame_hw if recipe_file.frame_px else None)
         if before.model.preprocess.frame_hw is not None:  # a network keeps its own frame
             assert preset.model.preprocess == before.model.preprocess
         smaller = scale_sizes(preset, preset.model.preprocess.short_px // 2)
@@ -45,14 +45,14 @@ def test_a_recipe_fits_every_network_of_its_kind(name):
 @pytest.mark.parametrize("name", recipe_names())
 @pytest.mark.parametrize("frame", [None, [256, 256]])
 def test_a_network_at_native_scale_keeps_its_crop_and_predicts_in_any_frame(name, frame):
-    situation = load_recipe(name)
+    recipe_file = load_recipe(name)
     native = Preset.model_validate({
         "description": "",
-        "model": {"preprocess": {"kind": "native"}, "decoder": SLOTS if situation.decoder == "slots" else SEEDS},
+        "model": {"preprocess": {"kind": "native"}, "decoder": SLOTS if recipe_file.decoder == "slots" else SEEDS},
         "recipe": {"augment": {"frame_hw": frame}},
     })  # fmt: skip
-    preset = use_recipe(native, situation)
-    wanted = situation.frame_px
+    preset = use_recipe(native, recipe_file)
+    wanted = recipe_file.frame_px
     assert preset.model.preprocess == native.model.preprocess
     assert preset.recipe.augment.frame_hw == ((256, 256) if frame else wanted and (wanted, wanted))
 
@@ -92,7 +92,7 @@ def test_a_run_says_which_recipe_it_follows(tiny_data, tmp_path):
         ("description: x\nsettings: {optim.lrr: 1}\n", "optim.lrr' is unknown"),
         ("description: x\nframe_px: 50\nsettings: {}\n", "multiple of 32"),
         ("settings: {}\n", "description"),
-        ("{", "not readable as YAML"),
+        ("{", "expected YAML"),
     ],
 )
 def test_a_wrong_recipe_is_an_input_error(text, said, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from sparseinst.data.geometry import stack
-from sparseinst.export.quantise import decoder_operations, quantise
+from sparseinst.exporting.quantise import decoder_operations, quantise
 from sparseinst.inference import Predictor
 from sparseinst.runtime import TorchBackend
 from sparseinst.runtime.exported import Exported
@@ -48,5 +48,5 @@ def test_convolutions_before_the_decoder_become_8_bit(decoder, request, pictures
     batch = stack([Predictor(model).pipeline.prepare(pictures[0])])
     ours, theirs = OpenVINOBackend(quantised)(*batch), TorchBackend(model)(*batch)
     # Seeds come best first, and 8 bits change who is better.
-    difference = np.abs(np.sort(ours.gate) - np.sort(theirs.gate)).max()
+    difference = np.abs(np.sort(ours.raw_scores) - np.sort(theirs.raw_scores)).max()
     assert 0 < difference < 0.1

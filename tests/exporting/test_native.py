@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.conftest import network
+from exporting.conftest import network
 from sparseinst.config import NativeConfig
-from sparseinst.export import export_model
+from sparseinst.exporting import export_model
 from sparseinst.inference import Predictor
 from sparseinst.modeling import SparseInst
 

@@ -9,7 +9,7 @@ SAMPLE = "sample.png"
 """Address, beside the page, of a picture to try the shipped weights on: `zoo.names.DEMO_IMAGE`."""
 
 
-class About(TypedDict):
+class ModelFacts(TypedDict):
     """What a page needs to know of a network, as JSON."""
 
     name: str
@@ -27,7 +27,7 @@ class About(TypedDict):
     """Version of this package."""
 
 
-def about(name: str, config: ModelConfig, *, shipped: bool, otherwise: str) -> About:
+def model_facts(name: str, config: ModelConfig, *, shipped: bool, otherwise: str) -> ModelFacts:
     """What a page says of a network.
 
     Args:
@@ -38,7 +38,7 @@ def about(name: str, config: ModelConfig, *, shipped: bool, otherwise: str) -> A
     """
     known = ", ".join(config.classes)
     note = f"These weights come with the package and know only: {known}. For other objects: {otherwise}"
-    return About(
+    return ModelFacts(
         name=name,
         classes=list(config.classes),
         score=config.postprocess.score,

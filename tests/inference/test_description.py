@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparseinst.activation import ActivationMaps
+from sparseinst.inference.description import describe
 from sparseinst.masks import rle
 from sparseinst.masks.grid import Frame
 from sparseinst.serving import activation_png
-from sparseinst.serving.answers import to_json
 from sparseinst.structures import Instances
 
 
@@ -20,7 +20,7 @@ def found() -> tuple[Instances, NDArray[np.bool_]]:
     masks[0, 8:10, 12:14] = False
     masks[1, 30:36, 2:9] = masks[1, 2:6, 50:58] = True
     scores, labels = np.array([0.9, 0.25], np.float32), np.array([1, 0])
-    return Instances(scores, labels, rle.encode(masks), np.array([7, 30]), (40, 60)), masks
+    return Instances(scores, labels, rle.encode(masks), np.array([7, 30]), (40, 60), classes=("cell", "disc")), masks
 
 
 def pixels_of(url: str) -> NDArray[np.uint8]:
@@ -31,7 +31,7 @@ def pixels_of(url: str) -> NDArray[np.uint8]:
 
 def test_every_kind_of_mask_says_the_same() -> None:
     instances, masks = found()
-    by_kind = {kind: to_json(instances, ("cell", "disc"), kind) for kind in ("rle", "polygons", "png")}
+    by_kind = {kind: describe(instances, kind) for kind in ("rle", "polygons", "png")}
     for kind, image in by_kind.items():
         assert json.loads(json.dumps(image)) == image
         assert (image["width"], image["height"]) == (60, 40), kind
@@ -51,7 +51,7 @@ def test_every_kind_of_mask_says_the_same() -> None:
 
 
 def test_nothing_found_is_an_empty_list() -> None:
-    assert to_json(Instances.empty((4, 6)), (), "rle") == {"width": 6, "height": 4, "instances": []}
+    assert describe(Instances.empty((4, 6))) == {"width": 6, "height": 4, "instances": []}
 
 
 def test_activation_maps_come_back_from_the_picture() -> None:

@@ -5,16 +5,16 @@ import sys
 import pytest
 import torch
 
-from export.conftest import network
+from exporting.conftest import network
 from sparseinst.errors import InputError
-from sparseinst.export import LIMITS, Agreement, export_model
-from sparseinst.export.agreement import compare
-from sparseinst.export.operators import check_operators
+from sparseinst.exporting import LIMITS, Agreement, export_model
+from sparseinst.exporting.agreement import compare
+from sparseinst.exporting.operators import check_operators
 from sparseinst.runtime import TorchBackend
 from sparseinst.runtime.tracing import trace
 
 PERFECT = Agreement(
-    images=3, gate=0.0, masks=0.0, labels=0.0, activation=None, instances=9, found=1.0, iou=1.0, score=0.0
+    images=3, raw_score=0.0, masks=0.0, labels=0.0, activation=None, instances=9, found=1.0, iou=1.0, score=0.0
 )
 
 
@@ -53,7 +53,7 @@ def test_a_file_that_differs_is_not_left_behind(model, tmp_path, monkeypatch) ->
             changed.decoder.objectness.bias += 0.5
         return trace(changed, exported, **options)
 
-    monkeypatch.setattr("sparseinst.export.exporter.trace", trace_another)
+    monkeypatch.setattr("sparseinst.exporting.exporter.trace", trace_another)
     with pytest.raises(InputError, match=r"a\.pt2: not written.*gate"):
         export_model(model, tmp_path / "a.pt2", export_format="torch")
     assert not list(tmp_path.iterdir())
@@ -65,11 +65,11 @@ def test_a_network_agrees_with_itself_and_not_with_another(model) -> None:
     other = network()
     torch.nn.init.normal_(other.decoder.kernel.weight)
     differs = compare(TorchBackend(model), TorchBackend(other))
-    assert differs.masks > 0.1 and differs.iou < 0.9 and differs.gate < 1e-6
+    assert differs.masks > 0.1 and differs.iou < 0.9 and differs.raw_score < 1e-6
     assert any(line.startswith("iou") for line in LIMITS["int8"].broken(differs))
 
 
-@pytest.mark.parametrize("field", ["found", "iou", "score", "gate", "masks", "labels"])
+@pytest.mark.parametrize("field", ["found", "iou", "score", "raw_score", "masks", "labels"])
 def test_limits_judge_each_difference_and_what_is_no_number(field: str) -> None:
     assert LIMITS["fp32"].broken(PERFECT) == []
     for value in (float("nan"), 0.5):

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from export.conftest import network
+from exporting.conftest import network
 from maps import dense
 from sparseinst import Predictor
 from sparseinst.config import NativeConfig
 from sparseinst.errors import InputError
-from sparseinst.export import FORMATS, export_model
-from sparseinst.export.operators import TENSORRT_OPERATORS
-from sparseinst.export.tensorrt_build import frames
+from sparseinst.exporting import FORMATS, export_model
+from sparseinst.exporting.operators import TENSORRT_OPERATORS
+from sparseinst.exporting.tensorrt_build import frames
 from sparseinst.runtime import open_backend
 from sparseinst.runtime.exported import Exported
 from sparseinst.structures import Instances
@@ -126,7 +126,7 @@ def test_a_fixed_frame(name, model, pictures, tmp_path) -> None:
 def test_deformable_convolutions(name, tmp_path) -> None:
     out = tmp_path / f"deformable{FORMATS[name].suffix}"
     agreement = export_model(network((16, 32)), out, export_format=name).agreement
-    assert agreement.gate < 1e-3 and agreement.masks < 1e-2 and agreement.images == 3
+    assert agreement.raw_score < 1e-3 and agreement.masks < 1e-2 and agreement.images == 3
 
 
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
@@ -135,7 +135,7 @@ def test_half_halves_the_weights(name, exported, model, checkpoint, tmp_path) ->
     done = export_model(checkpoint, out, export_format=name, precision="fp16")
     sizes = [max(path.stat().st_size for path in files) for files in (done.files, exported(name).files)]
     assert sizes[0] < 0.75 * sizes[1]
-    assert 0 < done.agreement.gate < 0.05
+    assert 0 < done.agreement.raw_score < 0.05
     assert open_backend(out).exported.precision == "fp16"
 
 

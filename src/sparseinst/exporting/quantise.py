@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sparseinst.config import PreprocessConfig
 from sparseinst.data.geometry import stack
 from sparseinst.errors import InputError
-from sparseinst.export.images import read_prepared
+from sparseinst.exporting.images import read_prepared
 from sparseinst.runtime.tracing import missing_extra
 
 if TYPE_CHECKING:

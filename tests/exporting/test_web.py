@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from sparseinst.errors import InputError
-from sparseinst.export import export_model
+from sparseinst.exporting import export_model
 from sparseinst.files import file_hash
 from sparseinst.runtime import open_backend
 from sparseinst.runtime.exported import Exported, Provenance
 from sparseinst.web import ort as ort_web
-from sparseinst.web.about import about
+from sparseinst.web.model_facts import model_facts
 from sparseinst.web.site import write_site
 from sparseinst.zoo import load_model, shipped_weights
 
@@ -93,7 +93,7 @@ def test_the_shipped_weights_come_with_a_note_and_a_sample(npm, tmp_path) -> Non
         told = json.loads((site / "model.json").read_text(encoding="utf-8"))
         assert (told["sample"] == "sample.png") == (site / "sample.png").is_file() == shipped
         assert (told["note"] is not None) == shipped
-    assert "sparseinst serve" in about("nuclei", config, shipped=True, otherwise="sparseinst serve")["note"]
+    assert "sparseinst serve" in model_facts("nuclei", config, shipped=True, otherwise="sparseinst serve")["note"]
 
 
 def test_a_folder_that_is_in_use_stays_as_it_is(model, npm, tmp_path) -> None:

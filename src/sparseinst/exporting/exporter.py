@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from sparseinst.config import ModelConfig, ShortSideConfig, for_whole_masks
 from sparseinst.data.sources import list_sources
 from sparseinst.errors import InputError, misfit
-from sparseinst.export import tensorrt_build
-from sparseinst.export.agreement import Agreement, check, compare
-from sparseinst.export.half import to_half
-from sparseinst.export.operators import check_candidates, check_operators
-from sparseinst.export.quantise import quantise
+from sparseinst.exporting import tensorrt_build
+from sparseinst.exporting.agreement import Agreement, check, compare
+from sparseinst.exporting.half import to_half
+from sparseinst.exporting.operators import check_candidates, check_operators
+from sparseinst.exporting.quantise import quantise
 from sparseinst.files import atomic, atomic_folder, file_hash
 from sparseinst.modeling import SparseInst, with_max_instances
 from sparseinst.runtime import EagerBackend, open_backend, optimise

@@ -1,0 +1,41 @@
+"""Objects of a video, followed from frame to frame."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sparseinst.data.video.source import Source
+from sparseinst.inference.predictor import Predictor
+from sparseinst.modeling import SparseInst
+from sparseinst.runtime.backends import Backend
+from sparseinst.video.outcome import VideoResult
+from sparseinst.video.tracking import MASK, Tracker
+from sparseinst.zoo import DEFAULT_MODEL
+
+
+def track(
+    source: Source,
+    *,
+    model: SparseInst | Backend | str | Path = DEFAULT_MODEL,
+    algorithm: str = MASK,
+    max_lost: int = 30,
+    **options: Any,
+) -> Iterator[VideoResult]:
+    """The frames of a video, in order, each with its instances and the ids of the objects that they are.
+
+    Args:
+        source: a video file, a camera (0), the URL of a stream, images in a row, or arrays (see `open_video`).
+        model: a network, a backend, the name or checkpoint file of a network, or an exported file.
+        algorithm: see `Tracker`.
+        max_lost: frames for which an object that is not seen is waited for.
+        options: of `Predictor`.
+
+    Raises:
+        InputError: the video cannot be read, no such model or algorithm, or an option is out of range.
+
+    Example:
+        `for frame, instances, ids, *_ in track("cells.mp4"):`
+    """
+    tracker = Tracker(algorithm=algorithm, max_lost=max_lost)
+    for frame, instances in Predictor(model, **options).stream(source):
+        yield VideoResult(frame, instances, tracker.update(instances))
