@@ -17,9 +17,9 @@ from sparseinst.training.split import hold_out
 from sparseinst.training.trainer import train
 
 __all__ = [
-    "AUGMENTATIONS", "RANDOM", "Callback", "Choice", "End", "Engine", "Interrupted", "NonFiniteLoss",
-    "RecipeFile", "RunLog", "Step", "TrainResult", "WeightAverage", "apply_settings", "augmentation",
-    "base_learning_rate", "budget", "choose_network", "hold_out", "learning_rate_factor", "load_recipe", "make_accelerator",
+    "AUGMENTATIONS", "RANDOM", "Callback", "Choice", "End", "Engine", "Interrupted", "NonFiniteLoss", "RecipeFile",
+    "RunLog", "Step", "TrainResult", "WeightAverage", "apply_settings", "augmentation", "base_learning_rate",
+    "budget", "choose_network", "hold_out", "learning_rate_factor", "load_recipe", "make_accelerator",
     "parameter_groups", "parse_assignments", "plot_curves", "read_table", "recipe_names", "release_accelerator",
     "run_folder", "scale_sizes", "setting_names", "train", "use_recipe",
 ]  # fmt: skip
