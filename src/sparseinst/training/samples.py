@@ -67,12 +67,12 @@ def _drawn(sample: Sample, classes: tuple[str, ...], stride: int) -> NDArray[np.
 
 def _grid(cells: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Cells in rows of four, on white."""
-    height, width = (max(cell.shape[axis] for cell in cells) + _GAP_PX for axis in (0, 1))
-    columns = min(_COLUMNS, len(cells))
-    rows = -(-len(cells) // columns)
-    picture = np.full((rows * height - _GAP_PX, columns * width - _GAP_PX, 3), 255, np.uint8)
-    for place, cell in enumerate(cells):
-        row, column = divmod(place, columns)
-        top, left = row * height, column * width
-        picture[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+    rows = [cells[start : start + _COLUMNS] for start in range(0, len(cells), _COLUMNS)]
+    width = max(cell.shape[1] for cell in cells) + _GAP_PX
+    heights = [max(cell.shape[0] for cell in row) + _GAP_PX for row in rows]
+    picture = np.full((sum(heights) - _GAP_PX, len(rows[0]) * width - _GAP_PX, 3), 255, np.uint8)
+    for row, top in zip(rows, np.cumsum([0, *heights]).tolist(), strict=False):
+        for column, cell in enumerate(row):
+            left = column * width
+            picture[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
     return picture

@@ -20,7 +20,7 @@ from sparseinst.zoo.migration import current_preset, gone_mechanisms
 _FORMAT = "sparseinst-run-2"
 """Mark of the files written here; those of version 0.1 have none."""
 
-_FREE = ("workers", "log_every", "evaluate_every", "pictures", "max_dets", "patience")
+FREE = ("workers", "log_every", "evaluate_every", "pictures", "max_dets", "patience")
 """Parts of the recipe that do not change what is computed, so that a resumed run may change them."""
 
 
@@ -148,5 +148,5 @@ def _preset(content: dict[str, Any], path: Path) -> Preset:
 def _changes(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:
     """Settings that differ, as "optim.lr: 0.1 in the run, 0.2 now"."""
     before, now = ({**flat(p["model"]), **flat(p["recipe"])} for p in (saved, current))
-    names = [name for name in {**before, **now} if name not in _FREE and before.get(name) != now.get(name)]
+    names = [name for name in {**before, **now} if name not in FREE and before.get(name) != now.get(name)]
     return [f"{name}: {before.get(name)} in the run, {now.get(name)} now" for name in names]

@@ -9,6 +9,8 @@ from sparseinst.training.compare.reading import RunRecord, differences
 from sparseinst.training.progress import clock
 
 _COLORS = ("#2563eb", "#d97706", "#0f9d7a", "#c0328a", "#7c5cd6", "#b45309", "#0891b2", "#64748b")
+_MOST = 6
+"""Differing settings that a row lists."""
 COLUMNS = (
     "run", "network", "iterations", "best AP", "at", "AP50", "AP75", "loss", "images/s", "time", "what differs",
 )  # fmt: skip
@@ -55,8 +57,14 @@ def _row(run: RunRecord, differing: dict[str, str]) -> tuple[str, ...]:
     done = f"{run.iterations} of {run.preset.recipe.iterations}{', running' * run.running}"
     return (
         run.folder.name, run.facts.network or run.preset.description, done, *figures, *rest,
-        ", ".join(f"{name} {value}" for name, value in differing.items()),
+        _some(differing),
     )  # fmt: skip
+
+
+def _some(differing: dict[str, str]) -> str:
+    """A few settings, then how many more there are: those of two networks would fill pages."""
+    told = [f"{name} {value}" for name, value in differing.items()]
+    return ", ".join(told[:_MOST]) + (f" and {len(told) - _MOST} more" if len(told) > _MOST else "")
 
 
 def _table(runs: Sequence[RunRecord]) -> str:

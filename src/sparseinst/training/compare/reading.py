@@ -11,6 +11,7 @@ from sparseinst.training.folder import CONFIG, RUNS
 from sparseinst.training.lock import is_locked
 from sparseinst.training.logs import EVALUATION_FILE, METRICS_FILE, read_table
 from sparseinst.training.settings import flat
+from sparseinst.training.state import FREE
 from sparseinst.zoo import load_preset
 
 Rows = Sequence[Mapping[str, float]]
@@ -65,14 +66,16 @@ def read_runs(folder: Path = RUNS) -> list[RunRecord]:
 
 
 def differences(runs: Sequence[RunRecord]) -> list[dict[str, str]]:
-    """For each run the settings that are not the same in all of them, by dotted name, and its data and start."""
+    """For each run the settings that are not the same in all of them, by dotted name, and its data and start.
+
+    Those that do not change what is computed are left out."""
     values = [
         {**flat(run.preset.model_dump(mode="json", include={"recipe"})["recipe"]),
          **flat(run.preset.model_dump(mode="json", include={"model"})["model"]),
          "data": str(run.facts.data), "init": run.facts.init}
         for run in runs
     ]  # fmt: skip
-    names = dict.fromkeys(name for own in values for name in own if name not in _MEASURED)
+    names = dict.fromkeys(name for own in values for name in own if name not in (*_MEASURED, *FREE))
     differing = [name for name in names if len({repr(own.get(name)) for own in values}) > 1]
     return [{name: _shown(own[name]) for name in differing if name in own} for own in values]
 
