@@ -110,9 +110,11 @@ def train(
     log: Annotated[
         str | None,
         typer.Option(
+            "--log",
+            "--trackers",
             metavar="NAMES",
-            help="Where to log to beside the folder: some of tensorboard (the default), wandb, mlflow, "
-            "with commas between them, or none.",
+            help="Where to log to beside the folder: some of tensorboard (the default), wandb, mlflow, with commas "
+            "between them, or none. (torchrun takes --log for itself: say --trackers there.)",
         ),
     ] = None,
     settings: Annotated[

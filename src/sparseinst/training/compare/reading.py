@@ -68,7 +68,8 @@ def read_runs(folder: Path = RUNS) -> list[RunRecord]:
 def differences(runs: Sequence[RunRecord]) -> list[dict[str, str]]:
     """For each run the settings that are not the same in all of them, by dotted name, and its data and start.
 
-    Those that do not change what is computed are left out."""
+    Those that do not change what is computed are left out.
+    """
     values = [
         {**flat(run.preset.model_dump(mode="json", include={"recipe"})["recipe"]),
          **flat(run.preset.model_dump(mode="json", include={"model"})["model"]),
