@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+_ONE_S = 0.2
+"""Signals that come within this time are one: a terminal sends it to all processes, and a launcher sends it on."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -49,7 +52,7 @@ class Signals:
 
     def __init__(self, *, tell: bool) -> None:
         self.number = 0
-        self._tell, self._breaks = tell, False
+        self._tell, self._breaks, self._seen_s = tell, False, 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -77,9 +80,12 @@ class Signals:
             self._breaks = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
         if self.number:
-            raise KeyboardInterrupt
-        self.number = number
+            if now - self._seen_s > _ONE_S:
+                raise KeyboardInterrupt
+            return
+        self.number, self._seen_s = number, now
         if self._tell:  # not through a stream, which may be in the middle of a write
             name = _NAMES[signal.Signals(number)]
             os.write(2, f"\n{name}: saving once this step is done; once more ends at once\n".encode())
