@@ -74,31 +74,14 @@ class Session:
     def run(self, limits: Limits, callbacks: Sequence[Callback]) -> TrainResult:
         """The run itself."""
         plan, preset = self.plan, self.plan.preset
-        engine, origin = start_engine(preset, self.accelerator, plan.init, resume=plan.resume)
-        mark, progress = fingerprint(plan.dataset.image_ids, plan.dataset.instances), Progress()
-        if plan.resume:
-            progress, tensors = load_state(self.out / STATE, preset, mark)
-            engine.load_state_dict(tensors)
-        elif self.is_main:
-            write_facts(self.out, plan.facts.model_copy(update={"start": origin}))
-            write_config(self.out / CONFIG, preset, notes={"data": plan.facts.data, "weights": origin})
-            draw_samples(self.out / SAMPLES, plan.dataset, preset)
-        known = origin in plan.told
-        self._say(
-            [
-                *([] if known else [origin]),
-                *advice(origin, plan.recipe_file),
-                *summary(preset, plan.dataset, engine, progress),
-            ]
-        )
+        engine, progress, mark = self._begin()
         iterations, own = preset.recipe.iterations, self._callbacks(engine, progress, callbacks)
-        with (
-            _told_of_the_end(own) as ended,
-            Display(self.console, iterations=iterations, start=progress.iteration) as display,
-            Signals(tell=self.console is not None) as signals,
-        ):
+        with ExitStack() as stack:
+            ended = stack.enter_context(_told_of_the_end(own))
             for callback in own:
                 callback.on_start(self.out, preset)
+            display = stack.enter_context(Display(self.console, iterations=iterations, start=progress.iteration))
+            signals = stack.enter_context(Signals(tell=self.console is not None))
             keeper = Keeper(
                 self.out, preset, data=mark, engine=engine, progress=progress, validation=self.validation,
                 callbacks=own, display=display, signals=signals,
@@ -115,6 +98,22 @@ class Session:
             self.out, engine.average.module, progress.iteration, reason, progress.seconds, keeper.evaluation,
             progress.best_ap, progress.best_iteration, progress.surplus, self.split,
         )  # fmt: skip
+
+    def _begin(self) -> tuple[Engine, Progress, str]:
+        """Network and progress, new or loaded, and the mark of the data; a new run writes down what it begins with."""
+        plan, preset = self.plan, self.plan.preset
+        engine, origin = start_engine(preset, self.accelerator, plan.init, resume=plan.resume)
+        mark, progress = fingerprint(plan.dataset.image_ids, plan.dataset.instances), Progress()
+        if plan.resume:
+            progress, tensors = load_state(self.out / STATE, preset, mark)
+            engine.load_state_dict(tensors)
+        elif self.is_main:
+            write_facts(self.out, plan.facts.model_copy(update={"start": origin}))
+            write_config(self.out / CONFIG, preset, notes={"data": plan.facts.data, "weights": origin})
+            draw_samples(self.out / SAMPLES, plan.dataset, preset)
+        lines = [] if origin in plan.told else [origin]
+        self._say([*lines, *advice(origin, plan.recipe_file), *summary(preset, plan.dataset, engine, progress)])
+        return engine, progress, mark
 
     def _accelerator(self) -> Any:
         return make_accelerator(
