@@ -14,7 +14,7 @@ from sparseinst.training.calibration import as_begun, is_set, laid_over
 from sparseinst.training.choice import budget, choose_network
 from sparseinst.training.facts import RunFacts, read_facts
 from sparseinst.training.folder import CONFIG, STATE, check_folder
-from sparseinst.training.options import Options, with_options, without_frozen_noise
+from sparseinst.training.options import FRESH, RANDOM, Options, with_options, without_frozen_noise
 from sparseinst.training.recipe_file import RecipeFile, load_recipe, use_recipe
 from sparseinst.training.settings import apply_settings, scale_sizes, with_classes
 from sparseinst.training.split import HELD_OUT, HeldOut, held_out_before, hold_out
@@ -116,8 +116,7 @@ def _plan_of_options(options: Options, facts: RunFacts, source: DataSource, data
     if recipe_file is not None:
         listed = [f"  {name}: {value}" for name, value in recipe_file.settings.items()]
         told += [f"recipe {options.recipe}: {recipe_file.description}", *listed]
-    start = "resumed" if options.resume else start_of(preset.model) if init is None else f"weights: {init}"
-    told += [*describe_sizes(sizes, preset.model.preprocess), *([] if options.resume else [start])]
+    told += [*describe_sizes(sizes, preset.model.preprocess), *([] if options.resume else [_start(preset, init)])]
     begun = {"network": network, "init": init, "began": datetime.now().astimezone().isoformat(timespec="seconds")}
     return Plan(
         preset=preset, facts=facts if options.resume else facts.model_copy(update=begun), dataset=parts.training,
@@ -154,6 +153,13 @@ def _network(options: Options, dataset: CocoDataset, sizes: ObjectSizes) -> tupl
     if init is None and brought is not None:
         init = str(brought)
     return preset_of(model), str(model), init, [f"network {model}"]
+
+
+def _start(preset: Preset, init: str | None) -> str:
+    """What a run starts from, in words, before it is loaded."""
+    if init is None:
+        return start_of(preset.model)
+    return FRESH if init == RANDOM else f"weights to start from: {init}"
 
 
 def _about_validation(source: DataSource, made: HeldOut | None, dataset: CocoDataset) -> list[str]:

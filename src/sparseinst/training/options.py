@@ -13,6 +13,9 @@ from sparseinst.training.settings import apply_settings
 RANDOM = "random"
 """Value of `init` for a start from fresh weights, backbone included."""
 
+FRESH = "fresh weights"
+"""That start in words."""
+
 AUTO = "auto"
 """Value of `batch` for the largest that fits."""
 

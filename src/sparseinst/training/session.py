@@ -107,8 +107,9 @@ class Session:
         if plan.resume:
             progress, tensors = load_state(self.out / STATE, preset, mark)
             engine.load_state_dict(tensors)
-        elif self.is_main:
-            write_facts(self.out, plan.facts.model_copy(update={"start": origin}))
+        if self.is_main:  # the data of a resumed run may have moved
+            write_facts(self.out, plan.facts if plan.resume else plan.facts.model_copy(update={"start": origin}))
+        if self.is_main and not plan.resume:
             write_config(self.out / CONFIG, preset, notes={"data": plan.facts.data, "weights": origin})
             draw_samples(self.out / SAMPLES, plan.dataset, preset)
         lines = [] if origin in plan.told else [origin]

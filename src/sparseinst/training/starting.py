@@ -14,7 +14,7 @@ from sparseinst.recipe import Preset
 from sparseinst.training.batches import batches_from
 from sparseinst.training.calibration import agreed, is_set, laid_over, length_for, measure
 from sparseinst.training.engine import Engine
-from sparseinst.training.options import RANDOM
+from sparseinst.training.options import FRESH, RANDOM
 from sparseinst.training.progress import clock
 from sparseinst.training.recipe_file import RecipeFile
 from sparseinst.training.state import Progress
@@ -93,5 +93,5 @@ def _build(preset: Preset, init: str | Path | None, resume: bool) -> tuple[Spars
         return build_model(preset.model), "resumed"
     if init is not None:
         network = build_model(preset.model)
-        return network, "fresh weights" if init == RANDOM else init_weights(network, init)
+        return network, FRESH if init == RANDOM else init_weights(network, init)
     return start_network(preset.model)
