@@ -19,8 +19,8 @@ def test_one_at_a_time(tmp_path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        {"pid": 2**22 + 1, "host": socket.gethostname(), "began": "1"},
-        {"pid": os.getppid(), "host": socket.gethostname(), "began": "1"},  # the number is used again
+        {"pid": 2**22 + 1, "host": socket.gethostname(), "began_s": 1.0},
+        {"pid": os.getppid(), "host": socket.gethostname(), "began_s": 1.0},  # the number is used again
         {"pid": "?"},
         [],
     ],
@@ -36,6 +36,6 @@ def test_a_damaged_lock_holds_nothing_and_one_of_another_machine_does(tmp_path) 
     (tmp_path / LOCK).write_text("{")
     with locked(tmp_path):
         pass
-    (tmp_path / LOCK).write_text(json.dumps({"pid": 1, "host": "elsewhere", "began": "1"}))
+    (tmp_path / LOCK).write_text(json.dumps({"pid": 1, "host": "elsewhere", "began_s": 1.0}))
     with pytest.raises(InputError, match=r"on elsewhere .*remove .*run\.lock"), locked(tmp_path):
         pass

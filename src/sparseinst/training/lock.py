@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 from sparseinst.errors import InputError
 
 LOCK = "run.lock"
+_WRITING_S = 0.2
+_CLOCK_S = 5.0
+"""How far the start of a process may move when the machine's clock is set."""
 
 
 @contextmanager
@@ -20,7 +24,7 @@ def locked(folder: Path) -> Iterator[None]:
         InputError: another process that lives, or one on another machine, is in it.
     """
     path = folder / LOCK
-    own = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "began": _began(os.getpid())})
+    own = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "began_s": _began_s(os.getpid())})
     while not _write_new(path, own):
         holder = _read(path)
         if holder is None:
@@ -44,26 +48,27 @@ def is_locked(folder: Path) -> bool:
 
 
 def _write_new(path: Path, text: str) -> bool:
-    """Writes a file that is not there yet, whole from the first moment on; False if it is there."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
+    """Writes a file that is not there yet; False if it is there."""
     try:
-        os.link(draft, path)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
     except FileExistsError:
         return False
-    finally:
-        draft.unlink()
     return True
 
 
 def _read(path: Path) -> dict[str, object] | None:
-    try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        return {}  # written by nobody: as good as dead
-    return holder if isinstance(holder, dict) else {}
+    """What the lock says; nothing where a dead process left half of it, None where there is none."""
+    for _ in range(2):
+        try:
+            holder = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            time.sleep(_WRITING_S)  # it may be in the middle of being written
+            continue
+        return holder if isinstance(holder, dict) else {}
+    return {}
 
 
 def _remove(path: Path, holder: dict[str, object]) -> None:
@@ -73,30 +78,27 @@ def _remove(path: Path, holder: dict[str, object]) -> None:
         path.rename(aside)
     except FileNotFoundError:
         return
-    if _read(aside) != holder:
-        os.link(aside, path)
-    aside.unlink()
+    if _read(aside) == holder:
+        aside.unlink()
+    else:
+        aside.replace(path)
 
 
 def _lives(holder: dict[str, object]) -> bool:
-    pid = holder.get("pid")
-    if not isinstance(pid, int):
+    pid, began_s = holder.get("pid"), holder.get("began_s")
+    if not isinstance(pid, int) or not isinstance(began_s, float | int):
         return False
     if holder.get("host") != socket.gethostname():
         return True  # nobody here can tell
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # somebody else's
-    return _began(pid) == holder.get("began")
+    now = _began_s(pid)
+    return now is not None and abs(now - began_s) < _CLOCK_S
 
 
-def _began(pid: int) -> str | None:
-    """When a process was started, in the system's ticks: a number that is used again is another process."""
-    path = Path(f"/proc/{pid}/stat")
+def _began_s(pid: int) -> float | None:
+    """When a process was started, for a number that is used again is another process; None where there is none."""
+    import psutil
+
     try:
-        return path.read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
         return None
