@@ -116,6 +116,12 @@ class Recipe(Settings):
     workers: int = Field(2, ge=0, description="loader processes of each training process")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="autocast type; losses stay float32")
     evaluate_every: int = Field(5000, gt=0, description="iterations between evaluations (and checkpoints)")
+    patience: int | None = Field(
+        None, gt=0, description="evaluations in a row without a better validation AP after which the run ends"
+    )
+    held_out: float = Field(
+        0.1, ge=0, lt=1, description="share of the training images to validate on where there are no others; 0 for none"
+    )
     log_every: int = Field(20, gt=0, description="iterations between rows of the log")
     pictures: int = Field(4, ge=0, description="validation images drawn at each evaluation")
     max_dets: int = Field(100, gt=0, description="detections an image that the AP during training counts")

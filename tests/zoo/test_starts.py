@@ -9,7 +9,7 @@ import torch
 from sparseinst.config import BackboneConfig, ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling import build_model
-from sparseinst.zoo import init_weights, load_preset, preset_names, shipped_start, start_network
+from sparseinst.zoo import init_weights, load_preset, preset_names, shipped_start, start_network, start_of
 from sparseinst.zoo.tensors import read_safetensors
 
 NAME = "tf_efficientnet_lite0"
@@ -74,3 +74,11 @@ def test_others_are_timms(offline: None) -> None:
     assert shipped_start("resnet50") is None and shipped_start(f"{NAME}.other") is None
     with pytest.raises(InputError, match=r"cannot be fetched.*--init FILE"):
         start_network(load_preset("r50-giam").model)
+
+
+def test_what_it_starts_from_is_known_at_once_or_an_error(offline: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "ship with the package" in start_of(load_preset("lite").model)
+    with pytest.raises(InputError, match=r"'resnet50'.*neither.*--init FILE.*--init random"):
+        start_of(load_preset("r50-giam").model)
+    monkeypatch.setattr("sparseinst.zoo.starts.unreachable", lambda _: None)
+    assert "fetched now from https://" in start_of(load_preset("r50-giam").model)

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from sparseinst.config import IntensityConfig
 from sparseinst.data.formats import Content, Notes, Split, read_content
 from sparseinst.data.images import read_image
-from sparseinst.data.records import Records, parse_records
+from sparseinst.data.records import Blobs, Records, parse_records
 from sparseinst.errors import InputError, listed
 from sparseinst.masks import rle
 from sparseinst.masks.runs import decode_runs
@@ -162,6 +163,21 @@ class CocoDataset:
             category_ids=tuple(ids.get(name, -1) for name in classes),
             class_of=np.array([position.get(name, -1) for name in own], np.int64),
         )
+
+    def only(self, indices: Sequence[int]) -> Self:
+        """Some of the images, in this order."""
+        records, spans = self.records, [self._span(index) for index in indices]
+        rows = [row for span in spans for row in range(span.start, span.stop)]
+        chosen = replace(
+            records,
+            image_ids=records.image_ids[list(indices)],
+            sizes_hw=records.sizes_hw[list(indices)],
+            file_names=Blobs.pack([records.file_names[index] for index in indices]),
+            first=np.concatenate([[0], np.cumsum([span.stop - span.start for span in spans])]).astype(np.int64),
+            labels=records.labels[rows],
+            masks=Blobs.pack([records.masks[row] for row in rows]),
+        )
+        return replace(self, records=chosen)
 
     def _span(self, index: int) -> slice:
         return slice(int(self.records.first[index]), int(self.records.first[index + 1]))
