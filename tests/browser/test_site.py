@@ -143,11 +143,12 @@ def test_classes_groups_and_frames_of_every_shape(browser: Any, tiny: tuple[Path
             result = page.evaluate(SEGMENT, [f"{number}.png", 0])
             instances, maps = predictor.explain(picture)
             assert_same(result["instances"], instances)
-            assert [item["slot"] for item in result["instances"]] == instances.slots.tolist()
-            assert [item["label"] for item in result["instances"]] == instances.labels.tolist()
+            order = np.argsort(instances.slots)  # Python gives the best first, the page slot after slot
+            assert [item["slot"] for item in result["instances"]] == instances.slots[order].tolist()
+            assert [item["label"] for item in result["instances"]] == instances.labels[order].tolist()
             assert {item["class"] for item in result["instances"]} <= {"disc", "größe"}
             activation = result["activation"]
-            np.testing.assert_allclose(activation["peaks"], maps.peaks, atol=1e-4)
+            np.testing.assert_allclose(activation["peaks"], maps.peaks[order], atol=1e-4)
             assert activation["cells"] == len(instances) * 2 * activation["height"] * activation["width"]
 
 
