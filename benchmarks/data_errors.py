@@ -115,7 +115,7 @@ def main() -> None:
     options = parser.parse_args()
     if not (options.work / "mistakes.json").is_file():
         prepare(options.data, options.work)
-    if not (options.work / "run" / "last.safetensors").is_file():
+    if not (options.work / "run" / "best.safetensors").is_file():
         train_on(options.work, options.minutes)
     figures = find(options.work)
     print(json.dumps(figures, indent=2))

@@ -37,6 +37,7 @@ from sparseinst.evaluation.coco_eval import Scored, score_results
 from sparseinst.evaluation.counting import count_objects
 from sparseinst.evaluation.figures import nulled
 from sparseinst.evaluation.oddities import oddities
+from sparseinst.files import read_json
 from sparseinst.inference import to_coco
 from sparseinst.modeling import SparseInst
 from sparseinst.runtime import open_backend
@@ -94,7 +95,13 @@ def measure(
     for image_id, found in zip(dataset.image_ids.tolist(), found_in(dataset, predictor, way.rescale), strict=True):
         results += to_coco(found, image_id, dataset.category_ids)
     spent = time.process_time() - began
-    scored = score_results(dataset.annotations, results, max_dets=MAX_DETS, groups=groups)
+    scored = score_results(
+        read_json(dataset.annotations, expected="annotations"),
+        dataset.annotations,
+        results,
+        max_dets=MAX_DETS,
+        groups=groups,
+    )
     score = model.config.postprocess.score
     return {
         **way._asdict(),

@@ -18,7 +18,7 @@ def test_every_format_is_trained_on_and_measured(cli, tiny_data: Path, preset: P
         "--device", "cpu",
     )  # fmt: skip
     assert trained.exit_code == 0 and "found train: " in trained.stdout
-    weights = tmp_path / "run" / "last.safetensors"
+    weights = tmp_path / "run" / "best.safetensors"
     measured = cli(
         "evaluate", "--model", weights, "--data", tmp_path / "set", "--report", tmp_path / "report", "--workers", 0
     )

@@ -79,7 +79,7 @@ def test_a_whole_network_is_recognised(tiny_data, tmp_path) -> None:
             recipe.write_text("description: mine\nsettings: {iterations: 1, batch: 2}\n")
         console = Console(file=io.StringIO(), width=300)
         train(
-            tiny_data, tiny_preset(), tmp_path / f"b{said}", init=first.last, recipe=recipe, iterations=1, workers=0,
+            tiny_data, tiny_preset(), tmp_path / f"b{said}", init=first.weights, recipe=recipe, iterations=1, workers=0,
             size=64, device="cpu", console=console,
         )  # fmt: skip
         assert ("--recipe fine-tune" in console.file.getvalue()) == said

@@ -17,6 +17,7 @@ from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import score_results
 from sparseinst.evaluation.report.contents import RunFacts
 from sparseinst.evaluation.report.files import check_report_folder, write_report
+from sparseinst.files import read_json
 from sparseinst.runtime.origin import origin
 
 Records = list[dict[str, Any]]
@@ -61,7 +62,8 @@ def written(
         cv2.imwrite(str(folder / image["file_name"]), np.full((SIDE, SIDE), 90, np.uint8))
     truth.write_text(json.dumps(content))
     groups = {image["id"]: "odd" if image["id"] % 2 else "even <b>" for image in content["images"]}
-    scored = score_results(truth, detections, max_dets=100, groups=groups)
+    content = read_json(truth, expected="annotations")
+    scored = score_results(content, truth, detections, max_dets=100, groups=groups)
     about = RunFacts(
         "tiny & small", "Torch, cpu", "64 px", "here", str(truth), "0" * 64, 0.3, IntensityConfig(), origin()
     )
@@ -157,7 +159,13 @@ def test_a_report_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     written(tmp_path, [record(1, IDS[0], (0, 0, 9, 9))], [])
     before = (tmp_path / "report/index.html").read_bytes()
     dataset = CocoDataset.load(tmp_path, tmp_path / "truth.json")
-    scored = score_results(tmp_path / "truth.json", [], max_dets=100, groups=None)
+    scored = score_results(
+        read_json(tmp_path / "truth.json", expected="annotations"),
+        tmp_path / "truth.json",
+        [],
+        max_dets=100,
+        groups=None,
+    )
     about = RunFacts("m", "b", "f", "i", "a", "0", 0.3, IntensityConfig(), origin())
     (tmp_path / "1.png").unlink()
     with pytest.raises(InputError, match=r"1\.png"):
