@@ -131,12 +131,8 @@ def pick_device(name: str) -> str:
     Raises:
         InputError: there is no such device.
     """
-    import torch
-
     from sparseinst.runtime import resolve_device
 
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
     return str(resolve_device(name))
 
 

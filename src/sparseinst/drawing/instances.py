@@ -70,7 +70,7 @@ def draw_as(
         instances: instances of that image, none of them without a pixel.
         texts: n labels, written where there is room; an empty one is none.
         colors: (n,) indices into the palette: 0 red, 1 light blue, 2 yellow, ...
-        scale: as of `draw`.
+        scale: whole factor by which the picture is larger than the image.
 
     Returns:
         (H * scale, W * scale, 3) uint8 RGB.

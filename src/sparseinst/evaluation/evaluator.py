@@ -30,7 +30,7 @@ def evaluate(
     images: str | Path,
     annotations: str | Path,
     *,
-    device: str | torch.device | None = None,
+    device: str | torch.device | None = "auto",
     batch: int = 1,
     workers: int = 2,
     half: bool = False,
@@ -51,7 +51,7 @@ def evaluate(
         model: a network, a backend, or the name or checkpoint of a network.
         images: folder of the images.
         annotations: COCO file; its categories and the model's classes meet by name.
-        device: where to run; None is where the network is (cpu for a name or file).
+        device: where to run (see `runtime.devices.Device`).
         batch: images at once.
         workers: threads that read and resize images; 0 reads them in between.
         half: compute in 16 bits.

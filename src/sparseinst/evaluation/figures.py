@@ -65,13 +65,14 @@ class Evaluation(Figures):
         most_instances: most instances of one class in one image, which is what `max_dets` limits.
         best_f1: highest F1 at IoU 0.50 that any score threshold gives, all detections of all classes in one list; -1
             where there is no instance.
-        best_score: that threshold (see `calibration.Thresholds`), a good default for showing predictions; -1 likewise.
+        best_score: that threshold (see `calibration.Thresholds`), a good default for showing predictions; -1
+            where the images hold no instance.
         covering: the same figures at a cap that covers every image, if `most_instances` is above `max_dets`.
         per_class: in the order of the file's category ids.
         per_group: figures of groups of images at `max_dets`, by the group's name.
         twins: share (0..1) of the detections at the model's default score that have another of them in their image, of
             whatever class, at a mask IoU above 0.50; -1 without detections, or where no model was at hand.
-        pieces: share of the same that are in several pieces (8-connected), likewise.
+        pieces: share of the same that are in several pieces (8-connected); -1 where none is.
     """
 
     images: int
@@ -107,7 +108,7 @@ def figures(precision: NDArray[np.float64], recall: NDArray[np.float64], *, cap:
 
     Args:
         precision: (IoUs, recalls, classes, areas, caps), -1 where nothing counts.
-        recall: (IoUs, classes, areas, caps), likewise.
+        recall: (IoUs, classes, areas, caps), -1 where nothing counts.
         cap: index of the cap among the caps.
         max_dets: its value.
     """

@@ -30,7 +30,7 @@ def predict_files(
     save_json: bool = False,
     save_masks: bool = False,
     iam: bool = False,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = "auto",
     batch: int = 1,
     half: bool = False,
     tile: int | None = None,
@@ -59,7 +59,7 @@ def predict_files(
         save_masks: write STEM_labels.png there: 16 bits, 0 background, i + 1 where instance i is. From 65,536 instances
             on it is STEM_labels.tif, of 32 bits.
         iam: write STEM_iam.png there: the best instances beside their activation maps (see `draw_activation`).
-        device: where to run.
+        device: where to run (see `runtime.devices.Device`).
         batch: images at once.
         half: compute in 16 bits.
         tile: cut larger images into tiles of this side, in pixels (see `Predictor`).

@@ -28,8 +28,7 @@ class Predictor:
     Args:
         model: a network (in float32; it is left as it is), a backend, the name or checkpoint file of a network, or an
             exported file.
-        device: where it runs: None is where a network is, cpu for a name or checkpoint, and the best that its runtime
-            has for an exported file; a backend has chosen already.
+        device: where it runs (see `runtime.devices.Device`); a backend has chosen already.
         half: compute in 16 bits (a backend has chosen already).
         batch: images at once.
         score: lowest score to keep; None takes the one that comes with the checkpoint.
@@ -61,7 +60,7 @@ class Predictor:
         self,
         model: SparseInst | Backend | str | Path,
         *,
-        device: str | torch.device | None = None,
+        device: str | torch.device | None = "auto",
         half: bool = False,
         batch: int = 1,
         score: float | None = None,
@@ -143,8 +142,8 @@ class Predictor:
         the object.
 
         Args:
-            images: as of a call.
-            score: likewise.
+            images: one image (see `AnyImage`), a list or tuple of images, or a tensor (B, 3, H, W), which are several.
+            score: lowest score to keep of these, 0..1; None is that of the predictor.
 
         Raises:
             InputError: an image cannot be read or is none, or the backend gives no activation maps.

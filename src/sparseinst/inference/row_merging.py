@@ -21,7 +21,7 @@ class RowMerger:
 
     Args:
         size_hw: height and width of the image.
-        margin: as of `merge`.
+        margin: pixels around an object that a tile shows, if it is to be believed more than one that shows less.
     """
 
     def __init__(self, size_hw: tuple[int, int], *, margin: int) -> None:

@@ -48,7 +48,7 @@ def drop_small_pieces(counts: Sequence[bytes], size_hw: tuple[int, int], *, leas
 
 
 def in_pieces(counts: Sequence[bytes], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """(n,) whether encoded masks consist of several pieces; arguments as of `drop_small_pieces`."""
+    """(n,) whether encoded masks over an image of (height, width) consist of several 8-connected pieces."""
     return np.asarray(np.bincount(_pieces(counts, size_hw).owners, minlength=len(counts)) > 1, np.bool_)
 
 

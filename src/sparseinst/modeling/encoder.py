@@ -1,4 +1,4 @@
-"""Instance context encoder (paper, section 3.3 and figure 4)."""
+"""Instance context encoder (paper, figure 3, left of the decoder)."""
 
 from collections.abc import Sequence
 

@@ -19,7 +19,7 @@ AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class SparseInst(nn.Module):
-    """Sparse Instance Activation for Real-Time Instance Segmentation (Cheng et al., CVPR 2022, figure 2).
+    """Sparse Instance Activation for Real-Time Instance Segmentation (Cheng et al., CVPR 2022, figure 3).
 
     Attributes:
         config: the settings it was built from; with the weights, all that prediction needs.

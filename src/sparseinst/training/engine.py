@@ -11,9 +11,11 @@ from torch import Tensor
 from sparseinst.config import SlotsConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling import Learner, SparseInst, count_instances
+from sparseinst.modeling.backbones import spare_depthwise
 from sparseinst.recipe import Recipe
 from sparseinst.structures import Batch
 from sparseinst.training.ema import WeightAverage
+from sparseinst.training.muon import Muon
 from sparseinst.training.optim import base_learning_rate, learning_rate_factor, parameter_groups
 
 _PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -103,11 +105,16 @@ class Engine:
             _synchronise_norms(model)
         if recipe.optim.freeze is not None:
             model.backbone.freeze(recipe.optim.freeze)  # type: ignore[operator]
+        if accelerator.device.type == "cpu" and recipe.precision == "bf16":
+            spare_depthwise(model)
         self.base_lr = base_learning_rate(recipe.optim, recipe.batch * recipe.optim.accumulate)
         self.trained = Learner(model, recipe.loss)
         self.losses = self.trained.names
-        groups = parameter_groups(self.trained, recipe.optim.weight_decay, rule=recipe.optim.decay_rule)
-        optimizer = torch.optim.AdamW(groups, lr=self.base_lr)
+        muon = recipe.optim.algorithm == "muon"
+        groups = parameter_groups(
+            self.trained, recipe.optim.weight_decay, rule=recipe.optim.decay_rule, orthogonal=muon
+        )
+        optimizer = (Muon if muon else torch.optim.AdamW)(groups, lr=self.base_lr)
         self.network = model
         self.model, self.optimizer = accelerator.prepare(self.trained, optimizer)
         self.model.train()

@@ -45,7 +45,7 @@ def predict_video(
     trails: bool = True,
     zones: Sequence[str] = (),
     fps: float = RATE,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = "auto",
     batch: int = 1,
     half: bool = False,
     tile: int | None = None,
@@ -79,7 +79,7 @@ def predict_video(
         trails: draw where each tracked object has been.
         zones: lines and polygons to count tracked objects in (see `parse_zone`).
         fps: frames a second of images in a row.
-        device: where to run.
+        device: where to run (see `runtime.devices.Device`).
         batch: frames at once.
         half: compute in 16 bits.
         tile: cut larger frames into tiles of this side, in pixels (see `Predictor`).
