@@ -27,7 +27,6 @@ from sparseinst import Instances, Predictor
 from sparseinst.drawing import draw_as
 from sparseinst.inference.writers import label_image, write_image
 from sparseinst.masks import rle
-from sparseinst.runtime import open_backend
 from sparseinst.video.tracking import ALGORITHMS, MASK, Tracker
 from sparseinst.video.trails import Trails
 
@@ -48,15 +47,15 @@ class Followed(NamedTuple):
     """What became of a sequence."""
 
     idf1: float
-    processor_ms_a_frame: float
+    ms_a_frame: float
     divisions: int
 
 
 def followed(moments: list[Moment], way: str) -> Followed:
     """Follows objects in one of the ways."""
-    tracker, start = Tracker(**FOLLOWED[way]), time.process_time()
+    tracker, start = Tracker(**FOLLOWED[way]), time.perf_counter()
     ids = [tracker.update(moment.found) for moment in moments]
-    elapsed = time.process_time() - start
+    elapsed = time.perf_counter() - start
     return Followed(idf1(moments, ids), 1000 * elapsed / len(moments), divided(tracker, ids))
 
 
@@ -73,7 +72,7 @@ def made_up(noise: bool) -> dict[str, Any]:
         table[way] = {
             "idf1": round(statistics.mean(run.idf1 for run in runs), 3),
             "idf1_lowest": round(min(run.idf1 for run in runs), 3),
-            "processor_ms_a_frame": round(statistics.median(run.processor_ms_a_frame for run in runs), 2),
+            "ms_a_frame": round(statistics.median(run.ms_a_frame for run in runs), 2),
         }
         if way == DIVISIONS:
             table[way]["divisions"] = sum(run.divisions for run in runs)
@@ -140,8 +139,6 @@ def found_cells(folder: Path, picture: Path | None) -> dict[str, Any]:
         write_image(picture, trails.draw(drawn))
     return {
         "frames": len(frames),
-        "size_hw": list(images[0].shape),
-        "processor_ms_of_a_whole_frame": {name: finding(images, name) for name in ("torch", "onnxruntime")},
         "instances": sum(map(len, frames)),
         "tracks": len(lengths),
         "divisions_where_asked_for": divisions,
@@ -151,16 +148,6 @@ def found_cells(folder: Path, picture: Path | None) -> dict[str, Any]:
         "of_these_as_the_cells_overlap": round(agree / links, 4),
         "tile": TILE,
     }
-
-
-def finding(images: list[NDArray[Any]], backend: str) -> int:
-    """Processor time in ms in which `nuclei` finds the nuclei of a frame, not in tiles: the median of five."""
-    predictor, times = Predictor(open_backend("nuclei", name=backend, device="cpu", threads=1)), []
-    for image in images[:6]:
-        start = time.process_time()
-        predictor(image)
-        times.append(time.process_time() - start)
-    return round(1000 * statistics.median(times[1:]))  # the first prepares what the others use
 
 
 def _onward(labels: NDArray[np.uint16], later: NDArray[np.uint16]) -> list[tuple[int, int]]:
