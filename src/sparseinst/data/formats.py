@@ -6,7 +6,7 @@ from pydantic import Field, ValidationError
 
 from sparseinst.config import Settings
 from sparseinst.errors import InputError, misfit
-from sparseinst.files import read_yaml
+from sparseinst.files import is_file, is_folder, read_yaml, shown
 
 _Place = tuple[str, str]
 _LAYOUTS: tuple[dict[str, _Place], ...] = (
@@ -47,23 +47,23 @@ def resolve_data(path: str | Path) -> DataSource:
         InputError: nothing is there, the layout is unknown, or a part is incomplete.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
+    if is_folder(path):
         source = _from_folder(path)
-    elif path.suffix.lower() in (".yaml", ".yml") and path.is_file():
+    elif path.suffix.lower() in (".yaml", ".yml") and is_file(path):
         source = _from_yaml(path)
-    elif path.exists():
+    elif is_file(path):
         raise InputError(
             f"{path}: expected a folder or a .yaml file that names images and annotations, got another file: "
             "give the folder that holds both"
         )
     else:
-        raise InputError(f"{path}: expected a data folder or YAML file, found nothing: check the path")
+        raise InputError(f"{shown(path)}: expected a data folder or YAML file, found nothing: check the path")
     for name, split in (("train", source.train), ("val", source.val)):
-        if split is not None and not split.annotations.is_file():
+        if split is not None and not is_file(split.annotations):
             raise InputError(
                 f"{path}: {name}: expected the annotation file {split.annotations}, found none: correct it"
             )
-        if split is not None and not split.images.is_dir():
+        if split is not None and not is_folder(split.images):
             raise InputError(f"{path}: {name}: expected the image folder {split.images}, found none: correct it")
     return source
 
@@ -73,7 +73,7 @@ def _from_folder(path: Path) -> DataSource:
         splits = {
             name: Split(images=path / images, annotations=path / annotations)
             for name, (images, annotations) in layout.items()
-            if (path / annotations).is_file()
+            if is_file(path / annotations)
         }
         if splits:
             return DataSource(name=path.resolve().name, train=splits.get("train"), val=splits.get("val"))

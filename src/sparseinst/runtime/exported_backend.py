@@ -10,10 +10,11 @@ from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
 
 from sparseinst.config import ModelConfig
-from sparseinst.errors import InputError, brief
+from sparseinst.files import readable
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.program_archive import METADATA_FILE, plain_archive, safe_archive
 from sparseinst.structures import Candidates
+from sparseinst.zoo.checkpoint import check_finite
 
 
 class ExportedBackend:
@@ -49,12 +50,10 @@ def load_program(path: str | Path) -> tuple[ExportedProgram, Exported]:
     """
     content, metadata = safe_archive(Path(path))
     exported = Exported.from_metadata(metadata, source=str(path))
-    try:
-        return torch.export.load(io.BytesIO(content)), exported
-    except Exception as error:  # whatever a graph that does not fit together leads to
-        raise InputError(
-            f"{path}: torch.export cannot open it ({brief(error, most=200)}): export the network again"
-        ) from error
+    with readable(path, expected="a program that torch.export can open", hint="export the network again"):
+        program = torch.export.load(io.BytesIO(content))
+    check_finite(program.state_dict, source=Path(path))
+    return program, exported
 
 
 def save_program(path: Path, program: ExportedProgram, exported: Exported) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sparseinst.errors import InputError, brief
-from sparseinst.files import is_file, parse_json
+from sparseinst.files import is_file, parse_json, readable, shown
 from sparseinst.runtime.program_graph import Refused, checked_graph, checked_tensors
 
 METADATA_FILE = "sparseinst.json"
@@ -67,24 +67,22 @@ def safe_archive(path: Path) -> tuple[bytes, dict[str, str]]:
 def _parts(path: Path) -> dict[str, bytes]:
     """The content of an archive whose parts are all known, by their names below its one folder."""
     if not is_file(path):
-        raise InputError(f"{brief(str(path), most=200)}: expected an exported network, found no such file: check it")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            _check_entries(path, entries)
-            return {entry.filename.partition("/")[2]: archive.read(entry) for entry in entries}
-    except InputError:
-        raise
-    except Exception as error:  # whatever a damaged archive leads to
-        raise InputError(
-            f"{path}: expected an exported program, cannot open it ({brief(error, most=200)}): export the network again"
-        ) from error
+        raise InputError(f"{shown(path)}: expected an exported network, found no such file: check it")
+    with (
+        readable(path, expected="an exported program", hint="export the network again"),
+        zipfile.ZipFile(path) as archive,
+    ):
+        entries = archive.infolist()
+        _check_entries(path, entries)
+        return {entry.filename.partition("/")[2]: archive.read(entry) for entry in entries}
 
 
 def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     names = [entry.filename.partition("/")[2] for entry in entries]
     known = {_GRAPH, _METADATA, *_TENSORS, *_MARKS}
-    strange = [name for name in names if name not in known and not (_TENSOR.fullmatch(name) or _IGNORED.fullmatch(name))]
+    strange = [
+        name for name in names if name not in known and not (_TENSOR.fullmatch(name) or _IGNORED.fullmatch(name))
+    ]
     if strange:
         raise InputError(
             f"{path}: expected the graph, plain tensors and metadata of an exported network, found "
@@ -93,7 +91,9 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     size = path.stat().st_size
     packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
     if len(set(names)) != len(names) or packed or sum(entry.file_size for entry in entries) > size:
-        raise InputError(f"{path}: expected each part once and unpacked, as torch writes them: export the network again")
+        raise InputError(
+            f"{path}: expected each part once and unpacked, as torch writes them: export the network again"
+        )
 
 
 def _written(parts: dict[str, bytes]) -> bytes:

@@ -43,20 +43,23 @@ OPERATORS = frozenset(
     {f"torch.ops.aten.{name}" for name in _ATEN.split()} | {f"torch.ops.torchvision.{name}" for name in _TORCHVISION}
 )
 """All that a program may call: functions of tensors, which reach no file, and none that trusts its arguments."""
-_NUMBERS = frozenset(
-    f"_operator.{name}" for name in "add sub mul floordiv truediv mod pow neg ge gt le lt eq ne getitem and_ or_".split()
-)
-_ARGUMENTS = frozenset(
-    "as_tensor as_tensors as_optional_tensor as_optional_tensors as_int as_ints as_int_lists as_float as_floats as_bool "
-    "as_bools as_none as_string as_strings as_name as_expr as_sym_int as_sym_ints as_sym_bool as_sym_bools as_sym_float "
-    "as_sym_floats as_scalar_type as_device as_layout as_memory_format".split()
-)
+_NUMBERS_ONLY = """
+    add sub mul floordiv truediv mod pow neg ge gt le lt eq ne getitem and_ or_
+"""
+_NUMBERS = frozenset(f"_operator.{name}" for name in _NUMBERS_ONLY.split())
+_DATA = """
+    as_tensor as_tensors as_optional_tensor as_optional_tensors as_int as_ints as_int_lists as_float as_floats as_bool
+    as_bools as_none as_string as_strings as_name as_expr as_sym_int as_sym_ints as_sym_bool as_sym_bools as_sym_float
+    as_sym_floats as_scalar_type as_device as_layout as_memory_format
+"""
+_ARGUMENTS = frozenset(_DATA.split())
 """Kinds of arguments that are data: no graph, no operator, no object."""
-_FUNCTIONS = frozenset(
-    "Integer Float Rational Add Mul Mod Max Min FloorDiv CeilDiv CleanDiv ModularIndexing PythonMod ToFloat "
-    "IntTrueDiv FloatTrueDiv TruncToInt FloorToInt CeilToInt Eq Ne Equality Unequality StrictLessThan StrictGreaterThan "
-    "LessThan GreaterThan".split()
-)
+_OF_SIZES = """
+    Integer Float Rational Add Mul Mod Max Min FloorDiv CeilDiv CleanDiv ModularIndexing PythonMod ToFloat IntTrueDiv
+    FloatTrueDiv TruncToInt FloorToInt CeilToInt Eq Ne Equality Unequality StrictLessThan StrictGreaterThan LessThan
+    GreaterThan
+"""
+_FUNCTIONS = frozenset(_OF_SIZES.split())
 """What an expression of sizes may call."""
 _MOST_NUMBER = 2**63
 

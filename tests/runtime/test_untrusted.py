@@ -12,7 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
+from sparseinst.runtime import open_backend
+from sparseinst.runtime.exported import INPUTS, OUTPUTS, Exported
 from sparseinst.runtime.exported_backend import load_program
 from sparseinst.runtime.program_archive import safe_archive
 
@@ -155,4 +158,33 @@ def test_damage_ends_in_an_input_error(parts: dict[str, bytes], tmp_path_factory
     try:
         safe_archive(path)
     except InputError as error:
-        assert len(str(error)) < 1000  # noqa: PT017
+        assert len(str(error)) < 1000
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from([*Exported.model_fields]), st.text() | st.just("[" * 10**5), min_size=1))
+def test_metadata_of_any_text(changes: dict[str, str]) -> None:
+    metadata = Exported(config=ModelConfig()).to_metadata() | changes
+    try:
+        Exported.from_metadata(metadata, source="a.onnx")
+    except InputError as error:
+        assert str(error).startswith("a.onnx: ") and len(str(error)) < 5000
+
+
+def test_a_file_that_gives_something_else_than_it_says() -> None:
+    exported = Exported(config=ModelConfig())
+    exported.check_ports(INPUTS, [*OUTPUTS, "more"], source="a.onnx")
+    with pytest.raises(InputError, match=r"a\.onnx: expected a network with gate, masks, got one with labels, scores"):
+        exported.check_ports(INPUTS, ["labels", "scores"], source="a.onnx")
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "xml"])
+def test_a_cut_file_of_another_runtime(tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip({"onnx": "onnxruntime", "xml": "openvino"}[suffix])
+    with zipfile.ZipFile(FILES / "exported.zip") as archive:
+        whole = archive.read(f"tiny.{suffix}")
+    path = tmp_path / f"a.{suffix}"
+    for end in range(0, len(whole), len(whole) // 7):
+        path.write_bytes(whole[:end])
+        with pytest.raises(InputError, match=rf"a\.{suffix}"):
+            open_backend(path)
