@@ -29,11 +29,18 @@ WHOLE_MASKS_PX = 768
 """Side in network pixels of what is seen in one pass with all masks over the whole frame: 500 MB at 400 instances
 in 512 x 512."""
 
+MOST_SIDE_PX = 16_384
+"""Longest side of what a network sees in one pass; larger images are cut into tiles."""
+MOST_INSTANCES = 20_000
+"""Most slots, and most candidates of an image or of an area."""
+MOST_CHANNELS = 8192
+MOST_CLASSES = 100_000
+
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, and an unknown key is an error."""
+    """Base of all settings: immutable; an unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def kinds_of(annotation: Any) -> tuple[type[Settings], ...]:
@@ -79,13 +86,17 @@ class _PreprocessBase(Settings):
         "next multiples of 32",
     )
     mean: tuple[float, float, float] = Field((123.675, 116.28, 103.53), description="RGB mean, in 0..255")
-    std: tuple[float, float, float] = Field((58.395, 57.12, 57.375), description="RGB deviation, in 0..255")
+    std: tuple[float, float, float] = Field((58.395, 57.12, 57.375), description="RGB deviation, in 0..255, above 0")
     intensity: IntensityConfig = IntensityConfig()
 
     @model_validator(mode="after")
     def _padded(self) -> Self:
-        if self.frame_hw is not None and any(side <= 0 or side % 32 for side in self.frame_hw):
-            raise ValueError(f"preprocess.frame_hw must be positive multiples of 32, got {self.frame_hw}")
+        if self.frame_hw is not None and any(not 0 < side <= MOST_SIDE_PX or side % 32 for side in self.frame_hw):
+            raise ValueError(
+                f"preprocess.frame_hw must be positive multiples of 32 up to {MOST_SIDE_PX}, got {self.frame_hw}"
+            )
+        if not all(0 < deviation <= 1000 for deviation in self.std):
+            raise ValueError(f"preprocess.std must be above 0 and at most 1000, got {self.std}")
         return self
 
 
@@ -93,8 +104,8 @@ class ShortSideConfig(_PreprocessBase):
     """Images are resized to one size, whatever theirs (photographs, and every published network)."""
 
     kind: Literal["short_side"] = "short_side"
-    short_px: int = Field(640, gt=0, description="the short side is resized to this many pixels ...")
-    long_px: int = Field(864, gt=0, description="... unless the long side would exceed this many")
+    short_px: int = Field(640, gt=0, le=MOST_SIDE_PX, description="the short side is resized to this many pixels ...")
+    long_px: int = Field(864, gt=0, le=MOST_SIDE_PX, description="... unless the long side would exceed this many")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -113,18 +124,18 @@ class NativeConfig(_PreprocessBase):
     """Images keep their size but for one factor, so that an object is as large in every image (micrographs)."""
 
     kind: Literal["native"] = "native"
-    scale: float = Field(1.0, gt=0, allow_inf_nan=False, description="network pixels for each pixel of the image")
+    scale: float = Field(1.0, gt=0, le=1000, description="network pixels for each pixel of the image")
     diameter_px: float | None = Field(
         None,
         gt=0,
-        allow_inf_nan=False,
+        le=MOST_SIDE_PX,
         description="median diameter 2*sqrt(area/pi) of the objects trained on, in pixels of the original images; "
         "training measures it",
     )
     largest_px: float | None = Field(
         None,
         gt=0,
-        allow_inf_nan=False,
+        le=MOST_SIDE_PX,
         description="extent that 99 of 100 objects trained on do not exceed, in pixels of the original images; tiles "
         "overlap by it and what is seen around; training measures it",
     )
@@ -138,6 +149,7 @@ class NativeConfig(_PreprocessBase):
     one_pass_px: int = Field(
         1536,
         ge=64,
+        le=MOST_SIDE_PX,
         description="side of the largest square, in network pixels, that is seen in one pass; images of a larger area "
         "are cut into tiles",
     )
@@ -187,8 +199,10 @@ class BackboneConfig(Settings):
 class EncoderConfig(Settings):
     """Context encoder (paper, section 3.3)."""
 
-    channels: int = Field(256, gt=0, description="width D of the pyramid and of the fused features")
-    pool_bins: tuple[int, ...] = Field((1, 2, 3, 6), description="bins of the pyramid pooling; none leaves it out")
+    channels: int = Field(256, gt=0, le=MOST_CHANNELS, description="width D of the pyramid and of the fused features")
+    pool_bins: tuple[Annotated[int, Field(gt=0, le=64)], ...] = Field(
+        (1, 2, 3, 6), max_length=16, description="bins of the pyramid pooling; none leaves it out"
+    )
     norm: Literal["none", "batch", "sync"] = Field("none", description="norm after each convolution")
 
 
@@ -196,13 +210,17 @@ class SlotsConfig(Settings):
     """The paper's decoder: N learned activation maps (sections 3.2 and 3.4). All published networks have it."""
 
     kind: Literal["slots"] = "slots"
-    slots: int = Field(100, gt=0, description="number N of instance activation maps, the most instances in an image")
-    groups: int = Field(4, gt=0, description="groups G of the group IAM; 1 is the plain IAM")
+    slots: int = Field(
+        100, gt=0, le=MOST_INSTANCES, description="number N of instance activation maps, the most instances in an image"
+    )
+    groups: int = Field(4, gt=0, le=64, description="groups G of the group IAM; 1 is the plain IAM")
     kernel: Literal[1, 3] = Field(3, description="kernel size of the IAM convolution")
     activation: Literal["sigmoid", "softmax"] = Field("sigmoid", description="normalisation of the activation maps")
-    channels: int = Field(256, gt=0, description="width of both branches")
-    convs: int = Field(4, ge=0, description="3x3 convolutions in each branch")
-    kernel_channels: int = Field(128, gt=0, description="channels of the mask features and mask kernels")
+    channels: int = Field(256, gt=0, le=MOST_CHANNELS, description="width of both branches")
+    convs: int = Field(4, ge=0, le=64, description="3x3 convolutions in each branch")
+    kernel_channels: int = Field(
+        128, gt=0, le=MOST_CHANNELS, description="channels of the mask features and mask kernels"
+    )
     coordinates: bool = Field(True, description="give both branches the place of each pixel")
     objectness: bool = Field(True, description="rescore classes by the IoU-aware objectness")
     norm: Literal["none", "batch", "sync"] = Field("none", description="norm after each convolution")
@@ -225,15 +243,20 @@ class SeedsConfig(Settings):
 
     kind: Literal["seeds"] = "seeds"
     candidates: int = Field(
-        100, gt=0, description="most instances in an image, or (candidates_per) in 512 x 512 pixels of its frame"
+        100,
+        gt=0,
+        le=MOST_INSTANCES,
+        description="most instances in an image, or (candidates_per) in 512 x 512 pixels of its frame",
     )
     candidates_per: Literal["image", "area"] = Field(
         "image", description="whether candidates are counted an image or for each 512 x 512 pixels of the frame"
     )
     levels: int = Field(1, gt=0, le=4, description="grids of seeds, each half as fine as the one before")
-    channels: int = Field(80, gt=0, description="width of both branches")
-    convs: int = Field(3, gt=0, description="3x3 convolutions in each branch")
-    kernel_channels: int = Field(64, gt=0, description="channels of the mask features and mask kernels")
+    channels: int = Field(80, gt=0, le=MOST_CHANNELS, description="width of both branches")
+    convs: int = Field(3, gt=0, le=64, description="3x3 convolutions in each branch")
+    kernel_channels: int = Field(
+        64, gt=0, le=MOST_CHANNELS, description="channels of the mask features and mask kernels"
+    )
     norm: Literal["none", "batch", "sync"] = Field("batch", description="norm after each convolution")
 
     def most_instances(self, frame_hw: tuple[int, int]) -> int:
@@ -282,7 +305,9 @@ class PostprocessConfig(Settings):
 class ModelConfig(Settings):
     """Everything that prediction needs to know about a network besides its weights."""
 
-    classes: tuple[str, ...] = Field(COCO_CLASSES, min_length=1, description="class names, in the order of the logits")
+    classes: tuple[str, ...] = Field(
+        COCO_CLASSES, min_length=1, max_length=MOST_CLASSES, description="class names, in the order of the logits"
+    )
     preprocess: PreprocessConfig = ShortSideConfig()
     backbone: BackboneConfig = BackboneConfig()
     encoder: EncoderConfig = EncoderConfig()

@@ -14,8 +14,36 @@ import yaml
 
 from sparseinst.errors import InputError, brief
 
+_LONGEST_NAME = 255
+"""Bytes of a file's name on nearly all file systems."""
 _MOST_NODES = 1_000_000
 """Values of a YAML file, those that its aliases repeat counted each time; a data set's list of files is shorter."""
+
+
+@contextmanager
+def readable(source: object, *, expected: str, hint: str) -> Iterator[None]:
+    """Turns whatever a reader raises within the block into an InputError, so that no bytes end in a traceback.
+
+    Args:
+        source: the file, for messages.
+        expected: what it should be: "a whole image file".
+        hint: what to do about it: "replace it".
+
+    Raises:
+        InputError: of the block, as it is, or for anything else that it raised.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{shown(source)}: expected {expected}, cannot read it ({_reason(error)}): {hint}") from error
+
+
+def shown(source: object) -> str:
+    """The name of a file as messages show it: cut where it is longer than file systems allow."""
+    text = str(source)
+    return text if len(text) <= 4 * _LONGEST_NAME and text.isprintable() else brief(text, most=200)
 
 
 @contextmanager
@@ -139,21 +167,27 @@ def is_yaml(name: str | Path) -> bool:
     return str(name).endswith((".yaml", ".yml"))
 
 
-def is_file(path: Path) -> bool:
+def is_file(path: str | Path) -> bool:
     """Whether there is such a file; no for names that no file system takes."""
     try:
-        return path.is_file()
+        return Path(path).is_file()
     except (OSError, ValueError):  # longer than any name, or a zero in it
+        return False
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether there is such a folder; no for names that no file system takes."""
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
         return False
 
 
 def _content(path: Path, expected: str) -> bytes:
     if not is_file(path):
-        raise InputError(f"{brief(str(path), most=200)[1:-1]}: expected {expected}, found none: check the path")
-    try:
+        raise InputError(f"{shown(path)}: expected {expected}, found none: check the path")
+    with readable(path, expected=expected, hint="allow it"):
         return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: expected {expected}, cannot read it ({_reason(error)}): allow it") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from sparseinst.config import ModelConfig, Settings
+from sparseinst.config import MOST_SIDE_PX, ModelConfig, Settings
 
 
 class AugmentConfig(Settings):
@@ -26,7 +26,7 @@ class AugmentConfig(Settings):
     short_px: tuple[int, ...] = Field(
         (416, 448, 480, 512, 544, 576, 608, 640), description="short sides to choose from (multi-scale training)"
     )
-    long_px: int = Field(853, gt=0, description="largest long side in multi-scale training")
+    long_px: int = Field(853, gt=0, le=MOST_SIDE_PX, description="largest long side in multi-scale training")
     jitter: tuple[float, float] | None = Field(
         None,
         description="large-scale jitter instead of multi-scale: range of the scale relative to the size at prediction, "
@@ -38,7 +38,10 @@ class AugmentConfig(Settings):
     )
     copy_paste_share: float = Field(0.5, gt=0, le=1, description="largest share of that image's instances pasted")
     tile: int | None = Field(
-        None, gt=0, description="side in pixels of a random window cut from larger images first (prediction in tiles)"
+        None,
+        gt=0,
+        le=MOST_SIDE_PX,
+        description="side in pixels of a random window cut from larger images first (prediction in tiles)",
     )
     tile_share: float = Field(1.0, gt=0, le=1, description="share of the larger images that is cut so")
     frame_hw: tuple[int, int] | None = Field(
@@ -47,16 +50,20 @@ class AugmentConfig(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.frame_hw is not None and any(side <= 0 or side % 32 for side in self.frame_hw):
-            raise ValueError(f"augment.frame_hw must be positive multiples of 32, got {self.frame_hw}")
+        if self.frame_hw is not None and any(not 0 < side <= MOST_SIDE_PX or side % 32 for side in self.frame_hw):
+            raise ValueError(
+                f"augment.frame_hw must be positive multiples of 32 up to {MOST_SIDE_PX}, got {self.frame_hw}"
+            )
         if self.jitter is not None and self.frame_hw is None:
             raise ValueError("augment.jitter needs augment.frame_hw, the frame to crop or pad to")
         if self.jitter is not None and not 0 < self.jitter[0] <= self.jitter[1]:
             raise ValueError(f"augment.jitter must be (low, high) with 0 < low <= high, got {self.jitter}")
-        if not 0 < self.crop_px[0] <= self.crop_px[1]:
+        if not 0 < self.crop_px[0] <= self.crop_px[1] <= MOST_SIDE_PX:
             raise ValueError(f"augment.crop_px must be (low, high) with 0 < low <= high, got {self.crop_px}")
         if not self.short_px or not self.crop_short_px:
             raise ValueError("augment.short_px and augment.crop_short_px must name at least one size")
+        if not all(0 < side <= MOST_SIDE_PX for side in (*self.short_px, *self.crop_short_px)):
+            raise ValueError(f"augment.short_px and augment.crop_short_px must be in 1..{MOST_SIDE_PX}")
         return self
 
 

@@ -7,6 +7,7 @@ import typer
 
 from sparseinst.cli.common import pick_device, say
 from sparseinst.errors import InputError
+from sparseinst.files import is_file
 
 if TYPE_CHECKING:
     from sparseinst.modeling import SparseInst
@@ -95,13 +96,13 @@ def _converted(model: str, weights: Path | None) -> Path | None:
     if not can_convert():
         return None
     source = weights or weights_file(model) or shipped_weights(model)
-    if source is None or not source.is_file():
+    if source is None or not is_file(source):
         return None  # loading it says what is wrong
     decoder = preset_of(source).model.decoder if source.suffix == ".safetensors" else None
     if isinstance(decoder, SeedsConfig) and decoder.candidates_per == "area":
         return None  # a converted network grows all seeds that there may be, PyTorch those that are sure enough
     path = converted_file(model, source)
-    if path.is_file():
+    if is_file(path):
         return path
     network = load_model(model, weights=weights)
     say(f"converting {model} for ONNX Runtime, once (kept as {path}; --backend torch does without) ...", stderr=True)

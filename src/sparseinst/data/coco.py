@@ -15,6 +15,7 @@ from sparseinst.data.formats import Content, Notes, Split, read_content
 from sparseinst.data.images import read_image
 from sparseinst.data.records import Blobs, Records, parse_records
 from sparseinst.errors import InputError, listed
+from sparseinst.files import is_file, is_folder
 from sparseinst.masks import rle
 from sparseinst.masks.runs import decode_runs
 
@@ -67,11 +68,11 @@ class CocoDataset:
         dataset = cls(
             images_dir, annotations, records.classes, records.category_ids, records, np.arange(len(records.classes))
         )
-        if not images_dir.is_dir():
+        if not is_folder(images_dir):
             raise InputError(
                 f"{images_dir}: expected the folder of the images of {annotations}, found none: check the path"
             )
-        missing = [path for path in map(dataset.path, range(len(dataset))) if not path.is_file()]
+        missing = [path for path in map(dataset.path, range(len(dataset))) if not is_file(path)]
         if missing:
             raise InputError(
                 f"{annotations}: expected all of its {len(dataset)} images under {images_dir}, {len(missing)} are "

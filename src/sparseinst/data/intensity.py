@@ -1,12 +1,17 @@
 """Values of more than 8 bits as 8-bit ones: one mapping for all pixels and channels of an image."""
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.config import IntensityConfig
 from sparseinst.errors import InputError
+
+_Value = TypeVar("_Value", bound=np.generic)
+_STRIP = 2**22
+"""Values that are brought to 8 bits at once."""
 
 
 class Bounds(NamedTuple):
@@ -28,14 +33,18 @@ def bounds_of(values: NDArray[np.generic], intensity: IntensityConfig) -> Bounds
     """
     if values.dtype.kind not in "uif":
         raise InputError(f"expected pixels of an integer or floating type, got {values.dtype}: convert the image")
-    numbers = _floating(values)
+    if intensity.mode == "range":
+        if not any(np.isfinite(strip).any() for strip in _strips(values)):
+            raise InputError("expected finite pixel values, got none: replace the image")
+        return Bounds(intensity.low, intensity.high)
+    numbers = _floating(values)  # a copy, which may be put in another order
     finite = np.isfinite(numbers)
     valid = numbers if finite.all() else numbers[finite]
+    del numbers, finite
     if not valid.size:
         raise InputError("expected finite pixel values, got none: replace the image")
-    if intensity.mode == "range":
-        return Bounds(intensity.low, intensity.high)
-    low, high = (float(bound) for bound in np.percentile(valid, [intensity.low, intensity.high]))
+    bounds = np.percentile(valid, [intensity.low, intensity.high], overwrite_input=True)
+    low, high = (float(bound) for bound in bounds)
     if low == high:  # nearly every pixel is equal: stretch what little there is
         return Bounds(float(valid.min()), float(valid.max()))
     return Bounds(low, high)
@@ -45,9 +54,18 @@ def stretch(values: NDArray[np.generic], bounds: Bounds) -> NDArray[np.uint8]:
     """Maps values linearly; what is no number becomes 0, infinite values saturate, an even image is black."""
     if bounds.low == bounds.high:
         return np.zeros(values.shape, np.uint8)
-    scaled = (_floating(values) - bounds.low) * (255 / (bounds.high - bounds.low))
-    scaled = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0)
-    return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
+    stretched = np.empty(values.shape, np.uint8)
+    for strip, out in zip(_strips(values), _strips(stretched), strict=True):
+        scaled = (_floating(strip) - bounds.low) * (255 / (bounds.high - bounds.low))
+        scaled = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0)
+        out[...] = np.clip(np.rint(scaled), 0, 255)
+    return stretched
+
+
+def _strips(values: NDArray[_Value]) -> Iterator[NDArray[_Value]]:
+    """Views of some rows at a time, so that what is made of them takes little memory."""
+    rows = max(1, _STRIP // max(1, values[:1].size))
+    return (values[start : start + rows] for start in range(0, len(values), rows))
 
 
 def _floating(values: NDArray[np.generic]) -> NDArray[np.floating[Any]]:

@@ -1,8 +1,6 @@
 """From an opened image file to its pixels at full depth, and from what decoders raise to errors that name the file."""
 
 import io
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +16,10 @@ from sparseinst.errors import InputError
 
 _BITS_PER_SAMPLE, _ORIENTATION, _PLANAR_CONFIGURATION = 258, 274, 284
 
-UNREADABLE = (
-    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error, cv2.error,
-)  # fmt: skip
-"""What Pillow's and OpenCV's decoders raise on damaged files."""
+UNREADABLE = (Exception,)
+"""What decoders raise on damaged files: anything; their own list has never been complete."""
+MOST_BYTES = 2**29
+"""Most bytes of decoded pixels of an image that is read whole: 178 million pixels of 8-bit RGB, half as many of 16."""
 
 
 @contextmanager
@@ -47,8 +45,26 @@ def pixels_of(image: Image.Image, file: Path | io.BytesIO) -> NDArray[np.generic
     Args:
         image: what Pillow opened, not loaded yet.
         file: what it was opened from.
+
+    Raises:
+        InputError: its pixels would take more than `MOST_BYTES`; found before any is decoded.
     """
+    _check_size(image)
     return _read_deep(file, image) if _is_deep_color(image) else array_of(image)
+
+
+def _check_size(image: Image.Image) -> None:
+    samples = max(1, len(image.getbands()))
+    each = 4 if image.mode in ("I", "F") else 2 if image.mode.startswith("I;16") or _is_deep_color(image) else 1
+    if isinstance(image, TiffImageFile):
+        bits = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
+        samples, each = max(samples, len(bits)), max(each, -(-max(bits) // 8))
+    needed = image.width * image.height * samples * each
+    if needed > MOST_BYTES:
+        raise InputError(
+            f"expected at most {MOST_BYTES / 1e6:,.0f} MB of decoded pixels, got {image.width} x {image.height} of "
+            f"{samples * each} bytes: cut it into parts, or write it as a TIFF in tiles and give --tile"
+        )
 
 
 def array_of(image: Image.Image) -> NDArray[np.generic]:

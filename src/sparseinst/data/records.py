@@ -221,15 +221,17 @@ def placeholder(data: Mapping[str, Any]) -> int | None:
 
 def _categories(path: Path, records: list[Any]) -> dict[int, str]:
     classes: dict[int, str] = {}
+    titles: set[str] = set()
     for number, record in enumerate(records):
         name = _name("category", number, record)
         key = _field(path, name, record, "id", int)
         if key in classes:
             raise InputError(f"{path}: {name}: expected a unique id, got {key} twice: renumber the categories")
         title = _field(path, name, record, "name", str)
-        if title in classes.values():
-            raise InputError(f"{path}: {name}: expected a unique name, got {title!r} twice: rename or merge them")
+        if title in titles:
+            raise InputError(f"{path}: {name}: expected a unique name, got {brief(title)} twice: rename or merge them")
         classes[key] = title
+        titles.add(title)
     if not classes:
         raise InputError(f"{path}: expected at least one category, got none: add the categories")
     return dict(sorted(classes.items()))
@@ -275,4 +277,4 @@ def _identity(path: Path, name: str, annotation: object) -> int | None:
 
 def _name(kind: str, number: int, record: object) -> str:
     key = record.get("id") if isinstance(record, Mapping) else None
-    return f"{kind} number {number}" if key is None else f"{kind} {key!r}"
+    return f"{kind} number {number}" if key is None else f"{kind} {brief(key)}"

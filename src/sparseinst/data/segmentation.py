@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from sparseinst.errors import InputError, brief
 from sparseinst.masks import rle
 
-_FAR = 100
-"""Coordinates beyond this many image sides are damage, and rasterising them would take for ever."""
+_FAR = 10
+"""Coordinates beyond this many image sides are damage."""
+_LONGEST_PX = 2_000_000
+"""Longest outline of a polygon: drawing one takes time and memory by its length, not by its points."""
 
 
 def encode_segmentation(where: str, segmentation: object, size_hw: tuple[int, int]) -> bytes | None:
@@ -42,8 +46,19 @@ def encode_segmentation(where: str, segmentation: object, size_hw: tuple[int, in
         if not all(abs(value) <= farthest for value in part):  # false for nan, too
             raise InputError(f"{where}: expected polygon coordinates in pixels, got {brief(part)}: correct the polygon")
         if len(part) >= 6:
+            _check_length(where, part)
             parts.append(part)
     return rle.from_polygons(parts, size_hw) if parts else None
+
+
+def _check_length(where: str, part: list[float]) -> None:
+    corners = np.array(part, np.float64).reshape(-1, 2)
+    length = float(np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum())
+    if length > _LONGEST_PX:
+        raise InputError(
+            f"{where}: expected a polygon whose outline is at most {_LONGEST_PX:,} pixels long, got {length:,.0f} of "
+            f"{len(corners):,} points: correct the polygon, or give the mask as an RLE"
+        )
 
 
 def _encode_rle(where: str, segmentation: Mapping[str, Any], size_hw: tuple[int, int]) -> bytes:
@@ -59,8 +74,8 @@ def _encode_rle(where: str, segmentation: Mapping[str, Any], size_hw: tuple[int,
         if sum(counts) == size_hw[0] * size_hw[1]:
             return rle.from_runs(counts, size_hw)
         raise InputError(
-            f"{where}: expected segmentation.counts to add up to {size_hw[0] * size_hw[1]} pixels, got {sum(counts)}: "
-            "encode the mask again"
+            f"{where}: expected segmentation.counts to add up to {size_hw[0] * size_hw[1]} pixels, got "
+            f"{brief(sum(counts))}: encode the mask again"
         )
     raise InputError(
         f"{where}: expected segmentation.counts to be a compressed string or a list of run lengths, got "

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sparseinst.data.large import is_zarr
 from sparseinst.data.signature import is_ours
 from sparseinst.errors import InputError, listed
+from sparseinst.files import is_file, is_folder, readable, shown
 
 IMAGE_SUFFIXES = frozenset({
     ".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm",
@@ -78,19 +79,21 @@ def find_sources(source: str | Path, *, recursive: bool = False, out: Path | Non
     path = Path(source)
     if is_zarr(path):
         return Sources([path])
-    if path.is_dir():
+    if is_folder(path):
         files = _files(path, recursive=recursive, out=out)
         return _sorted_out(files, f"{path}: expected a folder with images", path if recursive else None)
     if recursive:
         raise InputError(f"{source}: expected a folder to be gone through with its subfolders, found none: check the "
                          "path, or leave recursive out; a pattern takes subfolders with **")  # fmt: skip
-    if path.is_file():
+    if is_file(path):
         return Sources(_listed(path) if path.suffix.lower() == ".txt" else [path])
     if glob.has_magic(str(source)):
         found = map(Path, glob.glob(str(source), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
-        files = (path for path in found if path.suffix.lower() == ".zarr" or not path.is_dir())
+        files = (path for path in found if path.suffix.lower() == ".zarr" or not is_folder(path))
         return _sorted_out(files, f"{source}: expected a pattern that matches images", None)
-    raise InputError(f"{source}: expected an image, a folder, a glob or a list file (.txt), found none: check the path")
+    raise InputError(
+        f"{shown(source)}: expected an image, a folder, a glob or a list file (.txt), found none: check the path"
+    )
 
 
 def list_sources(source: str | Path) -> list[Path]:
@@ -157,7 +160,7 @@ def _sorted_out(files: Iterable[Path], expected: str, root: Path | None) -> Sour
 
 def _is_image(path: Path) -> bool:
     suffix = path.suffix.lower()
-    return is_zarr(path) if suffix == ".zarr" else suffix in IMAGE_SUFFIXES and path.is_file()
+    return is_zarr(path) if suffix == ".zarr" else suffix in IMAGE_SUFFIXES and is_file(path)
 
 
 def _goes_with_images(path: Path) -> bool:
@@ -166,10 +169,8 @@ def _goes_with_images(path: Path) -> bool:
 
 
 def _listed(path: Path) -> list[Path]:
-    try:
+    with readable(path, expected="a text file in UTF-8, one image path a line", hint="correct the list"):
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected a text file in UTF-8, one image path a line: {error}") from error
     images = [path.parent / line.strip() for line in lines if line.strip()]
     if not images:
         raise InputError(f"{path}: expected one image path a line, found none: fill the list")

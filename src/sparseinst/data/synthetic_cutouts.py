@@ -12,6 +12,7 @@ from PIL import Image
 from sparseinst.data.compositing import OPAQUE, premultiply
 from sparseinst.data.pixels import UNREADABLE
 from sparseinst.errors import InputError
+from sparseinst.files import is_folder
 
 SUFFIXES = (".png", ".webp")
 _VAL_SHARE = 0.25
@@ -39,9 +40,9 @@ def find_cutouts(folder: Path, classes: Sequence[str] | None = None) -> dict[str
     Raises:
         InputError: no folder, no category, an unknown category, or one of fewer than two objects.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"{folder}: expected a folder of cut-outs, found none: check the path")
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    names = sorted(path.name for path in folder.iterdir() if is_folder(path) and not path.name.startswith("."))
     if not names:
         raise InputError(
             f"{folder}: expected a folder of cut-outs (PNG or WebP) for each category, found none: "
@@ -67,7 +68,7 @@ def find_photographs(folder: Path) -> tuple[Path, ...]:
     Raises:
         InputError: no folder, or fewer than two images in it.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"{folder}: expected a folder of photographs, found none: check the path")
     files = _files(folder, (*SUFFIXES, ".jpg", ".jpeg"))
     if len(files) < 2:

@@ -1,6 +1,6 @@
 """Annotations and results as COCO's evaluation takes them, checked so that it cannot stumble."""
 
-import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def ground_truth(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
                 "category_id": item["category_id"],
                 "iscrowd": int(bool(item.get("iscrowd"))),
                 # COCO's own areas are those of the polygons, which decide what is small
-                "area": float(area) if isinstance(area, int | float) else pixels,
+                "area": pixels if area is None else _number(f"{path}: annotation number {number}", "area", area),
                 "segmentation": _record(counts, size),
             }
         )
@@ -99,9 +99,7 @@ def _detection(
                 f"{where}: expected {key} to be one of the {len(known)} in {annotations}, got {brief(record[key])}: "
                 "evaluate against the annotations of the images that were predicted"
             )
-    score = record["score"]
-    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-        raise InputError(f"{where}: expected score to be a number, got {brief(score)}: write the results again")
+    score = _number(where, "score", record["score"])
     size = sizes[record["image_id"]]
     segmentation = record["segmentation"]
     if isinstance(segmentation, Mapping) and isinstance(segmentation.get("counts"), bytes):  # as the libraries encode
@@ -118,7 +116,14 @@ def _detection(
             f"{where}: expected the runs of its mask to add up to the image's {size[0] * size[1]} pixels, "
             f"got {pixels}: write the results again"
         )
-    return {**record, "score": float(score), "segmentation": _record(counts, size)}
+    return {**record, "score": score, "segmentation": _record(counts, size)}
+
+
+def _number(where: str, name: str, value: Any) -> float:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if not known or not abs(value) <= sys.float_info.max:  # false for nan, too
+        raise InputError(f"{where}: expected {name} to be a finite number, got {brief(value)}: write the file again")
+    return float(value)
 
 
 def _record(counts: bytes, size_hw: tuple[int, int]) -> dict[str, Any]:

@@ -10,9 +10,13 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from sparseinst.config import NativeConfig, for_whole_masks
 from sparseinst.errors import InputError
+from sparseinst.files import readable
 from sparseinst.modeling.model import SparseInst
 
+MOST_BYTES = 8 * 10**9
+"""Of one tensor of a network that is opened: more than ten times what any of ours makes."""
 PARTS = ("backbone", "encoder", "decoder")
 
 
@@ -68,18 +72,8 @@ def cost(model: SparseInst, size_hw: tuple[int, int]) -> Cost:
             f"expected an input whose sides are positive multiples of {stride}, got {size_hw[0]} x {size_hw[1]}: "
             f"round them up"
         )
-    tensors = {name: tensor.to("meta") for name, tensor in chain(model.named_parameters(), model.named_buffers())}
-    outputs: dict[str, Any] = {}
-    hooks = [
-        model.get_submodule(part).register_forward_hook(lambda _, __, result, part=part: outputs.update({part: result}))
-        for part in PARTS
-    ]
-    try:
-        with FlopCounterMode(display=False, custom_mapping=_formulas()) as counter, torch.no_grad():
-            functional_call(model, tensors, torch.empty(1, 3, *size_hw, device="meta"))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with FlopCounterMode(display=False, custom_mapping=_formulas()) as counter:
+        shapes = _shapes(model, size_hw)
     counts = counter.get_flop_counts()
     parts = {
         part: PartCost(
@@ -88,10 +82,52 @@ def cost(model: SparseInst, size_hw: tuple[int, int]) -> Cost:
         )
         for part in PARTS
     }
-    return Cost(size_hw, parts, _shapes(model, outputs))
+    return Cost(size_hw, parts, shapes)
 
 
-def _shapes(model: SparseInst, outputs: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def check_memory(model: SparseInst, *, source: object) -> None:
+    """Checks what a network makes of one image as large as its settings let it see in one pass.
+
+    Args:
+        model: in any mode, on any device, also "meta"; nothing is computed.
+        source: its file, for messages.
+
+    Raises:
+        InputError: one of its tensors would take more than `MOST_BYTES`, or the settings fit no network.
+    """
+    preprocess = for_whole_masks(model.config).preprocess
+    multiple = model.config.backbone.strides[-1]
+    if preprocess.frame_hw is not None:
+        size_hw = preprocess.frame_hw
+    elif isinstance(preprocess, NativeConfig):
+        size_hw = (preprocess.one_pass_px, preprocess.one_pass_px)
+    else:
+        size_hw = (preprocess.short_px, preprocess.long_px)
+    rows, columns = (-(-side // multiple) * multiple for side in size_hw)
+    with readable(source, expected="settings of a network", hint="correct them"):
+        shapes = _shapes(model.eval(), (rows, columns))
+    name, shape = max(shapes.items(), key=lambda item: prod(item[1]))
+    if 4 * prod(shape) > MOST_BYTES:
+        raise InputError(
+            f"{source}: expected a network whose tensors take at most {MOST_BYTES / 1e9:.0f} GB each for an image of "
+            f"{rows} x {columns}, got {name} of {' x '.join(map(str, shape))}: lower its frame or number of instances"
+        )
+
+
+def _shapes(model: SparseInst, size_hw: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+    """What the network makes of one image, found out without computing."""
+    tensors = {name: tensor.to("meta") for name, tensor in chain(model.named_parameters(), model.named_buffers())}
+    outputs: dict[str, Any] = {}
+    hooks = [
+        model.get_submodule(part).register_forward_hook(lambda _, __, result, part=part: outputs.update({part: result}))
+        for part in PARTS
+    ]
+    try:
+        with torch.no_grad():
+            functional_call(model, tensors, torch.empty(1, 3, *size_hw, device="meta"))
+    finally:
+        for hook in hooks:
+            hook.remove()
     features: Sequence[Tensor] = outputs["backbone"]
     named = {
         f"features at stride {stride}": feature

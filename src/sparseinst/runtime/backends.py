@@ -10,6 +10,7 @@ from torch.export import ExportedProgram
 
 from sparseinst.config import ModelConfig, SeedsConfig, for_whole_masks
 from sparseinst.errors import InputError
+from sparseinst.files import is_file, shown
 from sparseinst.modeling import SparseInst, with_max_instances
 from sparseinst.runtime.devices import Device, is_auto, resolve_device
 from sparseinst.runtime.exported import Exported
@@ -184,8 +185,8 @@ def _is_file(model: Model, suffix: str) -> TypeGuard[str | Path]:
         return False
     if Path(model).suffix != suffix:
         raise InputError(f"{model}: expected a {suffix} file, a network or its name: leave the backend's name out")
-    if not Path(model).is_file():
-        raise InputError(f"{model}: expected an exported network, found no such file: check the path")
+    if not is_file(model):
+        raise InputError(f"{shown(model)}: expected an exported network, found no such file: check the path")
     return True
 
 

@@ -1,13 +1,14 @@
 """What an exported file says about itself: all that prediction needs to know, and where the file came from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
 from sparseinst.config import ModelConfig, Settings
-from sparseinst.errors import InputError, misfit
+from sparseinst.errors import InputError, brief, listed, misfit
+from sparseinst.files import parse_json
 
 EXPORT_FORMAT = "sparseinst-export-2"
 _READABLE = ("sparseinst-export-1", EXPORT_FORMAT)
@@ -43,6 +44,19 @@ class Exported(Settings):
         """Names of the outputs, in their order."""
         return (*OUTPUTS, ACTIVATION) if self.activation else OUTPUTS
 
+    def check_ports(self, inputs: Collection[str], outputs: Collection[str], *, source: str) -> None:
+        """Checks that a file takes and gives what its metadata say.
+
+        Raises:
+            InputError: it does not.
+        """
+        for wanted, there in ((INPUTS, inputs), (self.outputs, outputs)):
+            if missing := sorted(set(wanted) - set(there)):
+                raise InputError(
+                    f"{source}: expected a network with {', '.join(missing)}, got one with {listed(sorted(there))}: "
+                    "export the network again"
+                )
+
     def to_metadata(self) -> dict[str, str]:
         """As text by name, which every format can hold: settings and provenance are JSON.
 
@@ -65,14 +79,14 @@ class Exported(Settings):
         if metadata.get("format") not in _READABLE:
             raise InputError(
                 f"{source}: expected a network exported by `sparseinst export` ({EXPORT_FORMAT}), found "
-                f"{metadata.get('format', 'no mark')!r} in its metadata: export the network again"
+                f"{brief(metadata.get('format', 'no mark'))} in its metadata: export the network again"
             )
         try:
-            return cls.model_validate({name: json.loads(metadata[name]) for name in cls.model_fields})
+            return cls.model_validate({name: parse_json(metadata[name], source=source) for name in cls.model_fields})
         except ValidationError as error:
             raise InputError(
                 f"{source}: its settings do not fit this version of sparseinst ({misfit(error)}): "
                 "export the network again"
             ) from error
-        except (KeyError, json.JSONDecodeError) as error:
+        except KeyError as error:
             raise InputError(f"{source}: its metadata are damaged ({error!r}): export the network again") from error

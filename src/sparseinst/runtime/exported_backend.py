@@ -2,7 +2,6 @@
 
 import io
 import json
-import zipfile
 from pathlib import Path
 
 import torch
@@ -11,13 +10,11 @@ from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
 
 from sparseinst.config import ModelConfig
-from sparseinst.errors import InputError
-from sparseinst.files import parse_json
+from sparseinst.files import readable
 from sparseinst.runtime.exported import Exported
+from sparseinst.runtime.program_archive import METADATA_FILE, plain_archive, safe_archive
 from sparseinst.structures import Candidates
-
-METADATA_FILE = "sparseinst.json"
-"""Name under which a .pt2 file keeps its metadata."""
+from sparseinst.zoo.checkpoint import check_finite
 
 
 class ExportedBackend:
@@ -46,24 +43,28 @@ class ExportedBackend:
 
 
 def load_program(path: str | Path) -> tuple[ExportedProgram, Exported]:
-    """Reads a .pt2 file.
+    """Reads a .pt2 file from anybody; no code that it brings is run (see `program_archive`).
 
     Raises:
-        InputError: the file is no exported network.
+        InputError: the file is no exported network, or would run code.
     """
-    files = {METADATA_FILE: ""}
-    try:
-        program = torch.export.load(path, extra_files=files)
-    except (OSError, RuntimeError, ValueError, KeyError, AssertionError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: torch.export cannot open it ({error}): export the network again") from error
-    metadata = parse_json(files[METADATA_FILE] or "{}", source=path)
-    return program, Exported.from_metadata(metadata, source=str(path))
+    content, metadata = safe_archive(Path(path))
+    exported = Exported.from_metadata(metadata, source=str(path))
+    with readable(path, expected="a program that torch.export can open", hint="export the network again"):
+        program = torch.export.load(io.BytesIO(content))
+    check_finite(program.state_dict, source=Path(path))
+    return program, exported
 
 
 def save_program(path: Path, program: ExportedProgram, exported: Exported) -> None:
-    """Writes a .pt2 file; the program forgets the source lines it was traced from."""
+    """Writes a .pt2 file without the source lines and inputs that the program was traced from.
+
+    Raises:
+        InputError: the network has an operator that `load_program` refuses.
+    """
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
     content = io.BytesIO()  # a path would become the name of the folder inside
     torch.export.save(program, content, extra_files={METADATA_FILE: json.dumps(exported.to_metadata())})
-    path.write_bytes(content.getvalue())
+    path.write_bytes(plain_archive(content.getvalue()))
+    safe_archive(path)

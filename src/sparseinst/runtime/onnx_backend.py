@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
+from sparseinst.files import readable
 from sparseinst.runtime.exported import INPUTS, Exported
 from sparseinst.runtime.tracing import missing_extra
 from sparseinst.structures import Candidates
@@ -44,11 +45,12 @@ class OnnxBackend:
             options.intra_op_num_threads = threads
         providers = _providers(device, ort.get_available_providers())
         content = model if isinstance(model, bytes) else str(model)
-        try:
+        with readable(source, expected="a network that ONNX Runtime can open", hint="export the network again"):
             self._session = ort.InferenceSession(content, options, providers=providers)
-        except Exception as error:  # its errors have no common class
-            raise InputError(f"{source}: ONNX Runtime cannot open it ({error}): export the network again") from error
-        self.exported = Exported.from_metadata(self._session.get_modelmeta().custom_metadata_map, source=source)
+            metadata = self._session.get_modelmeta().custom_metadata_map
+        self.exported = Exported.from_metadata(metadata, source=source)
+        names = [[port.name for port in ports] for ports in (self._session.get_inputs(), self._session.get_outputs())]
+        self.exported.check_ports(*names, source=source)
         self.config: ModelConfig = self.exported.config
         self.frame: tuple[int, int] | None = self.config.preprocess.frame_hw
 

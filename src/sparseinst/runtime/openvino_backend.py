@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sparseinst.config import ModelConfig, SeedsConfig
 from sparseinst.errors import InputError
+from sparseinst.files import readable
 from sparseinst.runtime.exported import INPUTS, Exported
 from sparseinst.runtime.tracing import missing_extra
 from sparseinst.structures import Candidates
@@ -49,12 +50,13 @@ class OpenVINOBackend:
         except ImportError as error:
             raise missing_extra("openvino", "to run .xml files") from error
         source = str(model) if isinstance(model, str | Path) else "the OpenVINO model"
-        if isinstance(model, str | Path):
-            try:
+        with readable(source, expected="a network that OpenVINO can open", hint="export the network again"):
+            if isinstance(model, str | Path):
                 model = ov.Core().read_model(model)
-            except RuntimeError as error:
-                raise InputError(f"{source}: OpenVINO cannot open it ({error}): export the network again") from error
-        self.exported = Exported.from_metadata(_metadata(model), source=source)
+            metadata = _metadata(model)
+            names = [[name for port in ports for name in port.get_names()] for ports in (model.inputs, model.outputs)]
+        self.exported = Exported.from_metadata(metadata, source=source)
+        self.exported.check_ports(*names, source=source)
         self.config: ModelConfig = self.exported.config
         self.frame: tuple[int, int] | None = self.config.preprocess.frame_hw
         # In bfloat16 a seed that is hundreds of cells from the corner of the frame draws no ellipse.
@@ -66,7 +68,8 @@ class OpenVINOBackend:
         }
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
-        self._compiled = ov.compile_model(model, "CPU", settings)
+        with readable(source, expected="a network that OpenVINO can compile", hint="export the network again"):
+            self._compiled = ov.compile_model(model, "CPU", settings)
 
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
         """See `Backend`."""

@@ -1,7 +1,6 @@
 """Everything that a run needs to go on where it stopped."""
 
 import hashlib
-import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from sparseinst.errors import InputError, misfit
-from sparseinst.files import atomic
+from sparseinst.files import atomic, is_file, readable
 from sparseinst.recipe import Preset
 from sparseinst.training.settings import flat
 from sparseinst.zoo.migration import current_preset, gone_mechanisms
@@ -109,14 +108,12 @@ def saved_preset(path: Path) -> Preset:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"{path}: expected the state of a run to resume, found none: start without resume")
-    try:
+    with readable(path, expected="the state of a run", hint="start again in another folder"):
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        raise InputError(
-            f"{path}: not readable as the state of a run ({error}): start again in another folder"
-        ) from error
+        if not {"preset", "data", "progress", "tensors"} <= set(content):
+            raise ValueError("parts of it are missing")
     return content
 
 

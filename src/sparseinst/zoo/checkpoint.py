@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sparseinst.config import ModelConfig, PreprocessConfig
-from sparseinst.errors import InputError, listed, misfit
-from sparseinst.files import atomic, parse_json
+from sparseinst.errors import InputError, brief, listed, misfit
+from sparseinst.files import atomic, parse_json, readable
 from sparseinst.modeling import SparseInst
 from sparseinst.zoo.tensors import read_safetensors
 from sparseinst.zoo.upstream import backbone_name, is_detectron2_resnet, is_published, our_name
@@ -61,7 +61,7 @@ def read_checkpoint(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     metadata, tensors = read_safetensors(path)
     if metadata.get("format") not in _READABLE or "config" not in metadata:
         raise InputError(
-            f"{path}: expected a sparseinst checkpoint ({FORMAT}), found {metadata.get('format', 'no mark')!r} "
+            f"{path}: expected a sparseinst checkpoint ({FORMAT}), found {brief(metadata.get('format', 'no mark'))} "
             "in its metadata: give a file written by `sparseinst train`"
         )
     try:
@@ -75,9 +75,11 @@ def read_checkpoint(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
 
 def checkpoint_extra(path: Path) -> dict[str, object]:
     """The further facts that `save_checkpoint` stored in a file, as they are (a 0.1 recipe with all it held)."""
-    with safe_open(path, framework="pt") as file:
-        facts: dict[str, object] = parse_json(file.metadata().get("extra", "{}"), source=path)
-        return facts
+    with readable(path, expected="a safetensors file", hint="fetch or write it again"), safe_open(path, "pt") as file:
+        facts = parse_json((file.metadata() or {}).get("extra", "{}"), source=path)
+    if not isinstance(facts, dict):
+        raise InputError(f"{path}: expected facts by name in its metadata, got {brief(facts)}: write it again")
+    return facts
 
 
 def load_strictly(model: SparseInst, tensors: Mapping[str, Tensor], *, source: Path) -> None:
@@ -86,16 +88,42 @@ def load_strictly(model: SparseInst, tensors: Mapping[str, Tensor], *, source: P
     Raises:
         InputError: names the tensors that are missing, unknown or of another shape.
     """
+    tensors = fitted(model, tensors, source=source)
+    expected = model.state_dict()
+    check_finite(tensors, source=source)
+    kept = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items() if name in expected}
+    model.load_state_dict(kept, strict=False)  # all fit: see above
+
+
+def fitted(model: SparseInst, tensors: Mapping[str, Tensor], *, source: Path) -> Mapping[str, Tensor]:
+    """The tensors under our names, of which every name and shape fits the network (which may be on "meta").
+
+    Raises:
+        InputError: names the tensors that are missing, unknown or of another shape.
+    """
     if is_published(tensors):
         check_pixels(model.config.preprocess, tensors, source=source)
         tensors = translate(tensors, levels=len(model.config.backbone.strides))
-    expected = model.state_dict()
-    found = misfits(expected, tensors)
-    if found:
+    if found := misfits(model.state_dict(), tensors):
         shown = listed(found, most=SHOWN, between="; ")
         raise InputError(f"{source}: these weights are of another network: {shown}. Choose the preset they belong to")
-    kept = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items() if name in expected}
-    model.load_state_dict(kept, strict=False)  # all fit: see above
+    return tensors
+
+
+def check_finite(tensors: Mapping[str, Tensor], *, source: Path) -> None:
+    """Checks that all weights are numbers, without which every score is none and nothing is found.
+
+    Raises:
+        InputError: names those that are not.
+    """
+    wrong = [
+        name for name, tensor in tensors.items() if tensor.is_floating_point() and not bool(tensor.isfinite().all())
+    ]
+    if wrong:
+        raise InputError(
+            f"{source}: expected weights that are finite numbers, got others in {listed(wrong)}: take a checkpoint "
+            "from before its training went astray"
+        )
 
 
 def misfits(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:

@@ -1,17 +1,22 @@
 """From a name or a file to a network with its weights."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
+from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError, misfit
 from sparseinst.modeling import SparseInst, build_model
+from sparseinst.modeling.cost import check_memory
 from sparseinst.recipe import Preset, Recipe
 from sparseinst.zoo.checkpoint import (
     backbone_tensors,
     checkpoint_extra,
+    fitted,
     load_strictly,
     read_checkpoint,
     translate,
@@ -142,6 +147,15 @@ def _from_file(path: Path) -> SparseInst:
         name, preset = recognise(tensors, source=path)
         config = preset.model
         _LOGGER.info("%s: recognised as %s with %d classes", path, name, len(config.classes))
+    return _built(config, tensors, path)
+
+
+def _built(config: ModelConfig, tensors: Mapping[str, Tensor], path: Path) -> SparseInst:
+    """The network of these settings with these tensors; settings that ask for more than there is build nothing."""
+    with torch.device("meta"):
+        planned = build_model(config)
+    fitted(planned, tensors, source=path)
+    check_memory(planned, source=path)
     model = build_model(config)
     load_strictly(model, tensors, source=path)
     return model
@@ -162,9 +176,7 @@ def _from_preset(name: str, weights: str | Path | None, random_weights: bool) ->
     if path is None:
         raise InputError(f"weights {weights}: expected a .safetensors, .pth or .pkl file or hf:owner/name")
     if path.suffix != ".safetensors":
-        model = build_model(preset.model)
-        load_strictly(model, read_tensors(path), source=path)
-        return model
+        return _built(preset.model, read_tensors(path), path)
     model = _from_file(path)
     for part in ("backbone", "encoder", "decoder"):
         if getattr(model.config, part) != getattr(preset.model, part):

@@ -1,16 +1,19 @@
 """Reading tensors out of files of any origin, without ever running code that a file brings."""
 
 import pickle
+import pickletools
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, brief
+from sparseinst.files import is_file, readable, shown
 
 PICKLED = (".pth", ".pt", ".pkl")
 """Suffixes of pickled weights: torch's files, and detectron2's raw pickles."""
@@ -61,7 +64,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if isinstance(content, dict) and isinstance(content.get(key), Mapping):
             content = content[key]
     items = content.items() if isinstance(content, Mapping) else ()
-    tensors = {str(name): _tensor(value) for name, value in items if isinstance(value, Tensor | np.ndarray)}
+    tensors = {str(n): _tensor(path, str(n), value) for n, value in items if isinstance(value, Tensor | np.ndarray)}
     if not tensors:
         raise InputError(f"{path}: expected a dict of tensors (or one under 'model'), found none: give a weights file")
     return tensors
@@ -73,13 +76,13 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     Raises:
         InputError: the file is missing or damaged.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: expected a .safetensors file, found none: check the path")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error}): fetch or write it again") from error
+    if not is_file(path):
+        raise InputError(f"{shown(path)}: expected a .safetensors file, found none: check the path")
+    with (
+        readable(path, expected="a safetensors file", hint="fetch or write it again"),
+        safe_open(path, framework="pt") as file,
+    ):
+        return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def read_pickle(path: Path) -> Any:
@@ -88,23 +91,38 @@ def read_pickle(path: Path) -> Any:
     Raises:
         InputError: the file is missing, damaged or holds other objects.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: expected a weights file, found none: check the path")
+    if not is_file(path):
+        raise InputError(f"{shown(path)}: expected a weights file, found none: check the path")
     try:
-        if path.suffix == ".pkl":
-            with path.open("rb") as file:
-                raw = file.read(2) != b"PK"  # torch's own files are zip archives, whatever their suffix
-                file.seek(0)
-                if raw:
-                    return _ArrayUnpickler(file, encoding="latin1").load()
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, IndexError,
-            AttributeError, ImportError, MemoryError, OverflowError) as error:  # fmt: skip
+        zipped = zipfile.is_zipfile(path)
+        if zipped:
+            _check_unpacked(path)
+        if zipped or path.suffix != ".pkl":
+            return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            _check_opcodes(file, path.stat().st_size)
+            return _ArrayUnpickler(file, encoding="latin1").load()
+    except Exception as error:  # whatever bytes that are no such file lead to
         # The error's own text is left out: it advises to load the file without this protection.
         raise InputError(
             f"{path}: expected a state dict of tensors that loads without running code; the file is damaged or holds "
             "other Python objects: fetch it again, or give a .safetensors or a .pth of plain tensors"
         ) from error
+
+
+def _check_unpacked(path: Path) -> None:
+    """Refuses an archive that holds more than the file, as none that torch writes does."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise pickle.UnpicklingError("the archive is packed")
+
+
+def _check_opcodes(file: BinaryIO, size: int) -> None:
+    """Refuses a pickle that counts its objects beyond its own bytes, for which Python would make room."""
+    for code, value, _ in pickletools.genops(file):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and (value or 0) > size:
+            raise pickle.UnpicklingError("an object's number is beyond the file")
+    file.seek(0)
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -115,5 +133,10 @@ class _ArrayUnpickler(pickle.Unpickler):
         return _ARRAY_PARTS[module, name]
 
 
-def _tensor(value: Tensor | np.ndarray[Any, Any]) -> Tensor:
-    return value if isinstance(value, Tensor) else torch.from_numpy(np.ascontiguousarray(value))
+def _tensor(path: Path, name: str, value: Tensor | np.ndarray[Any, Any]) -> Tensor:
+    with readable(path, expected=f"numbers as tensor {brief(name)}", hint="fetch or write it again"):
+        tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.ascontiguousarray(value))
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+        if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise ValueError("it holds fewer numbers than it says")
+    return tensor

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sparseinst.data.large.raster import BLOCK_PX, LARGEST_BLOCK, Layout, Raster, Source
 from sparseinst.data.physical import PixelSize, size_of_ome_zarr
 from sparseinst.errors import InputError
+from sparseinst.files import is_file, is_folder
 from sparseinst.masks.grid import Window
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _NAMED_LATER = 20
 
 def is_zarr(path: Path) -> bool:
     """Whether this is a folder that holds a zarr array or group."""
-    return path.is_dir() and any((path / mark).is_file() for mark in _MARKS)
+    return is_folder(path) and any(is_file(path / mark) for mark in _MARKS)
 
 
 class ZarrImage(NamedTuple):

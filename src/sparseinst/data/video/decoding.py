@@ -111,12 +111,12 @@ class DecodedVideo:
                 packet = next(packets)
             except StopIteration:
                 return
-            except self._av.error.FFmpegError as error:
+            except (self._av.error.FFmpegError, OSError, ValueError) as error:
                 self._break(f"the rest of it cannot be read ({error})")
                 return
             try:
                 frames = packet.decode()
-            except self._av.error.InvalidDataError as error:
+            except (self._av.error.FFmpegError, OSError, ValueError) as error:
                 self._break(f"a packet cannot be decoded ({error}): it and others like it are left out")
                 continue
             if packet.is_corrupt:

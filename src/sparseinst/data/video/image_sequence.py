@@ -14,6 +14,7 @@ from sparseinst.data.pixels import UNREADABLE
 from sparseinst.data.sources import list_sources
 from sparseinst.data.video.frame import VideoFrame
 from sparseinst.errors import InputError
+from sparseinst.files import is_folder
 
 Read = Callable[[Any], NDArray[np.uint8]]
 """From a path, a Pillow image or an array to (H, W, 3) uint8 RGB."""
@@ -91,7 +92,7 @@ def _numbered(pattern: str) -> list[Path]:
     matcher = re.compile(rf"{re.escape(before)}({digits}){re.escape(after)}")
     found = {
         int(match[1]): path
-        for path in (folder.iterdir() if folder.is_dir() else ())
+        for path in (folder.iterdir() if is_folder(folder) else ())
         if (match := matcher.fullmatch(path.name))
     }
     if not found:

@@ -17,6 +17,7 @@ from sparseinst.data.video.decoding import DecodedVideo
 from sparseinst.data.video.frame import VideoSource
 from sparseinst.data.video.image_sequence import ImageFrames, is_pattern, open_images
 from sparseinst.errors import InputError
+from sparseinst.files import is_file, is_folder, shown
 
 VIDEO_SUFFIXES = frozenset({
     ".264", ".265", ".3gp", ".avi", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov",
@@ -44,7 +45,7 @@ def is_video(source: str | Path) -> bool:
         [True, True, True, False, False]
     """
     text, path = str(source), Path(source)
-    if path.is_dir() or (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES):
+    if is_folder(path) or (is_file(path) and path.suffix.lower() in IMAGE_SUFFIXES):
         return False
     return path.suffix.lower() in VIDEO_SUFFIXES or _is_remote(text) or _is_camera(text) or is_pattern(text)
 
@@ -74,16 +75,16 @@ def open_video(source: Source, *, fps: float = RATE, intensity: IntensityConfig 
         length = len(source) if isinstance(source, Sized) else None
         return ImageFrames(source, name="images", length=length, rate=rate, read=read)
     text, path = str(source), Path(str(source))
-    if path.is_file() and path.suffix.lower() not in (IMAGE_SUFFIXES - {".apng", ".gif"}) | {".txt"}:
+    if is_file(path) and path.suffix.lower() not in (IMAGE_SUFFIXES - {".apng", ".gif"}) | {".txt"}:
         return DecodedVideo(str(path), camera=False, remote=False, name=text)
-    if path.is_dir() or path.is_file():
+    if is_folder(path) or is_file(path):
         return open_images(text, rate=rate, read=read)
     if _is_camera(text):
         return DecodedVideo(_device(text), camera=True, remote=False, name=f"camera {text}")
     if _is_remote(text):
         return DecodedVideo(text, camera=False, remote=True, name=_without_password(text))
     if path.suffix.lower() in VIDEO_SUFFIXES:
-        raise InputError(f"{text}: expected a video file, found none: check the path")
+        raise InputError(f"{shown(text)}: expected a video file, found none: check the path")
     return open_images(text, rate=rate, read=read)
 
 
@@ -93,7 +94,7 @@ def _is_remote(source: str) -> bool:
 
 
 def _is_camera(source: str) -> bool:
-    return (source.isdecimal() and not Path(source).exists()) or source.startswith(_DEVICE)
+    return (source.isdecimal() and not (is_file(source) or is_folder(source))) or source.startswith(_DEVICE)
 
 
 def _device(source: str) -> str:

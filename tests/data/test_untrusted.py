@@ -1,0 +1,187 @@
+"""Images, lists and annotations from a stranger: a result or an InputError, in bounded time and memory."""
+
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sparseinst.config import IntensityConfig
+from sparseinst.data import pixels
+from sparseinst.data.formats import resolve_data
+from sparseinst.data.images import read_image
+from sparseinst.data.intensity import bounds_of, stretch
+from sparseinst.data.pages import read_pages
+from sparseinst.data.records import read_records
+from sparseinst.data.sources import find_sources
+from sparseinst.data.video.source import open_video
+from sparseinst.errors import InputError
+from sparseinst.evaluation.inputs import detections, ground_truth
+
+
+def encoded(kind: str) -> bytes:
+    picture = np.random.default_rng(0).integers(0, 255, (24, 31, 3), np.uint8)
+    content = io.BytesIO()
+    if kind == "DEEP":
+        return bytes(cv2.imencode(".png", picture.astype(np.uint16) * 200)[1])
+    if kind == "PLANES":
+        tifffile.imwrite(
+            content, picture.transpose(2, 0, 1).astype(np.uint16), photometric="rgb", planarconfig="separate"
+        )
+    else:
+        Image.fromarray(picture).save(content, kind)
+    return content.getvalue()
+
+
+@settings(deadline=None, max_examples=250)
+@given(kind=st.sampled_from(["PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP", "DEEP", "PLANES"]), data=st.data())
+def test_a_changed_image(kind: str, tmp_path_factory, data: st.DataObject) -> None:
+    content = bytearray(encoded(kind))
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(0, min(len(content), 400) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.integers(1, len(content)))]
+    path = tmp_path_factory.mktemp("image") / f"a.{kind.lower()}"
+    path.write_bytes(bytes(content))
+    for page in read_pages(path, IntensityConfig()):
+        try:
+            assert page.read().dtype == np.uint8
+        except InputError as error:
+            assert len(str(error)) < 1000
+        break
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "planes.tif"])
+def test_decoded_bytes_are_bounded_before_decoding(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "MOST_BYTES", 100 * 100 * 6 - 1)
+    path = tmp_path / f"a.{kind}"
+    picture = np.zeros((100, 100, 3), np.uint16)
+    if kind == "planes.tif":
+        tifffile.imwrite(path, picture.transpose(2, 0, 1), photometric="rgb", planarconfig="separate")
+    elif kind == "tif":
+        tifffile.imwrite(path, picture, photometric="rgb")
+    else:
+        cv2.imwrite(str(path), picture)
+    for name in ("imdecode", "imdecodemulti"):
+        monkeypatch.setattr(cv2, name, lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(tifffile, "imread", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(InputError, match=r"a\..*decoded pixels, got 100 x 100 of 6 bytes"):
+        read_image(path, IntensityConfig())
+
+
+_MEASURED = """
+import resource, sys
+from sparseinst.config import IntensityConfig
+from sparseinst.data.images import read_image
+from sparseinst.errors import InputError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    read_image(sys.argv[1], IntensityConfig())
+except InputError as error:
+    print("refused", end=" ")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_small_file_of_many_deep_pixels_costs_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(bytes(cv2.imencode(".png", np.zeros((9500, 9500, 3), np.uint16))[1]))
+    assert path.stat().st_size < 1_000_000
+    done = subprocess.run([sys.executable, "-c", _MEASURED, path], capture_output=True, text=True, check=True)
+    word, kilobytes = done.stdout.split()
+    assert word == "refused" and int(kilobytes) < 50_000
+
+
+def test_stretching_in_strips_is_stretching_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(0, 2**16, (57, 40, 3), np.uint16)
+    bounds = bounds_of(values, IntensityConfig())
+    whole = stretch(values, bounds)
+    monkeypatch.setattr("sparseinst.data.intensity._STRIP", 700)
+    np.testing.assert_array_equal(stretch(values, bounds), whole)
+    low, high = np.percentile(values.astype(np.float32), [0.1, 99.9])
+    assert bounds == (low, high)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x" * 5000 + ".mp4", "a\0b", "a\0b.yaml", "x" * 300 + ".txt"])
+def test_names_that_no_file_system_takes(name: str) -> None:
+    for read in (find_sources, open_video, resolve_data):
+        with pytest.raises(InputError) as caught:
+            read(name)
+        assert len(str(caught.value)) < 1500
+
+
+def test_a_list_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"list\.txt: expected a text file"):
+        find_sources(path)
+
+
+def annotations(tmp_path: Path, **changes: object) -> Path:
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 100, "width": 100}],
+        "categories": [{"id": 1, "name": "cell"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[0, 0, 9, 0, 9, 9]]}],
+    } | changes  # fmt: skip
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def polygon(points: list[float]) -> list[dict[str, object]]:
+    return [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [points]}]
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ([0, 0, 10**6, 0, 9, 9], "coordinates in pixels"),
+        ([0, 0, 10**400, 0, 9, 9], "coordinates in pixels"),
+        ([-900, -900, 900, 900] * 5000, "outline is at most"),
+    ],
+)
+def test_polygons_far_away_are_refused_at_once(tmp_path: Path, points: list[float], said: str) -> None:
+    begun = time.perf_counter()
+    with pytest.raises(InputError, match=rf"annotation 1.*{said}"):
+        read_records(annotations(tmp_path, annotations=polygon(points)))
+    assert time.perf_counter() - begun < 2
+
+
+def test_many_categories_take_linear_time(tmp_path: Path) -> None:
+    categories = [{"id": i, "name": f"class {i}"} for i in range(60_000)]
+    path = annotations(tmp_path, categories=categories)
+    begun = time.process_time()
+    assert len(read_records(path).classes) == 60_000
+    assert time.process_time() - begun < 10  # names compared each with each took minutes
+
+
+def test_numbers_beyond_all_measure(tmp_path: Path) -> None:
+    item = polygon([0, 0, 9, 0, 9, 9])[0]
+    path = annotations(tmp_path, annotations=[item | {"area": 10**400}])
+    with pytest.raises(InputError, match="annotation number 0: expected area to be a finite number"):
+        ground_truth(path)
+    truth = ground_truth(annotations(tmp_path))
+    with pytest.raises(InputError, match="result number 0: expected score to be a finite number"):
+        detections([item | {"score": 10**400}], truth, path)
+
+
+def test_a_video_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import av
+
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"x")
+
+    def refused(*_: object, **__: object) -> None:
+        raise av.error.PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(av, "open", refused)
+    with pytest.raises(InputError, match=r"a\.mp4: .*Permission denied"):
+        open_video(path)
