@@ -49,7 +49,7 @@ def run(
         typer.Argument(
             metavar="INPUT",
             help="A folder (with its subfolders), a quoted glob, a list file (.txt, one path or URL a line), .tar "
-            "files (WebDataset), .parquet files of bytes or paths; or the URL of one of these (https://, s3://, gs://, ...).",
+            "files (WebDataset), .parquet files of bytes or paths; or the URL of one of these (https, s3, gs, ...).",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the result: DIR/rows/*.parquet, a row an image.")],
@@ -104,6 +104,8 @@ def run(
     from sparseinst.scale.settings import BatchSettings
 
     if random_weights:
+        if dry_run:
+            raise InputError("expected --dry-run or --random-weights, got both: fresh weights would have to be kept")
         model = _with_random_weights(model, out)
     chosen = pick_device(device)
     plain = backend is None and chosen == "cpu" and not (half or max_instances or is_exported(model))

@@ -13,12 +13,10 @@ from sparseinst.files import atomic, read_json
 from sparseinst.scale.listing import Listing, list_input
 from sparseinst.scale.local import work_here, work_in_processes
 from sparseinst.scale.pieces import Piece, cut_input, pieces_of_shard
+from sparseinst.scale.results import JOB, ROWS
 from sparseinst.scale.rows import read_facts
 from sparseinst.scale.settings import BatchSettings, refuse_changes
 from sparseinst.scale.worker import Written, chunk_of
-
-ROWS, JOB = "rows", "job.json"
-"""What a result's folder holds: the folder of Parquet files, and what they were made by."""
 
 
 @dataclass
@@ -96,10 +94,10 @@ class Plan:
         """The pieces of which something is left to do, each with the chunks that are done."""
         chunks: dict[int, set[int]] = defaultdict(set)
         lasts: dict[int, int] = {}
-        for piece, chunk, facts in self.written:
-            chunks[piece].add(chunk)
+        for number, chunk, facts in self.written:
+            chunks[number].add(chunk)
             if facts.last:
-                lasts[piece] = chunk
+                lasts[number] = chunk
         for piece in self.pieces:
             done = chunks.get(piece.number, set())
             if len(done) != lasts.get(piece.number, -1) + 1 or not done:

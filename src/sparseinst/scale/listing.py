@@ -17,7 +17,8 @@ from sparseinst.errors import InputError, listed
 Kind = Literal["images", "tar", "parquet"]
 """What the files of an input hold: one image each, or many."""
 
-_KINDS: dict[str, Kind] = {".tar": "tar", ".parquet": "parquet"} | dict.fromkeys(IMAGE_SUFFIXES, "images")
+_IMAGES: Kind = "images"
+_KINDS: dict[str, Kind] = {".tar": "tar", ".parquet": "parquet", **dict.fromkeys(IMAGE_SUFFIXES, _IMAGES)}
 
 
 class Listing(NamedTuple):

@@ -75,8 +75,8 @@ def _directed(
             except EOFError:
                 workers[ready].join()
                 raise InputError(
-                    f"a process was ended (exit code {workers[ready].exitcode}; -9 is how the system ends what "
-                    "takes too much memory): give fewer --processes, or look at what it said; the same command goes on from here"
+                    f"a process was ended (exit code {workers[ready].exitcode}; -9 is how the system ends what takes "
+                    "too much memory): look at what it said, or give fewer --processes; the same command goes on here"
                 ) from None
             if isinstance(message, BaseException):
                 raise message

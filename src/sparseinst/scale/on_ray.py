@@ -1,5 +1,6 @@
 """The work on Ray Data: reading in tasks, decoding on CPU actors, the network on CPU or GPU actors."""
 
+import logging
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def _connected(address: str) -> Any:
         raise InputError("--ray needs Ray Data: pip install 'sparseinst[ray]'") from error
     if not ray.is_initialized():
         try:
-            ray.init(address=address, log_to_driver=True, logging_level="warning")
+            ray.init(address=address, logging_level=logging.WARNING)
         except (ConnectionError, ValueError) as error:
             raise InputError(f"--ray {address}: expected local or the address of a cluster ({error})") from error
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -41,6 +41,9 @@ class Group(NamedTuple):
     """Whether the piece ends with it."""
     extent: int
     """How much of the piece is read by now, in images; of a tar file in bytes."""
+    source: str | None
+    """The tar or Parquet file that they are in."""
+    row_group: int | None
 
 
 def read_groups(piece: Piece, *, rows: int, size: int, done: frozenset[int]) -> Iterator[Group]:
@@ -53,6 +56,7 @@ def read_groups(piece: Piece, *, rows: int, size: int, done: frozenset[int]) -> 
         done: chunks that are left out.
     """
     items = islice(_READERS[piece.kind](piece, lambda number: number // rows not in done, size), piece.most)
+    source = None if piece.kind == "images" else piece.names[0]
     held: list[Item] = []
     number, following = 0, next(items, _END)
     while following is not _END:
@@ -65,10 +69,11 @@ def read_groups(piece: Piece, *, rows: int, size: int, done: frozenset[int]) -> 
         last, ends = following is _END, place == rows - 1 or following is _END
         if ends or len(held) == size:
             extent = number if item.end is None else item.end
-            yield Group(piece.number, chunk, place // size, tuple(held), ends, last, extent)
+            part = place // size
+            yield Group(piece.number, chunk, part, tuple(held), ends, last, extent, source, piece.row_group)
             held = []
     if not number:  # a tar file without images: a file without rows says that it has been seen
-        yield Group(piece.number, 0, 0, (), True, True, piece.extent)
+        yield Group(piece.number, 0, 0, (), True, True, piece.extent, source, piece.row_group)
 
 
 _END: Any = object()

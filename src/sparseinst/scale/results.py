@@ -87,7 +87,9 @@ def coco_results(folder: str | Path, annotations: str | Path) -> list[dict[str, 
             raise InputError(f"{folder}: expected one row for {name}, got several: name images apart by their paths")
         seen.add(name)
         if row["status"] != OK:
-            raise InputError(f"{folder}: {name} failed ({row['error']}): mend the image, and predict into another folder")
+            raise InputError(
+                f"{folder}: {name} failed ({row['error']}): mend the image, and predict into another folder"
+            )
         results += (
             {
                 "image_id": ids[name], "category_id": category_ids[item["class"]], "score": item["score"],

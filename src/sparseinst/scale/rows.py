@@ -1,7 +1,7 @@
 """Rows of a result: one an image, in Parquet files that say what they were made by."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +52,10 @@ class FileFacts(NamedTuple):
     """How much of the input its rows stand for, in images; of tar files in bytes."""
     last: bool
     """Whether nothing of the same piece comes after it."""
+    source: str | None
+    """The tar or Parquet file that the images are in."""
+    row_group: int | None
+    """In the Parquet file."""
 
 
 def row_of(image: str, instances: Instances, seconds: float) -> Row:
@@ -74,17 +78,12 @@ def failed_row(image: str, error: str, seconds: float) -> Row:
     return Row(image, FAILED, None, None, seconds, error, [])
 
 
-def write_rows(path: Path, rows: Sequence[Row], *, identity: Mapping[str, Any], extent: int, last: bool) -> FileFacts:
+def write_rows(path: Path, rows: Sequence[Row], facts: FileFacts) -> None:
     """Writes a file of rows under another name and renames it: it is whole, or not there."""
-    facts = FileFacts(
-        dict(identity), len(rows), sum(row.status == FAILED for row in rows), sum(len(row.instances) for row in rows),
-        extent, last,
-    )  # fmt: skip
     schema = SCHEMA.with_metadata({_KEY: json.dumps(facts._asdict()).encode()})
     columns = [pa.array([row[place] for row in rows], field.type) for place, field in enumerate(SCHEMA)]
     with atomic(path) as temporary:
         pq.write_table(pa.Table.from_arrays(columns, schema=schema), temporary, compression="zstd")
-    return facts
 
 
 def read_facts(path: Path) -> FileFacts:

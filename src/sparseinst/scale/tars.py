@@ -3,6 +3,7 @@
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -34,9 +35,8 @@ def images_of(fs: Any, path: str) -> Iterator[Member]:
     with _opened(fs, path) as archive:
         for member in archive:
             if member.isfile() and PurePosixPath(member.name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Member(
-                    member.name, lambda member=member: _content(archive, member), member.offset_data + member.size
-                )  # type: ignore[misc]
+                end = member.offset_data + member.size
+                yield Member(member.name, partial(_content, archive, member), end)
             archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
 
 

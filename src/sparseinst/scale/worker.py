@@ -11,7 +11,7 @@ from sparseinst.inference.stages import Stages
 from sparseinst.inference.tiles import Cut
 from sparseinst.scale.pieces import Piece
 from sparseinst.scale.reading import Group, Item, read_groups, reason
-from sparseinst.scale.rows import FileFacts, Row, failed_row, row_of, write_rows
+from sparseinst.scale.rows import FAILED, FileFacts, Row, failed_row, row_of, write_rows
 
 _LEAST_GROUP = 8
 """Images that are read together from a network, where batches are smaller."""
@@ -112,9 +112,11 @@ class Collector:
             return None
         del self._open[key]
         rows = [row for place in sorted(groups) for row in groups[place].rows]
-        facts = write_rows(
-            self._folder / file_name(*key), rows, identity=self._identity, extent=ending.extent, last=ending.last
-        )
+        facts = FileFacts(
+            self._identity, len(rows), sum(row.status == FAILED for row in rows),
+            sum(len(row.instances) for row in rows), ending.extent, ending.last, ending.source, ending.row_group,
+        )  # fmt: skip
+        write_rows(self._folder / file_name(*key), rows, facts)
         return Written(*key, facts)
 
 
