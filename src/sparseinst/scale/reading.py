@@ -1,5 +1,6 @@
 """From a piece of the input to the content of its images, a few at once."""
 
+import re
 import tarfile
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -118,7 +119,7 @@ def _parquet(piece: Piece, wanted: Wanted, size: int) -> Iterator[Item | None]:
     try:
         for number, (row, cell) in enumerate(found):
             yield _of_cell(cell, f"{name}[{row}]", url.rpartition("/")[0]) if wanted(number) else None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         yield Item(name, None, f"the Parquet file cannot be read on from here: {reason(error)}")
 
 
@@ -137,9 +138,13 @@ _READERS: dict[str, Callable[[Piece, Wanted, int], Iterator[Item | None]]] = {
 }
 
 
+_ADDRESS = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")
+"""Objects as Python shows them, different in every run."""
+
+
 def reason(error: BaseException) -> str:
     """Why something failed, in one line."""
-    text = " ".join(str(error).split())
+    text = _ADDRESS.sub("", " ".join(str(error).split()))
     if isinstance(error, InputError):
         return text
     if isinstance(error, FileNotFoundError):

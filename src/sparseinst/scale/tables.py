@@ -32,7 +32,7 @@ def row_groups(fs: Any, path: str, column: str | None) -> list[int] | None:
         with fs.open(path, "rb") as opened:
             file = pq.ParquetFile(opened)
             schema, metadata = file.schema_arrow, file.metadata
-    except (OSError, pa.ArrowException):
+    except (OSError, ValueError, pa.ArrowException):  # a server without ranges of files is a ValueError
         return None
     image_column(schema, column, path)
     return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
