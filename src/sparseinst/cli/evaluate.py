@@ -28,15 +28,20 @@ from sparseinst.cli.common import (
     say,
 )
 from sparseinst.cli.opening import BackendName, open_model
+from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
     from sparseinst.evaluation import Evaluation
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")],
-    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the images.")],
     annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO annotation file.")],
+    model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")] = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the images.")] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="In place of a model and images: the result of `sparseinst batch` on them."),
+    ] = None,
     weights: Weights = None,
     random_weights: RandomWeights = False,
     backend: BackendName = None,
@@ -68,6 +73,13 @@ def evaluate(
 
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
+    if predictions is not None:
+        if model is not None or images is not None or report is not None:
+            raise InputError("--predictions: expected no --model, --images or --report with it: leave them out")
+        _score(predictions, annotations, save=save, json=json, max_dets=max_dets)
+        return
+    if model is None or images is None:
+        raise InputError("expected --model and --images, or --predictions, got neither: give what to measure")
     chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
     if chosen == "cpu":
         keep_freed_memory()
@@ -91,6 +103,29 @@ def evaluate(
     for name, path in (("detections", save), ("figures", json), ("report", page)):
         if path is not None:
             say(f"{name}: {path}")
+
+
+def _score(folder: Path, annotations: Path, *, save: Path | None, json: Path | None, max_dets: int) -> None:
+    """Measures what a batch job has found."""
+    from sparseinst.evaluation import evaluate_results
+    from sparseinst.inference import write_json
+    from sparseinst.scale.results import coco_results, read_job
+
+    job = read_job(folder)
+    results = coco_results(folder, annotations)
+    if save is not None:
+        write_json(save, results)
+    evaluation = evaluate_results(annotations, results, max_dets=max_dets)
+    if json is not None:
+        write_json(json, evaluation.to_json())
+    lowest = job["settings"]["score"]
+    _print(evaluation, f"{folder} on {annotations}", score=lowest or 0.0)
+    if lowest != 0:
+        say(
+            "The job kept what was above its score only, so AP is lower than that of the network: sparseinst batch "
+            "--score 0 keeps all.",
+            style="yellow",
+        )
 
 
 def _print(evaluation: "Evaluation", title: str, *, score: float) -> None:

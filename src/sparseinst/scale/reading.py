@@ -148,5 +148,5 @@ def reason(error: BaseException) -> str:
     if isinstance(error, InputError):
         return text
     if isinstance(error, FileNotFoundError):
-        return f"there is no such file: {text}"
+        return f"there is no such file: {error.filename or text}"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
