@@ -11,6 +11,9 @@ from sparseinst.files import read_json
 from sparseinst.masks import rle
 from sparseinst.masks.runs import decode_runs
 
+_CHUNK = 4096
+"""Masks decoded at once while checking."""
+
 
 def ground_truth(path: Path) -> dict[str, Any]:
     """A checked annotation file with what COCO's evaluation needs filled in.
@@ -65,10 +68,32 @@ def detections(
         source, records = "results", list(results)
     sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
     categories = {category["id"] for category in truth["categories"]}
-    return [
+    checked = [
         _detection(f"{source}: result number {number}", record, sizes, categories, annotations)
         for number, record in enumerate(records)
     ]
+    for first in range(0, len(checked), _CHUNK):
+        _check_runs(checked[first : first + _CHUNK], source, first)
+    return checked
+
+
+def _check_runs(chunk: Sequence[Mapping[str, Any]], source: str, first: int) -> None:
+    """Raises InputError unless the runs of all masks add up to their images."""
+    counts = [item["segmentation"]["counts"].encode() for item in chunk]
+    sizes = [item["segmentation"]["size"] for item in chunk]
+    try:
+        totals = decode_runs(counts).totals.tolist()
+    except ValueError as error:
+        if len(chunk) > 1:  # one of them is damaged: which?
+            for place, item in enumerate(chunk):
+                _check_runs([item], source, first + place)
+        raise InputError(f"{source}: result number {first}: segmentation: {error}: write the results again") from error
+    for place, (pixels, (height, width)) in enumerate(zip(totals, sizes, strict=True)):
+        if pixels != height * width:
+            raise InputError(
+                f"{source}: result number {first + place}: expected the runs of its mask to add up to the image's "
+                f"{height * width} pixels, got {pixels}: write the results again"
+            )
 
 
 def _read(path: Path) -> list[Any]:
@@ -105,15 +130,6 @@ def _detection(
     counts = encode_segmentation(where, segmentation, size)
     if counts is None:
         raise InputError(f"{where}: expected a polygon of at least three points, got none: leave the result out")
-    try:
-        pixels = int(decode_runs([counts]).totals[0])
-    except ValueError as error:
-        raise InputError(f"{where}: segmentation: {error}: write the results again") from error
-    if pixels != size[0] * size[1]:
-        raise InputError(
-            f"{where}: expected the runs of its mask to add up to the image's {size[0] * size[1]} pixels, "
-            f"got {pixels}: write the results again"
-        )
     return {**record, "score": float(score), "segmentation": _record(counts, size)}
 
 
