@@ -52,7 +52,7 @@ def ground_truth(path: Path) -> dict[str, Any]:
 def detections(
     results: str | Path | Sequence[Mapping[str, Any]], truth: Mapping[str, Any], annotations: Path
 ) -> list[dict[str, Any]]:
-    """A checked copy of a COCO results list, or of the one in a file.
+    """A checked copy of a COCO results list, or of the one in a file, with the area of each mask.
 
     Args:
         results: records with image_id, category_id, score and segmentation.
@@ -77,23 +77,25 @@ def detections(
     return checked
 
 
-def _check_runs(chunk: Sequence[Mapping[str, Any]], source: str, first: int) -> None:
-    """Raises InputError unless the runs of all masks add up to their images."""
+def _check_runs(chunk: Sequence[dict[str, Any]], source: str, first: int) -> None:
+    """Adds the areas of masks, or raises InputError unless the runs of all add up to their images."""
     counts = [item["segmentation"]["counts"].encode() for item in chunk]
     sizes = [item["segmentation"]["size"] for item in chunk]
     try:
-        totals = decode_runs(counts).totals.tolist()
+        runs = decode_runs(counts)
     except ValueError as error:
         if len(chunk) > 1:  # one of them is damaged: which?
             for place, item in enumerate(chunk):
                 _check_runs([item], source, first + place)
         raise InputError(f"{source}: result number {first}: segmentation: {error}: write the results again") from error
-    for place, (pixels, (height, width)) in enumerate(zip(totals, sizes, strict=True)):
+    for place, (pixels, (height, width)) in enumerate(zip(runs.totals.tolist(), sizes, strict=True)):
         if pixels != height * width:
             raise InputError(
                 f"{source}: result number {first + place}: expected the runs of its mask to add up to the image's "
                 f"{height * width} pixels, got {pixels}: write the results again"
             )
+    for item, area in zip(chunk, runs.areas.tolist(), strict=True):
+        item["area"] = area
 
 
 def _read(path: Path) -> list[Any]:
