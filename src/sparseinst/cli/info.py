@@ -204,8 +204,10 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield f"classes ({len(facts['classes'])})", ", ".join(facts["classes"])
     yield "instances", f"at most {facts['max_instances']} in this frame: {facts['room']}"
     if facts["preprocess"]["kind"] == "native":
-        diameter = facts["preprocess"]["diameter_px"]
-        yield "objects trained on", "no size stated" if diameter is None else f"median diameter {diameter:.4g} px"
+        diameter, um = facts["preprocess"]["diameter_px"], facts["preprocess"].get("pixel_um")
+        size = "no size stated" if diameter is None else f"median diameter {diameter:.4g} px"
+        micrometres = "micrometres not stated" if um is None else f"pixels of {um:.4g} micrometres"
+        yield "objects trained on", f"{size}; {micrometres}"
     for name in ("preprocess", "thresholds", "backbone", "encoder", "decoder"):
         yield name, _assignments(facts[name])
     if facts["recipe"] is None:

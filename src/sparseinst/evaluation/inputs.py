@@ -15,14 +15,14 @@ _CHUNK = 4096
 """Masks decoded at once while checking."""
 
 
-def ground_truth(path: Path) -> dict[str, Any]:
-    """A checked annotation file with what COCO's evaluation needs filled in.
+def ground_truth(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Checked annotations, read from `path`, with what COCO's evaluation needs filled in.
 
     Annotations are numbered anew, for COCO's evaluation takes a match with id 0 for none and mixes up equal ids. Masks
     that cover no pixel of their image are left out, as in training.
     """
-    content = read_json(path, expected="a COCO annotation file")
     sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    names = {image["id"]: str(image.get("file_name", image["id"])) for image in content["images"]}
     annotations: list[dict[str, Any]] = []
     for number, item in enumerate(content["annotations"]):
         size = sizes[item["image_id"]]
@@ -34,6 +34,7 @@ def ground_truth(path: Path) -> dict[str, Any]:
         annotations.append(
             {
                 "id": len(annotations) + 1,
+                "place": number,  # in the file
                 "image_id": item["image_id"],
                 "category_id": item["category_id"],
                 "iscrowd": int(bool(item.get("iscrowd"))),
@@ -43,7 +44,10 @@ def ground_truth(path: Path) -> dict[str, Any]:
             }
         )
     return {
-        "images": [{"id": image_id, "height": size[0], "width": size[1]} for image_id, size in sizes.items()],
+        "images": [
+            {"id": image_id, "file_name": names[image_id], "height": size[0], "width": size[1]}
+            for image_id, size in sizes.items()
+        ],
         "annotations": annotations,
         "categories": [{"id": item["id"], "name": item["name"]} for item in content["categories"]],
     }

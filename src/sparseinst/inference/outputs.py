@@ -55,6 +55,10 @@ class Pictures:
         self._stems = OutputStems(sources.images, folder, _ENDINGS)
         self._own = [self._stems.take(stem) for stem in sources.stems]
 
+    def own_stem(self, index: int) -> str:
+        """What the names of files about the file `index` as a whole begin with."""
+        return self._own[index]
+
     def stem(self, index: int, page: int | None, pages: int) -> str:
         """What the names of the pictures about the image `index` begin with; to be asked for once a page."""
         own = self._own[index]

@@ -16,6 +16,7 @@ from sparseinst.zoo.checkpoint import (
     read_checkpoint,
     translate,
 )
+from sparseinst.zoo.download import HUB, fetch
 from sparseinst.zoo.migration import current_recipe
 from sparseinst.zoo.names import load_preset, shipped_weights
 from sparseinst.zoo.recognise import recognise
@@ -26,9 +27,6 @@ _LOGGER = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "nuclei"
 """The network whose weights ship with the package; it knows nuclei in micrographs and nothing else."""
-
-HUB = "hf:"
-"""How the name of a model on the Hugging Face Hub begins."""
 
 PUBLISHED_WEIGHTS = "https://github.com/hustvl/SparseInst"
 """Where the authors link the checkpoints of the published networks."""
@@ -72,8 +70,6 @@ def load_model(
 def weights_file(name_or_path: str | Path) -> Path | None:
     """The file of weights that a model's name stands for (fetched from the Hub if need be); None for a preset."""
     if str(name_or_path).startswith(HUB):
-        from sparseinst.zoo.download import fetch
-
         return fetch(str(name_or_path))
     path = Path(name_or_path)
     return path if path.suffix in (".safetensors", *PICKLED) else None

@@ -1,5 +1,5 @@
 /**
- * From mask probabilities on the network's grid to run-length codes of the picture, as `ops/paste.py` does it.
+ * From mask probabilities on the network's grid to run-length codes of the picture, as `masks/paste.py` does it.
  *
  * A mask is brought to the frame and then to the picture, bilinearly both times; what is above the threshold counts. No
  * dense mask of the picture's size is made: down a column of the picture a mask begins or ends only between two grid
