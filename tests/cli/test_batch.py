@@ -37,7 +37,7 @@ def test_what_does_not_fit_a_result_is_said(cli, done, tiny_data, checkpoint, tm
     neither = cli("evaluate", "--annotations", tiny_data / "val.json")
     assert neither.exit_code == 2 and "--predictions" in neither.stderr
     both = cli("evaluate", "--predictions", done, "--model", checkpoint, "--annotations", tiny_data / "val.json")
-    assert both.exit_code == 2 and "leave them out" in both.stderr
+    assert both.exit_code == 2 and "give these two alone" in both.stderr
     gone = cli("evaluate", "--predictions", tmp_path, "--annotations", tiny_data / "val.json")
     assert gone.exit_code == 2 and "job.json" in gone.stderr
 

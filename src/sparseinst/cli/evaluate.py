@@ -39,17 +39,13 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-<<<<<<< HEAD
-    annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO annotation file.")],
     model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")] = None,
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the images.")] = None,
+    annotations: Annotated[Path | None, typer.Option(metavar="FILE", help="COCO annotation file.")] = None,
     predictions: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="In place of a model and images: the result of `sparseinst batch` on them."),
-=======
-    model: Annotated[str, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")],
-    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the images.")] = None,
-    annotations: Annotated[Path | None, typer.Option(metavar="FILE", help="COCO annotation file.")] = None,
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(metavar="DIR_OR_FILE", help="Instead of both, a data set of any format, as `train` takes it."),
@@ -57,7 +53,6 @@ def evaluate(
     split: Annotated[
         str | None,
         typer.Option(metavar="train|val|test", help="Part of --data; without it val, or the only one there is."),
->>>>>>> main
     ] = None,
     weights: Weights = None,
     random_weights: RandomWeights = False,
@@ -90,17 +85,15 @@ def evaluate(
 
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
-<<<<<<< HEAD
     if predictions is not None:
-        if model is not None or images is not None or report is not None:
-            raise InputError("--predictions: expected no --model, --images or --report with it: leave them out")
+        if annotations is None or any(item is not None for item in (model, images, data, report)):
+            raise InputError("--predictions: expected --annotations with it, and no --model, --images, --data or "
+                             "--report: give these two alone")  # fmt: skip
         _score(predictions, annotations, save=save, json=json, max_dets=max_dets)
         return
-    if model is None or images is None:
-        raise InputError("expected --model and --images, or --predictions, got neither: give what to measure")
-=======
+    if model is None:
+        raise InputError("expected --model or --predictions, got neither: give what to measure")
     measured = _chosen(images, annotations, data, split)
->>>>>>> main
     chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
     if chosen == "cpu":
         keep_freed_memory()
@@ -126,7 +119,6 @@ def evaluate(
             say(f"{name}: {path}")
 
 
-<<<<<<< HEAD
 def _score(folder: Path, annotations: Path, *, save: Path | None, json: Path | None, max_dets: int) -> None:
     """Measures what a batch job has found."""
     from sparseinst.evaluation import evaluate_results
@@ -148,7 +140,8 @@ def _score(folder: Path, annotations: Path, *, save: Path | None, json: Path | N
             "--score 0 keeps all.",
             style="yellow",
         )
-=======
+
+
 def _chosen(images: Path | None, annotations: Path | None, data: Path | None, part: str | None) -> "Split":
     """The part of a data set that is meant."""
     from sparseinst.data import Split, resolve_data
@@ -162,7 +155,6 @@ def _chosen(images: Path | None, annotations: Path | None, data: Path | None, pa
     split = resolve_data(data).part(part)
     say_found(data)
     return split
->>>>>>> main
 
 
 def _print(evaluation: "Evaluation", title: str, *, score: float) -> None:

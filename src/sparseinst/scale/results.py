@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow.dataset as ds
 
-from sparseinst.data.records import read_records
+from sparseinst.data.formats import Split, read_content
+from sparseinst.data.records import parse_records
 from sparseinst.errors import InputError, listed
 from sparseinst.files import read_json
 from sparseinst.scale.rows import OK
@@ -72,7 +73,8 @@ def coco_results(folder: str | Path, annotations: str | Path) -> list[dict[str, 
     Raises:
         InputError: one of its images is not in the result, is there twice, or failed.
     """
-    records = read_records(Path(annotations))
+    path = Path(annotations)
+    records = parse_records(path, read_content(Split(images=path.parent, annotations=path)))
     category_ids = dict(zip(records.classes, records.category_ids, strict=True))
     names = [records.file_names[place].decode() for place in range(len(records.image_ids))]
     ids = {name: int(image_id) for name, image_id in zip(names, records.image_ids, strict=True)}

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sparseinst.data.heif import know_heif
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.stages import Stages
 from sparseinst.inference.tiles import Cut
@@ -69,6 +70,7 @@ def _decoded(pipeline: Pipeline, item: Item) -> Decoded:
     cut, error = None, item.error
     if item.content is not None:
         try:
+            know_heif(Path(item.image))
             cut = pipeline.cut(item.content)
         except Exception as failure:  # noqa: BLE001  no image stops the millions after it: its row tells
             error = reason(failure).removeprefix("image: ")
