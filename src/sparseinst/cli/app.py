@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sparseinst.cli.batch import batch
 from sparseinst.cli.benchmark import benchmark
 from sparseinst.cli.common import SettingsCommand, one_line, say, say_error
 from sparseinst.cli.convert import convert
@@ -72,6 +73,7 @@ app = typer.Typer(
 for _command in (train, runs, evaluate, predict, serve, models, info, convert, export, push, benchmark):
     app.command(cls=SettingsCommand)(_command)
 app.add_typer(data, name="data")
+app.add_typer(batch, name="batch")
 
 
 def main() -> None:

@@ -39,9 +39,13 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")],
+    model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")] = None,
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the images.")] = None,
     annotations: Annotated[Path | None, typer.Option(metavar="FILE", help="COCO annotation file.")] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="In place of a model and images: the result of `sparseinst batch` on them."),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(metavar="DIR_OR_FILE", help="Instead of both, a data set of any format, as `train` takes it."),
@@ -81,6 +85,14 @@ def evaluate(
 
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
+    if predictions is not None:
+        if annotations is None or any(item is not None for item in (model, images, data, report)):
+            raise InputError("--predictions: expected --annotations with it, and no --model, --images, --data or "
+                             "--report: give these two alone")  # fmt: skip
+        _score(predictions, annotations, save=save, json=json, max_dets=max_dets)
+        return
+    if model is None:
+        raise InputError("expected --model or --predictions, got neither: give what to measure")
     measured = _chosen(images, annotations, data, split)
     chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
     if chosen == "cpu":
@@ -105,6 +117,29 @@ def evaluate(
     for name, path in (("detections", save), ("figures", json), ("report", page)):
         if path is not None:
             say(f"{name}: {path}")
+
+
+def _score(folder: Path, annotations: Path, *, save: Path | None, json: Path | None, max_dets: int) -> None:
+    """Measures what a batch job has found."""
+    from sparseinst.evaluation import evaluate_results
+    from sparseinst.inference import write_json
+    from sparseinst.scale.results import coco_results, read_job
+
+    job = read_job(folder)
+    results = coco_results(folder, annotations)
+    if save is not None:
+        write_json(save, results)
+    evaluation = evaluate_results(annotations, results, max_dets=max_dets)
+    if json is not None:
+        write_json(json, evaluation.to_json())
+    lowest = job["settings"]["score"]
+    _print(evaluation, f"{folder} on {annotations}", score=lowest or 0.0)
+    if lowest != 0:
+        say(
+            "The job kept what was above its score only, so AP is lower than that of the network: sparseinst batch "
+            "--score 0 keeps all.",
+            style="yellow",
+        )
 
 
 def _chosen(images: Path | None, annotations: Path | None, data: Path | None, part: str | None) -> "Split":

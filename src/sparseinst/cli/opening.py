@@ -69,7 +69,7 @@ def open_model(
         return opened(model, None if device == "auto" else device)
     chosen = pick_device(device)
     if backend is None and chosen == "cpu" and not (half or random_weights or activation or max_instances):
-        fast = _converted(model, weights)
+        fast = converted(model, weights)
         if fast is not None:
             return opened(fast, chosen)
     network = load_model(model, weights=weights, random_weights=random_weights, device=chosen)
@@ -87,7 +87,7 @@ def say_what_ships() -> None:
     )
 
 
-def _converted(model: str, weights: Path | None) -> Path | None:
+def converted(model: str, weights: Path | None) -> Path | None:
     """The network's form for ONNX Runtime, converted now if need be; None if there is none to be had."""
     from sparseinst.config import SeedsConfig
     from sparseinst.runtime.cache import can_convert, converted_file, keep_converted
