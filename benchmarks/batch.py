@@ -27,11 +27,12 @@ from sparseinst.data.geometry import stack
 from sparseinst.data.images import read_image
 from sparseinst.data.sources import list_sources
 from sparseinst.inference.pipeline import Pipeline
-from sparseinst.modeling import select
-from sparseinst.scale import BatchSettings, Progress, run_batch
+from sparseinst.modeling.postprocess import select
+from sparseinst.scale.job import Progress, run_batch
 from sparseinst.scale.results import read_rows
 from sparseinst.scale.rows import FileFacts, row_of, write_rows
-from sparseinst.zoo import save_checkpoint
+from sparseinst.scale.settings import BatchSettings
+from sparseinst.zoo.checkpoint import save_checkpoint
 
 
 def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:

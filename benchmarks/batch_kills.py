@@ -22,10 +22,11 @@ import torch
 from record import write_result
 
 from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
-from sparseinst.modeling import build_model
-from sparseinst.scale import BatchSettings, run_batch
+from sparseinst.modeling.model import build_model
+from sparseinst.scale.job import run_batch
 from sparseinst.scale.results import read_rows
-from sparseinst.zoo import save_checkpoint
+from sparseinst.scale.settings import BatchSettings
+from sparseinst.zoo.checkpoint import save_checkpoint
 
 ROWS = 8
 LONGEST_S = 0.6

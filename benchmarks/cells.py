@@ -31,8 +31,8 @@ from PIL import Image
 from record import write_result
 
 from sparseinst.cells.outlines import ring_area
-from sparseinst.data import CocoDataset
-from sparseinst.data.formats import resolve_data
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
 
 PIXEL_UM, STEP_UM = 0.65, 2.0
 PLANES, MIDDLE = 5, 2

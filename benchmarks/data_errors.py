@@ -17,11 +17,11 @@ from faster_coco_eval.core import mask as coco_mask
 from record import write_result
 from spoiling import WAYS, spoil
 
-from sparseinst.data import resolve_data
+from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.evaluation.matching import IOU
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.review.errors import Errors, find_errors
-from sparseinst.training import train
+from sparseinst.training.trainer import train
 
 PART, SEED = 0.05, 0
 TOP = 0.1

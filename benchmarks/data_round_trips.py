@@ -14,8 +14,9 @@ from faster_coco_eval.core import mask as coco_mask
 from record import write_result
 from scipy.optimize import linear_sum_assignment
 
-from sparseinst.data import CocoDataset, resolve_data
-from sparseinst.data.formats import DataSource
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
+from sparseinst.data.formats.source import DataSource
 from sparseinst.data.formats.writing import TARGETS, convert_data
 from sparseinst.masks import rle
 

@@ -20,7 +20,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from record import write_result
 
-from sparseinst.evaluation import evaluate_results
+from sparseinst.evaluation.coco_eval import evaluate_results
 
 HEIGHT, WIDTH, CLASSES, INSTANCES = 480, 640, 80, 7
 NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")

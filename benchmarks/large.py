@@ -34,12 +34,15 @@ from record import write_result
 
 from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.config import IntensityConfig
-from sparseinst.data import CocoDataset, open_large
-from sparseinst.drawing import draw_overview, overview_shrink
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.large.image import open_large
+from sparseinst.drawing.overview import draw_overview, overview_shrink
 from sparseinst.evaluation.coco_eval import score_results
 from sparseinst.evaluation.oddities import oddities
 from sparseinst.files import read_json
-from sparseinst.inference import Predictor, predict_files, to_coco
+from sparseinst.inference.prediction import predict_files
+from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.writers import to_coco
 from sparseinst.structures import Instances
 
 CELL_PX, TILE_PX, STRIP_PX = 256, 512, 16

@@ -30,17 +30,17 @@ from PIL import Image
 from record import write_result
 
 from sparseinst import Instances, Predictor, load_model
-from sparseinst.data import CocoDataset
-from sparseinst.data.formats import resolve_data
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.geometry import resize, stack
 from sparseinst.evaluation.coco_eval import Scored, score_results
 from sparseinst.evaluation.counting import count_objects
 from sparseinst.evaluation.figures import nulled
 from sparseinst.evaluation.oddities import oddities
 from sparseinst.files import read_json
-from sparseinst.inference import to_coco
-from sparseinst.modeling import SparseInst
-from sparseinst.runtime import open_backend
+from sparseinst.inference.writers import to_coco
+from sparseinst.modeling.model import SparseInst
+from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.cache import can_convert, keep_converted
 
 MAX_DETS = 300

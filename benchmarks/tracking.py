@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from record import write_result
 
 from sparseinst import Instances, Predictor
-from sparseinst.drawing import draw_as
+from sparseinst.drawing.instances import draw_as
 from sparseinst.inference.writers import label_image, write_image
 from sparseinst.masks import rle
 from sparseinst.video.tracking import ALGORITHMS, MASK, Tracker

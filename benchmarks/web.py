@@ -19,7 +19,7 @@ from record import write_result
 
 from sparseinst import Predictor
 from sparseinst.data.geometry import stack
-from sparseinst.exporting import export_model
+from sparseinst.exporting.exporter import export_model
 from sparseinst.inference.timing import sized
 from sparseinst.runtime.onnx_backend import OnnxBackend
 from sparseinst.zoo.names import DEMO_IMAGE

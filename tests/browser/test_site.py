@@ -19,10 +19,10 @@ from exporting.conftest import network
 from exporting.conftest import pictures as pictures
 from real import NUCLEI
 from sparseinst import Instances, Predictor
-from sparseinst.exporting import export_model
+from sparseinst.exporting.exporter import export_model
 from sparseinst.masks import rle
 from sparseinst.web import ort as ort_web
-from sparseinst.zoo import save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
 from sparseinst.zoo.names import DEMO_IMAGE
 
 ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}

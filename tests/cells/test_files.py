@@ -8,12 +8,14 @@ import pytest
 import tifffile
 
 from inference.standins import ColorBackend
-from sparseinst.cells import CellFiles, Wanted, read_regions
+from sparseinst.cells.files import CellFiles, Wanted
 from sparseinst.cells.outlines import ring_area
+from sparseinst.cells.qupath import read_regions
 from sparseinst.data.sources import find_sources
-from sparseinst.data.stacks import View
+from sparseinst.data.stacks.stack import View
 from sparseinst.errors import InputError
-from sparseinst.inference import ImageResult, predict_files
+from sparseinst.inference.outcome import ImageResult
+from sparseinst.inference.prediction import predict_files
 from stack_files import write_ome
 
 roifile, geojson = pytest.importorskip("roifile"), pytest.importorskip("geojson")

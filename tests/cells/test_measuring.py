@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparseinst.cells import measure
-from sparseinst.data import CocoDataset
+from sparseinst.cells.measuring import measure
+from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
-from sparseinst.inference import label_image
+from sparseinst.inference.writers import label_image
 from sparseinst.masks import rle
 from sparseinst.structures import Instances
 from stack_files import write_ome

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparseinst.cells import stitch
+from sparseinst.cells.stitching import stitch
 from sparseinst.errors import InputError
 from sparseinst.masks import rle
 from sparseinst.structures import Instances

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparseinst.data import CocoDataset, resolve_data
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
 
 
 @pytest.mark.parametrize("form", ["coco", "yolo", "labelme", "labels"])

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sparseinst.exporting import FORMATS
+from sparseinst.exporting.exporter import FORMATS
 
 
 @pytest.fixture(scope="module")
@@ -10,7 +10,7 @@ def program(checkpoint, tmp_path_factory):
     """The tiny network as a .pt2, the format that is written fastest; and what the command said."""
     from typer.testing import CliRunner
 
-    from sparseinst.cli import app
+    from sparseinst.cli.app import app
 
     out = tmp_path_factory.mktemp("export") / "deep" / "tiny.pt2"
     result = CliRunner().invoke(

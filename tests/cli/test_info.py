@@ -9,8 +9,10 @@ from safetensors.torch import save_file
 
 from reference.seeded import shapes_of
 from shapes import tiny_preset
-from sparseinst.modeling import build_model
-from sparseinst.zoo import load_model, read_checkpoint, save_checkpoint, shipped_weights
+from sparseinst.modeling.model import build_model
+from sparseinst.zoo.checkpoint import read_checkpoint, save_checkpoint
+from sparseinst.zoo.models import load_model
+from sparseinst.zoo.names import shipped_weights
 
 
 def facts(cli, *arguments: object) -> dict:

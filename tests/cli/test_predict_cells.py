@@ -9,8 +9,8 @@ from PIL import Image
 
 from cli.conftest import Cli
 from sparseinst.config import NativeConfig
-from sparseinst.modeling import build_model
-from sparseinst.zoo import save_checkpoint
+from sparseinst.modeling.model import build_model
+from sparseinst.zoo.checkpoint import save_checkpoint
 from stack_files import write_ome
 from tiny import tiny_seeds, tiny_seeds_config
 

@@ -6,7 +6,7 @@ import pytest
 
 from real import LAYER_OF_CELLS
 from sparseinst import load_model
-from sparseinst.zoo import save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparseinst.zoo import load_model
+from sparseinst.zoo.models import load_model
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from dense import dense_masks
 from real import NUCLEI, PHOTOGRAPHS
 from sparseinst.config import IntensityConfig
-from sparseinst.data import CocoDataset
+from sparseinst.data.coco import CocoDataset
 from sparseinst.data.records import Blobs
 from sparseinst.errors import InputError
 from sparseinst.masks import rle

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image, features
 
 from sparseinst.config import IntensityConfig
-from sparseinst.data import heif, read_image
+from sparseinst.data import heif
+from sparseinst.data.images import read_image
 from sparseinst.data.sources import list_sources
 from sparseinst.errors import InputError
 

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from real import NUCLEI
 from sparseinst.config import BackboneConfig, IntensityConfig, ModelConfig, ShortSideConfig
-from sparseinst.data import (
-    CocoDataset,
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.loader import (
     EpochSampler,
     Sample,
     TrainingSet,
-    TrainTransform,
     batches_per_epoch,
     collate,
     iterations_of,
     training_loader,
 )
+from sparseinst.data.transforms import TrainTransform
 from sparseinst.errors import InputError
 from sparseinst.recipe import AugmentConfig, OptimConfig, Recipe
 from sparseinst.structures import Batch, Targets

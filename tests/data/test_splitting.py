@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from shapes import write_split
-from sparseinst.data import resolve_data
 from sparseinst.data.check.fixing import write_parts
+from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.splitting import merged, split_content
 from sparseinst.errors import InputError
 

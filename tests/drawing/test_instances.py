@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from real import NUCLEI
-from sparseinst.drawing import draw, legible_scale
+from sparseinst.drawing.instances import draw, legible_scale
 from sparseinst.masks import rle
 from sparseinst.structures import Instances
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dense import dense_masks
-from sparseinst.drawing import OVERVIEW_PX, draw_overview, overview_shrink
+from sparseinst.drawing.overview import OVERVIEW_PX, draw_overview, overview_shrink
 from sparseinst.masks import rle
 from sparseinst.structures import Instances
 

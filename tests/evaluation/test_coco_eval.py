@@ -17,7 +17,8 @@ from perturbed import perturbed
 from real import NUCLEI, PHOTOGRAPHS
 from scenes import random_scene, write_truth
 from sparseinst import InputError
-from sparseinst.evaluation import Evaluation, evaluate_results
+from sparseinst.evaluation.coco_eval import evaluate_results
+from sparseinst.evaluation.figures import Evaluation
 
 NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar")
 

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
-from sparseinst.exporting import FORMATS, Export, export_model
-from sparseinst.modeling import SparseInst, build_model
+from sparseinst.exporting.exporter import FORMATS, Export, export_model
+from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.ops.deform import DeformableConv
-from sparseinst.zoo import save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
 from tiny import tiny_seeds
 
 

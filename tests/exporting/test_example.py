@@ -16,7 +16,7 @@ from dense import dense_masks
 from sparseinst import Predictor
 from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.data.geometry import network_hw, resize
-from sparseinst.exporting import export_model
+from sparseinst.exporting.exporter import export_model
 from sparseinst.masks import rle
 from sparseinst.masks.pieces import drop_small_pieces
 from sparseinst.zoo.names import DEMO_IMAGE

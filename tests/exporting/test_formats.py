@@ -14,10 +14,10 @@ from maps import dense
 from sparseinst import Predictor
 from sparseinst.config import NativeConfig
 from sparseinst.errors import InputError
-from sparseinst.exporting import FORMATS, export_model
+from sparseinst.exporting.exporter import FORMATS, export_model
 from sparseinst.exporting.operators import TENSORRT_OPERATORS
 from sparseinst.exporting.tensorrt_build import frames
-from sparseinst.runtime import open_backend
+from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.exported import Exported
 from sparseinst.structures import Instances
 from sparseinst.version import __version__

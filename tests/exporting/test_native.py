@@ -9,9 +9,9 @@ import pytest
 
 from exporting.conftest import network
 from sparseinst.config import NativeConfig
-from sparseinst.exporting import export_model
-from sparseinst.inference import Predictor
-from sparseinst.modeling import SparseInst
+from sparseinst.exporting.exporter import export_model
+from sparseinst.inference.predictor import Predictor
+from sparseinst.modeling.model import SparseInst
 
 
 @pytest.fixture(scope="module")

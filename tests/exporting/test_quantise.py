@@ -4,10 +4,10 @@ from PIL import Image
 
 from sparseinst.data.geometry import stack
 from sparseinst.exporting.quantise import decoder_operations, quantise
-from sparseinst.inference import Predictor
-from sparseinst.runtime import TorchBackend
+from sparseinst.inference.predictor import Predictor
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.openvino_backend import OpenVINOBackend
+from sparseinst.runtime.torch_backend import TorchBackend
 from sparseinst.runtime.tracing import to_openvino, trace
 
 

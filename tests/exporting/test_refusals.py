@@ -7,10 +7,10 @@ import torch
 
 from exporting.conftest import network
 from sparseinst.errors import InputError
-from sparseinst.exporting import LIMITS, Agreement, export_model
-from sparseinst.exporting.agreement import compare
+from sparseinst.exporting.agreement import LIMITS, Agreement, compare
+from sparseinst.exporting.exporter import export_model
 from sparseinst.exporting.operators import check_operators
-from sparseinst.runtime import TorchBackend
+from sparseinst.runtime.torch_backend import TorchBackend
 from sparseinst.runtime.tracing import trace
 
 PERFECT = Agreement(

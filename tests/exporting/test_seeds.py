@@ -8,12 +8,13 @@ import pytest
 from sparseinst import Predictor
 from sparseinst.config import NativeConfig
 from sparseinst.errors import InputError
-from sparseinst.exporting import FORMATS, export_model
 from sparseinst.exporting.agreement import compare
+from sparseinst.exporting.exporter import FORMATS, export_model
 from sparseinst.exporting.half import after_convolutions
 from sparseinst.exporting.operators import MOST_CHOSEN, check_candidates, check_operators
-from sparseinst.modeling import SparseInst
-from sparseinst.runtime import EagerBackend, open_backend
+from sparseinst.modeling.model import SparseInst
+from sparseinst.runtime.backends import open_backend
+from sparseinst.runtime.torch_backend import EagerBackend
 from sparseinst.structures import Instances
 from tiny import tiny_seeds
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from sparseinst.errors import InputError
-from sparseinst.exporting import export_model
-from sparseinst.exporting.exporter import with_frame
+from sparseinst.exporting.exporter import export_model, with_frame
 from sparseinst.files import file_hash
-from sparseinst.runtime import open_backend
+from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.exported import Exported, Provenance
 from sparseinst.web import ort as ort_web
 from sparseinst.web.model_facts import model_facts
 from sparseinst.web.site import write_site
-from sparseinst.zoo import load_model, shipped_weights
+from sparseinst.zoo.models import load_model
+from sparseinst.zoo.names import shipped_weights
 
 SCRIPT, WASM = "package/dist/ort.wasm.bundle.min.mjs", "package/dist/ort-wasm-simd-threaded.wasm"
 

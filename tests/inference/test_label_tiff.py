@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dense import dense_masks
-from sparseinst.inference import label_image, label_tiff, write_label_tiff
+from sparseinst.inference import label_tiff
+from sparseinst.inference.label_tiff import write_label_tiff
+from sparseinst.inference.writers import label_image
 from sparseinst.masks import rle
 from sparseinst.structures import Instances
 

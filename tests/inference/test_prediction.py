@@ -14,8 +14,9 @@ from pycocotools.coco import COCO
 from inference.standins import ActiveBackend, ColorBackend
 from sparseinst.config import PreprocessConfig
 from sparseinst.errors import InputError
-from sparseinst.inference import ImageResult, predict_files
+from sparseinst.inference.outcome import ImageResult
 from sparseinst.inference.pipeline import Pipeline
+from sparseinst.inference.prediction import predict_files
 from sparseinst.inference.tiles import Cut
 from sparseinst.structures import Instances
 

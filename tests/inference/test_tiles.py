@@ -22,15 +22,17 @@ from sparseinst.config import (
     ShortSideConfig,
     for_whole_masks,
 )
-from sparseinst.data import CocoDataset, read_image
+from sparseinst.data.coco import CocoDataset
 from sparseinst.data.geometry import frame_of, network_hw, shrinks
+from sparseinst.data.images import read_image
 from sparseinst.drawing.activation_sheet import draw_activation
 from sparseinst.errors import InputError
-from sparseinst.inference import Predictor, predict_files
+from sparseinst.inference.prediction import predict_files
+from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.tiles import Tiling, own_tiling
 from sparseinst.masks import rle
 from sparseinst.structures import Candidates, Instances
-from sparseinst.zoo import load_model
+from sparseinst.zoo.models import load_model
 
 TILE = 32
 

@@ -7,8 +7,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sparseinst.config import BackboneConfig, ModelConfig
 from sparseinst.errors import InputError
-from sparseinst.modeling import SparseInst, build_model
 from sparseinst.modeling.cost import PARTS, Cost, cost
+from sparseinst.modeling.model import SparseInst, build_model
 from tiny import tiny_config, tiny_seeds_config
 
 

@@ -12,11 +12,13 @@ from torch.nn import functional
 from reference.seeded import CHECKSUMS, FOLDER, NETWORKS, checksum, tensors_of
 from sparseinst.masks import rle
 from sparseinst.masks.grid import Frame
-from sparseinst.modeling import Criterion, Matcher, Segmenter, count_instances, select
 from sparseinst.modeling.model import SparseInst
+from sparseinst.modeling.postprocess import Segmenter, select
+from sparseinst.modeling.slots.criterion import Criterion, count_instances
+from sparseinst.modeling.slots.matcher import Matcher
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Instances, Predictions, Targets
-from sparseinst.zoo import load_model
+from sparseinst.zoo.models import load_model
 
 SIZES = ((320, 427), (288, 448))
 ORIGINALS = ((480, 640), (576, 896))

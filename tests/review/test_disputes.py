@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sparseinst.data.formats import Split, read_content
+from sparseinst.data.formats.reading import read_content
+from sparseinst.data.formats.source import Split
 from sparseinst.evaluation.inputs import detections, ground_truth
 from sparseinst.review.disputes import KINDS, disputes
 

@@ -9,9 +9,10 @@ import torch
 from onnx import TensorProto, helper
 
 from sparseinst.errors import InputError
-from sparseinst.modeling import SparseInst, build_model
-from sparseinst.runtime import BACKENDS, SUFFIXES, Backend, TorchBackend, is_exported, open_backend
+from sparseinst.modeling.model import SparseInst, build_model
+from sparseinst.runtime.backends import BACKENDS, SUFFIXES, Backend, is_exported, open_backend
 from sparseinst.runtime.exported import EXPORT_FORMAT, Exported
+from sparseinst.runtime.torch_backend import TorchBackend
 from tiny import tiny_config
 
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from sparseinst import load_model
 from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, SlotsConfig
 from sparseinst.errors import InputError
-from sparseinst.modeling import Segmenter, SparseInst, build_model
 from sparseinst.modeling.encoder import Encoder
+from sparseinst.modeling.model import SparseInst, build_model
+from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.modeling.slots.decoder import Decoder, coordinates
 from sparseinst.ops.deform import DeformableConv
 from sparseinst.runtime.folding import fold_norms

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from shapes import tiny_preset
-from sparseinst.modeling import build_model
-from sparseinst.scale import BatchSettings
-from sparseinst.zoo import save_checkpoint
+from sparseinst.modeling.model import build_model
+from sparseinst.scale.settings import BatchSettings
+from sparseinst.zoo.checkpoint import save_checkpoint
 
 IMAGES = 11
 

@@ -7,8 +7,7 @@ import pytest
 
 from scale_rows import rows_of
 from sparseinst import InputError, Predictor
-from sparseinst.scale import run_batch
-from sparseinst.scale.job import plan_batch
+from sparseinst.scale.job import plan_batch, run_batch
 from sparseinst.scale.results import instances_of, read_rows
 from sparseinst.scale.rows import SCHEMA, read_facts
 

@@ -6,7 +6,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from scale_rows import rows_of
-from sparseinst.scale import run_batch
+from sparseinst.scale.job import run_batch
 
 KILLS = 5
 

@@ -8,7 +8,7 @@ import pytest
 
 from scale_rows import rows_of
 from sparseinst import InputError
-from sparseinst.scale import run_batch
+from sparseinst.scale.job import run_batch
 from sparseinst.scale.listing import list_input
 
 

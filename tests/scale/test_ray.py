@@ -1,7 +1,7 @@
 import pytest
 
 from scale_rows import rows_of
-from sparseinst.scale import run_batch
+from sparseinst.scale.job import run_batch
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ from rich.console import Console
 
 from shapes import tiny_preset
 from sparseinst.errors import InputError
-from sparseinst.training import read_table, train
 from sparseinst.training.calibration import Length, Pace, laid_over, length_for
-from sparseinst.zoo import load_preset
+from sparseinst.training.logs import read_table
+from sparseinst.training.trainer import train
+from sparseinst.zoo.names import load_preset
 
 MINUTES = 0.01
 

@@ -2,9 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparseinst.data import CocoDataset, measure_sizes
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.sizes import measure_sizes
 from sparseinst.recipe import Recipe
-from sparseinst.training import budget, choose_network
+from sparseinst.training.choice import budget, choose_network
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import pytest
 
 from shapes import tiny_preset
 from sparseinst.errors import InputError
-from sparseinst.training import train
-from sparseinst.training.compare import differences, read_runs, runs_page, table_rows
+from sparseinst.training.compare.page import runs_page, table_rows
+from sparseinst.training.compare.reading import differences, read_runs
+from sparseinst.training.trainer import train
 
 
 @pytest.fixture(scope="module")

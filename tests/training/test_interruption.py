@@ -11,7 +11,8 @@ import yaml
 
 from shapes import tiny_preset
 from sparseinst.errors import InputError
-from sparseinst.training import read_table, train
+from sparseinst.training.logs import read_table
+from sparseinst.training.trainer import train
 
 ITERATIONS = 60
 
@@ -66,7 +67,7 @@ def test_a_killed_run_gives_its_folder_free_and_begins_anew(tiny_data, tmp_path,
 
 
 def test_a_broken_off_evaluation_is_made_up_for(tiny_data, tmp_path, monkeypatch):
-    from sparseinst.training import Interrupted
+    from sparseinst.training.interruption import Interrupted
     from sparseinst.training.validation import Validation
 
     real, out = Validation.measure, tmp_path / "run"

@@ -1,7 +1,6 @@
 import cv2
 
-from sparseinst.training import RunLog, plot_curves, read_table
-from sparseinst.training.logs import EVALUATIONS, metric_columns
+from sparseinst.training.logs import EVALUATIONS, RunLog, metric_columns, plot_curves, read_table
 
 LOSSES = ("loss_ce", "loss_dice")
 METRICS = metric_columns(LOSSES)

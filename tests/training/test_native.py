@@ -6,11 +6,12 @@ import pytest
 from rich.console import Console
 
 from shapes import tiny_preset
-from sparseinst.data import CocoDataset, measure_sizes
-from sparseinst.inference import Predictor
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.sizes import measure_sizes
+from sparseinst.inference.predictor import Predictor
 from sparseinst.recipe import Preset
-from sparseinst.training import train
-from sparseinst.zoo import load_preset
+from sparseinst.training.trainer import train
+from sparseinst.zoo.names import load_preset
 
 
 @pytest.fixture

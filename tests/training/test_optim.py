@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sparseinst.recipe import OptimConfig
-from sparseinst.training import base_learning_rate, learning_rate_factor, parameter_groups
+from sparseinst.training.optim import base_learning_rate, learning_rate_factor, parameter_groups
 
 
 class Named(nn.Module):

@@ -9,8 +9,10 @@ from rich.console import Console
 
 from shapes import tiny_preset
 from sparseinst.errors import InputError
-from sparseinst.training import Callback, read_table, train
-from sparseinst.zoo import load_preset
+from sparseinst.training.callbacks import Callback
+from sparseinst.training.logs import read_table
+from sparseinst.training.trainer import train
+from sparseinst.zoo.names import load_preset
 
 
 class Listener(Callback):

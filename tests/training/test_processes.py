@@ -9,8 +9,9 @@ import torch
 import yaml
 
 from shapes import tiny_preset
-from sparseinst.training import read_table, train
-from sparseinst.zoo import load_preset
+from sparseinst.training.logs import read_table
+from sparseinst.training.trainer import train
+from sparseinst.zoo.names import load_preset
 
 SCRIPT = """
 import os, sys, torch

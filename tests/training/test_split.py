@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapes import write_split
-from sparseinst.data import CocoDataset
-from sparseinst.data.formats import Split
-from sparseinst.training import hold_out
-from sparseinst.training.split import held_out_before, write_held_out
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.source import Split
+from sparseinst.training.split import held_out_before, hold_out, write_held_out
 
 
 @pytest.fixture(scope="module")

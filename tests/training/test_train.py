@@ -10,8 +10,12 @@ from rich.console import Console
 from shapes import tiny_preset
 from sparseinst.errors import InputError
 from sparseinst.modeling.slots.criterion import Criterion
-from sparseinst.training import NonFiniteLoss, read_table, train
-from sparseinst.zoo import checkpoint_extra, load_model, load_preset
+from sparseinst.training.engine import NonFiniteLoss
+from sparseinst.training.logs import read_table
+from sparseinst.training.trainer import train
+from sparseinst.zoo.checkpoint import checkpoint_extra
+from sparseinst.zoo.models import load_model
+from sparseinst.zoo.names import load_preset
 
 FIXED = {"augment.flip": 0.0, "augment.short_px": [64]}
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from inference.standins import ColorBackend
 from moving import SIZE_HW, disc, instances, sequence
 from sparseinst import InputError, Instances
-from sparseinst.video import VideoResult, predict_video
-from sparseinst.video import track as follow
 from sparseinst.video.association import Outline
 from sparseinst.video.bonds import Bonds
 from sparseinst.video.ctc import write_ctc
+from sparseinst.video.follow import track as follow
+from sparseinst.video.outcome import VideoResult
+from sparseinst.video.prediction import predict_video
 from sparseinst.video.tracking import ALGORITHMS, Tracker
 
 BEFORE = [disc(120, 80, 20)]

@@ -18,7 +18,8 @@ from clips import damage, pictures, write_clip
 from inference.standins import ColorBackend
 from sparseinst import InputError, Predictor
 from sparseinst.data.video.source import open_video
-from sparseinst.video import VideoResult, predict_video
+from sparseinst.video.outcome import VideoResult
+from sparseinst.video.prediction import predict_video
 
 pytest.importorskip("av", reason="PyAV is not installed (extra video)")
 

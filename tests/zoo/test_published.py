@@ -7,9 +7,10 @@ import torch
 
 from reference.seeded import NETWORKS, shapes_of
 from sparseinst.errors import InputError
-from sparseinst.modeling import build_model
-from sparseinst.zoo import load_model, load_preset
+from sparseinst.modeling.model import build_model
 from sparseinst.zoo.checkpoint import load_strictly, translate
+from sparseinst.zoo.models import load_model
+from sparseinst.zoo.names import load_preset
 from sparseinst.zoo.recognise import recognise
 
 

@@ -8,8 +8,10 @@ import torch
 
 from sparseinst.config import BackboneConfig, ModelConfig
 from sparseinst.errors import InputError
-from sparseinst.modeling import build_model
-from sparseinst.zoo import init_weights, load_preset, preset_names, shipped_start, start_network, start_of
+from sparseinst.modeling.model import build_model
+from sparseinst.zoo.models import init_weights
+from sparseinst.zoo.names import load_preset, preset_names
+from sparseinst.zoo.starts import shipped_start, start_network, start_of
 from sparseinst.zoo.tensors import read_safetensors
 
 NAME = "tf_efficientnet_lite0"

@@ -8,7 +8,7 @@ import numpy as np
 
 from sparseinst.cells.measuring import needed
 from sparseinst.cells.outlines import outlines
-from sparseinst.data.stacks import Place
+from sparseinst.data.stacks.stack import Place
 from sparseinst.files import atomic
 from sparseinst.structures import Instances
 

@@ -19,10 +19,11 @@ from sparseinst.cells.regions import counts_of, within
 from sparseinst.cells.stitching import stitch
 from sparseinst.cells.volumes import volumes_of
 from sparseinst.data.physical import PixelSize
-from sparseinst.data.stacks import Place, Stack, open_stack
+from sparseinst.data.stacks.opening import open_stack
+from sparseinst.data.stacks.stack import Place, Stack
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
-from sparseinst.inference import ImageResult
+from sparseinst.inference.outcome import ImageResult
 
 MEASUREMENTS, VOLUMES, REGIONS = "measurements.csv", "volumes.csv", "regions.csv"
 ROIS, GEOJSON, OUTLINES, STACK = "_rois.zip", ".geojson", "_cp_outlines.txt", "_labels.ome.tif"

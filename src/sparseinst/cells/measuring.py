@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.data.physical import PixelSize
-from sparseinst.data.stacks import Place, open_stack
+from sparseinst.data.stacks.opening import open_stack
+from sparseinst.data.stacks.stack import Place
 from sparseinst.errors import InputError
 from sparseinst.masks.runs import decode_runs
 from sparseinst.structures import Instances

@@ -14,7 +14,7 @@ from sparseinst.cells.measuring import needed
 from sparseinst.cells.outlines import Ring, outlines, ring_area
 from sparseinst.drawing.palette import color_of
 from sparseinst.errors import InputError
-from sparseinst.inference import write_json
+from sparseinst.inference.writers import write_json
 
 
 def write_geojson(path: Path, pictures: Iterable[Placed]) -> None:

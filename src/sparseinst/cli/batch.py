@@ -99,7 +99,7 @@ def run(
     What is stopped goes on where it was when the same command is given again: each image is done once. An image that
     cannot be read is a row with the reason, and the exit code is then 1.
     """
-    from sparseinst.runtime import is_exported
+    from sparseinst.runtime.backends import is_exported
     from sparseinst.scale.job import plan_batch, run_batch
     from sparseinst.scale.settings import BatchSettings
 
@@ -144,7 +144,8 @@ def report(
 
 def _with_random_weights(model: str, out: Path) -> str:
     """A file of fresh weights in the result's folder, the same for all processes and later calls."""
-    from sparseinst.zoo import load_model, save_checkpoint
+    from sparseinst.zoo.checkpoint import save_checkpoint
+    from sparseinst.zoo.models import load_model
 
     path = out / _RANDOM
     if not path.is_file():

@@ -111,7 +111,7 @@ def say_found(data: Path) -> None:
     Raises:
         InputError: it is none.
     """
-    from sparseinst.data import resolve_data
+    from sparseinst.data.formats.resolving import resolve_data
 
     for line in resolve_data(data).found:
         say(f"found {line}")
@@ -168,7 +168,7 @@ def pick_device(name: str) -> str:
     Raises:
         InputError: there is no such device.
     """
-    from sparseinst.runtime import resolve_device
+    from sparseinst.runtime.devices import resolve_device
 
     return str(resolve_device(name))
 

@@ -8,7 +8,7 @@ import typer
 from sparseinst.cli.common import console, count, output_file, print_table, say, say_found
 
 if TYPE_CHECKING:
-    from sparseinst.data.check import Finding
+    from sparseinst.data.check.findings import Finding
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="A data set of any format: a folder or file, as `train`.")]
 _STYLES = {"error": "red", "warning": "yellow", "note": ""}
@@ -32,11 +32,12 @@ def check(
 
     The exit code is 1 where something stops training or loses objects.
     """
-    from sparseinst.data import resolve_data
-    from sparseinst.data.check import check_data, write_fixed
+    from sparseinst.data.check.checkup import check_data
+    from sparseinst.data.check.fixing import write_fixed
+    from sparseinst.data.formats.resolving import resolve_data
     from sparseinst.files import atomic
     from sparseinst.review.check_page import check_page
-    from sparseinst.zoo import preset_of
+    from sparseinst.zoo.models import preset_of
 
     output_file("--page", page)
     say_found(data)
@@ -68,7 +69,7 @@ def check(
 
 
 def _print(findings: "tuple[Finding, ...]") -> None:
-    from sparseinst.data.check import KINDS
+    from sparseinst.data.check.findings import KINDS
 
     if not findings:
         say("nothing was found to be wrong")

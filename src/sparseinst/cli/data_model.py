@@ -52,7 +52,7 @@ def errors(
 
     The network may have been trained on the same annotations: it does not learn a few mistakes among many right ones.
     """
-    from sparseinst.data import resolve_data
+    from sparseinst.data.formats.resolving import resolve_data
     from sparseinst.inference.pipeline import Pipeline
     from sparseinst.review.errors import WORDS, find_errors, write_errors
 

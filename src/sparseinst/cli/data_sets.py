@@ -20,7 +20,7 @@ def convert(
     to: Annotated[str, typer.Option(metavar="coco|yolo|labelme|labels", help="Format to write.")] = "coco",
 ) -> None:
     """Write a data set, images included, in another format; what a format cannot hold is told."""
-    from sparseinst.data import resolve_data
+    from sparseinst.data.formats.resolving import resolve_data
     from sparseinst.data.formats.writing import TARGETS, convert_data
 
     target = next((name for name in TARGETS if name == to), None)
@@ -39,7 +39,8 @@ def show(
     number: Annotated[int, typer.Option("--count", min=1, help="Images of each part, evenly from all.")] = 24,
 ) -> None:
     """Show images with their annotations on one page."""
-    from sparseinst.data import CocoDataset, resolve_data
+    from sparseinst.data.coco import CocoDataset
+    from sparseinst.data.formats.resolving import resolve_data
     from sparseinst.files import atomic
     from sparseinst.review.check_page import image_cells
     from sparseinst.review.html import document, sheet
@@ -61,8 +62,9 @@ def stats(
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
 ) -> None:
     """Count images, objects, classes and sizes."""
-    from sparseinst.data import CocoDataset, resolve_data
-    from sparseinst.inference import write_json
+    from sparseinst.data.coco import CocoDataset
+    from sparseinst.data.formats.resolving import resolve_data
+    from sparseinst.inference.writers import write_json
     from sparseinst.review.stats import statistics
 
     output_file("--json", json)
@@ -100,8 +102,8 @@ def split(
     seed: Annotated[int, typer.Option(min=0, help="Decides among what is equally good.")] = 0,
 ) -> None:
     """Divide a data set into parts: by image or group, every class evenly, the same picture never in two."""
-    from sparseinst.data import resolve_data
     from sparseinst.data.check.fixing import write_parts
+    from sparseinst.data.formats.resolving import resolve_data
     from sparseinst.data.splitting import merged, split_content
 
     say_found(data)

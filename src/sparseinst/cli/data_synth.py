@@ -40,7 +40,8 @@ def synth(
     """
     from pydantic import ValidationError
 
-    from sparseinst.data import SceneConfig, synthesise
+    from sparseinst.data.synthetic import synthesise
+    from sparseinst.data.synthetic_scene import SceneConfig
 
     try:
         scene = SceneConfig(size_hw=parse_size(size), objects=_range(objects))

@@ -33,9 +33,9 @@ from sparseinst.cli.opening import BackendName, open_model
 from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
-    from sparseinst.data import Split
-    from sparseinst.evaluation import Evaluation
+    from sparseinst.data.formats.source import Split
     from sparseinst.evaluation.count_figures import Counts
+    from sparseinst.evaluation.figures import Evaluation
 
 
 def evaluate(
@@ -80,8 +80,8 @@ def evaluate(
     max_instances: MaxInstances = None,
 ) -> None:
     """Measure a network on annotated images: COCO mask AP, in all and by class."""
-    from sparseinst.evaluation import evaluate as measure
-    from sparseinst.inference import write_json
+    from sparseinst.evaluation.evaluator import evaluate as measure
+    from sparseinst.inference.writers import write_json
 
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
@@ -121,8 +121,8 @@ def evaluate(
 
 def _score(folder: Path, annotations: Path, *, save: Path | None, json: Path | None, max_dets: int) -> None:
     """Measures what a batch job has found."""
-    from sparseinst.evaluation import evaluate_results
-    from sparseinst.inference import write_json
+    from sparseinst.evaluation.coco_eval import evaluate_results
+    from sparseinst.inference.writers import write_json
     from sparseinst.scale.results import coco_results, read_job
 
     job = read_job(folder)
@@ -144,7 +144,8 @@ def _score(folder: Path, annotations: Path, *, save: Path | None, json: Path | N
 
 def _chosen(images: Path | None, annotations: Path | None, data: Path | None, part: str | None) -> "Split":
     """The part of a data set that is meant."""
-    from sparseinst.data import Split, resolve_data
+    from sparseinst.data.formats.resolving import resolve_data
+    from sparseinst.data.formats.source import Split
 
     if data is None:
         if images is None or annotations is None:

@@ -67,7 +67,7 @@ def export(
     What is written holds settings and classes, too: --model FILE of predict and evaluate takes it. A web site is
     shown by any web server, such as python -m http.server.
     """
-    from sparseinst.exporting import export_model
+    from sparseinst.exporting.exporter import export_model
 
     if half and int8:
         raise InputError("--half and --int8: expected one precision, got both: leave one out")

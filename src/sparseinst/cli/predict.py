@@ -59,7 +59,7 @@ from sparseinst.cli.predict_video import (
 )
 
 if TYPE_CHECKING:
-    from sparseinst.inference import ImageResult
+    from sparseinst.inference.outcome import ImageResult
 
 
 def predict(
@@ -149,10 +149,10 @@ def predict(
     It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .dng, ...).
     """
     from sparseinst.data.video.source import is_video
-    from sparseinst.inference import predict_files
+    from sparseinst.inference.prediction import predict_files
     from sparseinst.inference.scaling import at_scale
-    from sparseinst.runtime import is_exported
-    from sparseinst.zoo import DEFAULT_MODEL
+    from sparseinst.runtime.backends import is_exported
+    from sparseinst.zoo.models import DEFAULT_MODEL
 
     chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
     if chosen == "cpu":

@@ -11,10 +11,10 @@ from sparseinst.cli.common import count, say
 from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
-    from sparseinst.cells import CellFiles
+    from sparseinst.cells.files import CellFiles
     from sparseinst.config import PreprocessConfig
-    from sparseinst.data.stacks import View
-    from sparseinst.inference import ImageResult
+    from sparseinst.data.stacks.stack import View
+    from sparseinst.inference.outcome import ImageResult
 
 _FEW_PX, _MANY_PX = 0.55, 2.5
 """Median diameters, as parts of the trained one, beyond which too little is found to say nothing (docs/cells.md)."""
@@ -102,7 +102,7 @@ class CellOptions(NamedTuple):
         Raises:
             InputError: another projection than max, or one that leaves nothing to stitch.
         """
-        from sparseinst.data.stacks import View
+        from sparseinst.data.stacks.stack import View
 
         if self.project not in (None, "max"):
             raise InputError(f"--project {self.project}: expected max, the only projection: give it, or leave it out")
@@ -123,7 +123,7 @@ class CellOptions(NamedTuple):
 @contextmanager
 def cell_files(options: CellOptions, folder: Path, classes: tuple[str, ...]) -> "Iterator[CellFiles | None]":
     """What writes the files about cells; None if none is wanted. Tells of them at the end."""
-    from sparseinst.cells import CellFiles, Wanted
+    from sparseinst.cells.files import CellFiles, Wanted
 
     if not options.writes:
         yield None

@@ -10,8 +10,8 @@ from sparseinst.errors import listed
 
 if TYPE_CHECKING:
     from sparseinst.config import PreprocessConfig
-    from sparseinst.inference import ImageResult, RunSummary
-    from sparseinst.runtime import Backend
+    from sparseinst.inference.outcome import ImageResult, RunSummary
+    from sparseinst.runtime.backends import Backend
     from sparseinst.structures import Instances
 
 _CROWD = 50

@@ -18,8 +18,8 @@ from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
     from sparseinst.data.video.frame import VideoSource
-    from sparseinst.runtime import Backend
-    from sparseinst.video import VideoResult, VideoSummary
+    from sparseinst.runtime.backends import Backend
+    from sparseinst.video.outcome import VideoResult, VideoSummary
 
 _PANEL = "Video"
 _RECENT = 50
@@ -123,7 +123,7 @@ def predict_on_video(
     **settings: Any,
 ) -> None:
     """Goes through the video, shows how it is going, and tells what was found; `settings` are of `predict_video`."""
-    from sparseinst.video import predict_video
+    from sparseinst.video.prediction import predict_video
 
     if iam:
         raise InputError("iam: expected images, got a video: take single frames for their activation maps")

@@ -18,7 +18,8 @@ def runs(
 ) -> None:
     """Compare training runs: a table here, and their curves on one page."""
     from sparseinst.files import atomic
-    from sparseinst.training.compare import COLUMNS, read_runs, runs_page, table_rows
+    from sparseinst.training.compare.page import COLUMNS, runs_page, table_rows
+    from sparseinst.training.compare.reading import read_runs
 
     found = read_runs(folder)
     page = folder / "index.html" if out is None else out

@@ -81,9 +81,9 @@ def serve(
     Ctrl-C or SIGTERM ends it when what runs is finished.
     """
     _check_installed()
-    from sparseinst.serving import ServeSettings
     from sparseinst.serving.server import serve as run
-    from sparseinst.zoo import DEFAULT_MODEL
+    from sparseinst.serving.settings import ServeSettings
+    from sparseinst.zoo.models import DEFAULT_MODEL
 
     name = DEFAULT_MODEL if model is None else model
     shipped = name == DEFAULT_MODEL and weights is None and not random_weights

@@ -12,7 +12,7 @@ from sparseinst.cli.common import Device, console, pick_device, say, say_error, 
 from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
-    from sparseinst.training import TrainResult
+    from sparseinst.training.result import TrainResult
 
 _STOPPED = 130
 """Exit code after a second Ctrl-C."""
@@ -130,8 +130,9 @@ def train(
 
     Several GPUs: torchrun --nproc-per-node=4 -m sparseinst.cli train ...
     """
-    from sparseinst.training import Interrupted, parse_assignments
-    from sparseinst.training import train as run
+    from sparseinst.training.interruption import Interrupted
+    from sparseinst.training.settings import parse_assignments
+    from sparseinst.training.trainer import train as run
 
     out = _folder(data, out, resume)
     if _speaks():
@@ -169,7 +170,7 @@ def _folder(data: Path | None, out: Path | None, resume: Path | None) -> Path:
     Raises:
         InputError: neither data nor a run to resume is named, or two folders are.
     """
-    from sparseinst.training import run_folder
+    from sparseinst.training.folder import run_folder
 
     if resume is not None:
         if out is not None and out.resolve() != resume.resolve():

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.config import IntensityConfig
-from sparseinst.data.formats import Content, Notes, Split, read_content
+from sparseinst.data.formats.content import Content, Notes
+from sparseinst.data.formats.reading import read_content
+from sparseinst.data.formats.source import Split
 from sparseinst.data.images import read_image
 from sparseinst.data.records import Blobs, Records, parse_records
 from sparseinst.errors import InputError, listed

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sparseinst.data.large import is_zarr
+from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.signature import is_ours
 from sparseinst.errors import InputError, listed
 from sparseinst.files import is_file, is_folder, readable, shown

@@ -14,7 +14,8 @@ from scipy.sparse.csgraph import connected_components
 
 from sparseinst.data.check.images import look_at, same_pictures
 from sparseinst.data.coco import read_told
-from sparseinst.data.formats import Content, DataSource
+from sparseinst.data.formats.content import Content
+from sparseinst.data.formats.source import DataSource
 from sparseinst.errors import InputError
 
 FOLDER = "folder"

@@ -9,7 +9,8 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from sparseinst.data.formats import Split, read_content
+from sparseinst.data.formats.reading import read_content
+from sparseinst.data.formats.source import Split
 from sparseinst.data.records import parse_records
 from sparseinst.errors import InputError
 from sparseinst.evaluation.calibration import thresholds

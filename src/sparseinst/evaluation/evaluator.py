@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import torch
 
-from sparseinst.data import CocoDataset, Split
-from sparseinst.data.coco import read_told
+from sparseinst.data.coco import CocoDataset, read_told
+from sparseinst.data.formats.source import Split
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import check_max_dets, score_results
 from sparseinst.evaluation.counting import count_objects
@@ -18,10 +18,10 @@ from sparseinst.evaluation.figures import Evaluation
 from sparseinst.evaluation.oddities import oddities
 from sparseinst.evaluation.report.contents import run_facts
 from sparseinst.evaluation.report.files import check_report_folder, write_report
-from sparseinst.inference import to_coco, write_json
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
-from sparseinst.modeling import SparseInst
+from sparseinst.inference.writers import to_coco, write_json
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
 
 _LOGGER = logging.getLogger(__name__)

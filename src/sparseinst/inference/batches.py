@@ -9,7 +9,7 @@ from sparseinst.activation import ActivationMaps, activation_maps
 from sparseinst.data.geometry import Prepared, stack
 from sparseinst.errors import InputError
 from sparseinst.inference.limits import limited
-from sparseinst.modeling import select
+from sparseinst.modeling.postprocess import select
 from sparseinst.runtime.backends import Backend
 from sparseinst.structures import Instances
 

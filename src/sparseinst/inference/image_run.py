@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from sparseinst.activation import ActivationMaps
 from sparseinst.config import PreprocessConfig
-from sparseinst.data.large import LargeImage, open_large
+from sparseinst.data.large.image import LargeImage, open_large
 from sparseinst.data.pages import page_name, read_pages
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.sources import Sources
-from sparseinst.data.stacks import Place, PlacedPage, View, open_stack, pixel_size_of, read_places
+from sparseinst.data.stacks.opening import open_stack, pixel_size_of
+from sparseinst.data.stacks.pages import PlacedPage, read_places
+from sparseinst.data.stacks.stack import Place, View
 from sparseinst.errors import InputError
 from sparseinst.inference.large import LARGE_PX, Rows, find_in_large, is_large, middle_of
 from sparseinst.inference.outcome import Failure, ImageResult, RunSummary

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sparseinst.config import PreprocessConfig
-from sparseinst.data.large import LargeImage, is_zarr, large_size_hw
+from sparseinst.data.large.image import LargeImage, large_size_hw
+from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.row_merging import RowMerger
 from sparseinst.inference.tiles import Cut, cut
 from sparseinst.masks.grid import Window
-from sparseinst.modeling import without_small_pieces
+from sparseinst.modeling.postprocess import without_small_pieces
 from sparseinst.structures import Instances
 
 LARGE_PX = 2**26

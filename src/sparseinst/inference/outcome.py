@@ -10,7 +10,7 @@ from sparseinst.config import PreprocessConfig
 from sparseinst.data.pages import page_name
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.sources import is_foreign_image
-from sparseinst.data.stacks import Place
+from sparseinst.data.stacks.stack import Place
 from sparseinst.structures import Instances
 
 

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.activation import ActivationMaps
-from sparseinst.data.large import LargeImage, shrunk
+from sparseinst.data.large.image import LargeImage, shrunk
 from sparseinst.data.signature import IAM, LABELS, OVERLAY
 from sparseinst.data.sources import Sources
-from sparseinst.drawing import OVERVIEW_PX, draw, draw_overview, legible_scale, overview_shrink
 from sparseinst.drawing.activation_sheet import draw_activation
+from sparseinst.drawing.instances import draw, legible_scale
+from sparseinst.drawing.overview import OVERVIEW_PX, draw_overview, overview_shrink
 from sparseinst.errors import InputError
 from sparseinst.inference.label_tiff import write_label_tiff
 from sparseinst.inference.writers import OutputStems, to_coco, write_image, write_json, write_labels

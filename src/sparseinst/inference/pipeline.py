@@ -21,7 +21,7 @@ from sparseinst.inference.limits import at_most
 from sparseinst.inference.scaling import FrameWatch, at_pixel_size, at_scale, checked_auto
 from sparseinst.inference.sizing import estimated_diameter
 from sparseinst.inference.tiles import Cut, Tiling, cut, join_cuts, one_of_explained, one_of_tiles, own_tiling
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend, open_backend
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend

@@ -9,16 +9,16 @@ import torch
 
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.sources import find_sources
-from sparseinst.data.stacks import View
+from sparseinst.data.stacks.stack import View
 from sparseinst.errors import InputError
 from sparseinst.inference.image_run import OnTileRow, Run
 from sparseinst.inference.limits import labels_of
 from sparseinst.inference.outcome import ImageResult, RunSummary
 from sparseinst.inference.outputs import CocoFile, Pictures
 from sparseinst.inference.pipeline import Pipeline
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
-from sparseinst.zoo import DEFAULT_MODEL
+from sparseinst.zoo.models import DEFAULT_MODEL
 
 RESULTS_NAME = "predictions.json"
 

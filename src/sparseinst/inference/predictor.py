@@ -15,7 +15,7 @@ from sparseinst.inference.batches import Explained
 from sparseinst.inference.limits import labels_of
 from sparseinst.inference.pipeline import AnyImage, Pipeline
 from sparseinst.inference.streaming import Found, stream
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
 from sparseinst.structures import Instances
 

@@ -18,7 +18,7 @@ from sparseinst.errors import InputError
 from sparseinst.inference.batches import Explained
 from sparseinst.inference.merging import merge
 from sparseinst.masks.grid import Window
-from sparseinst.modeling import without_small_pieces
+from sparseinst.modeling.postprocess import without_small_pieces
 from sparseinst.structures import Instances
 
 Part = TypeVar("Part")

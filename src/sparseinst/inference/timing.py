@@ -19,7 +19,7 @@ from sparseinst.data.images import read_image
 from sparseinst.errors import InputError
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.writers import to_coco
-from sparseinst.modeling import select
+from sparseinst.modeling.postprocess import select
 
 STEPS = ("decode", "preprocess", "network", "select", "encode")
 """File to RGB; RGB to the network's input; input to candidates; candidates to instances; instances to COCO JSON."""

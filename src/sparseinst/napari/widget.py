@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from sparseinst.cells.stitching import stitch as stitched
 from sparseinst.errors import InputError
-from sparseinst.inference import Predictor, label_image
+from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.writers import label_image
 from sparseinst.structures import Instances
 
 if TYPE_CHECKING:

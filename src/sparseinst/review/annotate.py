@@ -4,8 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from sparseinst.data import CocoDataset, Split, read_image
-from sparseinst.data.formats import Content, coco, labelme, yolo
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats import coco, labelme, yolo
+from sparseinst.data.formats.content import Content
+from sparseinst.data.formats.source import Split
+from sparseinst.data.images import read_image
 from sparseinst.data.sources import list_sources
 from sparseinst.errors import InputError
 from sparseinst.files import atomic_folder

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.config import IntensityConfig, ModelConfig
-from sparseinst.data import CocoDataset
-from sparseinst.data.check import KINDS, CheckedPart, Checkup, Finding, Sample
+from sparseinst.data.check.checkup import CheckedPart, Checkup
+from sparseinst.data.check.findings import KINDS, Finding, Sample
+from sparseinst.data.coco import CocoDataset
 from sparseinst.data.images import read_image
 from sparseinst.errors import InputError
 from sparseinst.review.html import Cell, bars, document, histogram, sheet, table, tiles

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.drawing import draw_as
+from sparseinst.drawing.instances import draw_as
 from sparseinst.drawing.palette import contrasting
 from sparseinst.masks import rle
 from sparseinst.masks.runs import decode_runs

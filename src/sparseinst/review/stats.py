@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseinst.data import CocoDataset, measure_sizes
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.sizes import measure_sizes
 
 
 def class_counts(dataset: CocoDataset) -> list[tuple[str, int]]:

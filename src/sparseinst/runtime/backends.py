@@ -11,7 +11,7 @@ from torch.export import ExportedProgram
 from sparseinst.config import ModelConfig, SeedsConfig, for_whole_masks
 from sparseinst.errors import InputError
 from sparseinst.files import is_file, shown
-from sparseinst.modeling import SparseInst, with_max_instances
+from sparseinst.modeling.model import SparseInst, with_max_instances
 from sparseinst.runtime.devices import Device, is_auto, resolve_device
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.exported_backend import ExportedBackend, load_program
@@ -19,7 +19,7 @@ from sparseinst.runtime.rewrites import optimise
 from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
 from sparseinst.runtime.tracing import to_onnx, to_openvino, trace
 from sparseinst.structures import Candidates
-from sparseinst.zoo import load_model
+from sparseinst.zoo.models import load_model
 
 
 @runtime_checkable

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from sparseinst.config import ModelConfig, for_whole_masks
-from sparseinst.modeling import Segmenter, SparseInst, with_budget, with_max_instances
+from sparseinst.modeling.model import SparseInst, with_budget, with_max_instances
+from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.modeling.seeds.decoder import SeedsDecoder
 from sparseinst.modeling.seeds.selection import NEVER
 from sparseinst.runtime.cuda_graphs import CudaGraphs, ShapeCache

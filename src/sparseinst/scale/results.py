@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow.dataset as ds
 
-from sparseinst.data.formats import Split, read_content
+from sparseinst.data.formats.reading import read_content
+from sparseinst.data.formats.source import Split
 from sparseinst.data.records import parse_records
 from sparseinst.errors import InputError, listed
 from sparseinst.files import read_json

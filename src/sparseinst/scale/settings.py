@@ -8,10 +8,10 @@ from typing import Any
 from sparseinst.errors import InputError, brief, listed
 from sparseinst.files import file_hash
 from sparseinst.inference.pipeline import Pipeline
-from sparseinst.runtime import is_exported, open_backend
-from sparseinst.runtime.backends import OWN_THREADS, backend_name
+from sparseinst.runtime.backends import OWN_THREADS, backend_name, is_exported, open_backend
 from sparseinst.version import __version__
-from sparseinst.zoo import load_model, shipped_weights, weights_file
+from sparseinst.zoo.models import load_model, weights_file
+from sparseinst.zoo.names import shipped_weights
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 
 from sparseinst.config import IntensityConfig
 from sparseinst.data.images import read_image
-from sparseinst.drawing import Image as Picture
-from sparseinst.drawing import draw, label_font, legible_scale
+from sparseinst.drawing.instances import draw, label_font, legible_scale
+from sparseinst.drawing.palette import Image as Picture
 from sparseinst.errors import InputError
 from sparseinst.inference.writers import write_image
 from sparseinst.scale.pieces import Piece

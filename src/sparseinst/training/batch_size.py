@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from sparseinst.data import CocoDataset
+from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset
 from sparseinst.structures import Batch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from sparseinst.recipe import Preset
 
 if TYPE_CHECKING:
-    from sparseinst.evaluation import Evaluation
+    from sparseinst.evaluation.figures import Evaluation
 
 End = Literal["end", "time", "patience", "signal", "error"]
 """Why a run is over: its iterations are done, its time is up, its AP no longer rises, Ctrl-C or SIGTERM, an error."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.recipe import Preset
 from sparseinst.training.callbacks import Callback
 from sparseinst.training.engine import Engine
@@ -17,10 +17,10 @@ from sparseinst.training.logs import FIGURES
 from sparseinst.training.progress import Display, clock
 from sparseinst.training.state import Progress, save_state
 from sparseinst.training.validation import Validation
-from sparseinst.zoo import save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
 
 if TYPE_CHECKING:
-    from sparseinst.evaluation import Evaluation
+    from sparseinst.evaluation.figures import Evaluation
 
 
 class Keeper:

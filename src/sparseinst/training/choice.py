@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sparseinst.config import IntensityConfig
-from sparseinst.data import CocoDataset, ObjectSizes
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.sizes import ObjectSizes
 from sparseinst.recipe import Recipe
 from sparseinst.training.calibration import EVALUATIONS, Length
 

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from sparseinst.config import SlotsConfig
 from sparseinst.errors import InputError
-from sparseinst.modeling import Learner, SparseInst, count_instances
 from sparseinst.modeling.backbones import spare_depthwise
+from sparseinst.modeling.learner import Learner
+from sparseinst.modeling.model import SparseInst
+from sparseinst.modeling.slots.criterion import count_instances
 from sparseinst.recipe import Recipe
 from sparseinst.structures import Batch
 from sparseinst.training.ema import WeightAverage

@@ -12,7 +12,7 @@ from sparseinst.files import atomic
 from sparseinst.training.callbacks import Callback, End
 
 if TYPE_CHECKING:
-    from sparseinst.evaluation import Evaluation
+    from sparseinst.evaluation.figures import Evaluation
 
 FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar")
 EVALUATIONS = ("iteration", *FIGURES, "seconds")

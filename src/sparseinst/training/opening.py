@@ -6,8 +6,11 @@ from datetime import datetime
 from pathlib import Path
 
 from sparseinst.config import NativeConfig
-from sparseinst.data import CocoDataset, ObjectSizes, describe_sizes, iterations_of, measure_sizes
-from sparseinst.data.formats import DataSource, resolve_data
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
+from sparseinst.data.formats.source import DataSource
+from sparseinst.data.loader import iterations_of
+from sparseinst.data.sizes import ObjectSizes, describe_sizes, measure_sizes
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset
 from sparseinst.training.calibration import as_begun, is_set, laid_over
@@ -19,7 +22,9 @@ from sparseinst.training.recipe_file import RecipeFile, load_recipe, use_recipe
 from sparseinst.training.settings import apply_settings, scale_sizes, with_classes
 from sparseinst.training.split import HELD_OUT, HeldOut, held_out_before, hold_out
 from sparseinst.training.state import saved_preset
-from sparseinst.zoo import load_preset, preset_of, start_of, weights_file
+from sparseinst.zoo.models import preset_of, weights_file
+from sparseinst.zoo.names import load_preset
+from sparseinst.zoo.starts import start_of
 
 _DEFAULT_LOG = ("tensorboard",)
 _MEASURED = {"preprocess.diameter_px": "median_px", "preprocess.largest_px": "largest_px"}

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparseinst.data.formats import Split
-from sparseinst.modeling import SparseInst
+from sparseinst.data.formats.source import Split
+from sparseinst.modeling.model import SparseInst
 from sparseinst.training.callbacks import End
 from sparseinst.training.folder import BEST
 
 if TYPE_CHECKING:
-    from sparseinst.evaluation import Evaluation
+    from sparseinst.evaluation.figures import Evaluation
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.data import CocoDataset, EpochSampler, TrainingSet, TrainTransform
-from sparseinst.data.loader import Sample
-from sparseinst.drawing import draw_as
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.loader import EpochSampler, Sample, TrainingSet
+from sparseinst.data.transforms import TrainTransform
+from sparseinst.drawing.instances import draw_as
 from sparseinst.drawing.palette import contrasting
-from sparseinst.inference import write_image
+from sparseinst.inference.writers import write_image
 from sparseinst.masks import rle
 from sparseinst.recipe import Preset
 from sparseinst.structures import Instances

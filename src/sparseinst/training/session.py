@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from sparseinst.data.formats import Split
+from sparseinst.data.formats.source import Split
 from sparseinst.recipe import Preset
 from sparseinst.training.batch_size import fitting_batch
 from sparseinst.training.batches import batches_from

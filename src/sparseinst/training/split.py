@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparseinst.data import CocoDataset
-from sparseinst.data.formats import Notes, Split, read_content
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.content import Notes
+from sparseinst.data.formats.reading import read_content
+from sparseinst.data.formats.source import Split
 from sparseinst.files import atomic, read_json
 
 HELD_OUT = "validation.json"

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from sparseinst.data import CocoDataset
-from sparseinst.data.formats import Split
-from sparseinst.modeling import SparseInst, build_model
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.source import Split
+from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.recipe import Preset
 from sparseinst.training.batches import batches_from
 from sparseinst.training.calibration import agreed, is_set, laid_over, length_for, measure
@@ -19,7 +19,8 @@ from sparseinst.training.progress import clock
 from sparseinst.training.recipe_file import RecipeFile
 from sparseinst.training.state import Progress
 from sparseinst.training.validation import Validation
-from sparseinst.zoo import init_weights, start_network
+from sparseinst.zoo.models import init_weights
+from sparseinst.zoo.starts import start_network
 
 
 def start_engine(

@@ -14,7 +14,7 @@ from sparseinst.training.facts import read_facts, write_facts
 from sparseinst.training.settings import flat
 
 if TYPE_CHECKING:
-    from sparseinst.evaluation import Evaluation
+    from sparseinst.evaluation.figures import Evaluation
 
 _PACKAGES = {"tensorboard": "train", "wandb": "wandb", "mlflow": "mlflow"}
 """By the name of a tracker, which is also that of the package that it needs, the extra that brings it."""

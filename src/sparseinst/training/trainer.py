@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset
-from sparseinst.runtime import resolve_device
+from sparseinst.runtime.devices import resolve_device
 from sparseinst.training.callbacks import Callback
 from sparseinst.training.folder import run_folder
 from sparseinst.training.loop import Limits

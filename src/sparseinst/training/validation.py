@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sparseinst.data import CocoDataset
-from sparseinst.data.formats import Split
-from sparseinst.drawing import draw, legible_scale
-from sparseinst.evaluation import Evaluation, evaluate
-from sparseinst.inference import Predictor, write_image
-from sparseinst.modeling import SparseInst
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.source import Split
+from sparseinst.drawing.instances import draw, legible_scale
+from sparseinst.evaluation.evaluator import evaluate
+from sparseinst.evaluation.figures import Evaluation
+from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.writers import write_image
+from sparseinst.modeling.model import SparseInst
 from sparseinst.recipe import Recipe
 from sparseinst.structures import Instances
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from sparseinst.data.video.source import Source
 from sparseinst.inference.predictor import Predictor
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
 from sparseinst.video.outcome import VideoResult
 from sparseinst.video.tracking import MASK, Tracker
-from sparseinst.zoo import DEFAULT_MODEL
+from sparseinst.zoo.models import DEFAULT_MODEL
 
 
 def track(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.drawing import draw_as
+from sparseinst.drawing.instances import draw_as
 from sparseinst.inference.streaming import Found
 from sparseinst.structures import Instances
 from sparseinst.video.outcome import VideoResult

@@ -16,13 +16,13 @@ from sparseinst.inference.limits import labels_of
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.stages import Stage, Stages
 from sparseinst.inference.streaming import Found, Network, paced
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
 from sparseinst.video.display import Screen
 from sparseinst.video.marks import Marks
 from sparseinst.video.outcome import VideoResult, VideoSummary
 from sparseinst.video.outputs import Outputs, open_outputs
-from sparseinst.zoo import DEFAULT_MODEL
+from sparseinst.zoo.models import DEFAULT_MODEL
 
 TRACKER = "mask"
 """Algorithm for what needs tracking and names none."""

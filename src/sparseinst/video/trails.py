@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.drawing import color_of
+from sparseinst.drawing.palette import color_of
 from sparseinst.structures import Instances
 from sparseinst.video.association import Outline
 

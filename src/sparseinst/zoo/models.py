@@ -10,8 +10,8 @@ from torch import Tensor
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError, misfit
-from sparseinst.modeling import SparseInst, build_model
 from sparseinst.modeling.cost import check_memory
+from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.recipe import Preset, Recipe
 from sparseinst.zoo.checkpoint import (
     backbone_tensors,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
-from sparseinst.modeling import SparseInst, build_model
+from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.zoo.models import init_weights
 from sparseinst.zoo.names import shipped_weights
 from sparseinst.zoo.remote import timm_weights, unreachable

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sparseinst.config import ModelConfig, SeedsConfig
-from sparseinst.data import CocoDataset, resolve_data
-from sparseinst.data.check import KINDS, check_data, write_fixed
+from sparseinst.data.check.checkup import check_data
+from sparseinst.data.check.findings import KINDS
+from sparseinst.data.check.fixing import write_fixed
 from sparseinst.data.check.images import look_at, same_pictures
 from sparseinst.data.check.polygons import crosses_itself, reaches_out
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
 
 HW = (60, 80)
 MODEL = ModelConfig(classes=("a",), decoder=SeedsConfig(candidates=4))

@@ -10,8 +10,9 @@ import tifffile
 import yaml
 from PIL import Image
 
-from sparseinst.data import CocoDataset, resolve_data
-from sparseinst.data.formats import read_content
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.reading import read_content
+from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.errors import InputError
 from sparseinst.masks import rle
 

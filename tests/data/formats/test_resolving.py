@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from real import NUCLEI
-from sparseinst.data import resolve_data
+from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.errors import InputError
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from faster_coco_eval.core import mask as coco_mask
 
-from sparseinst.data import CocoDataset, resolve_data
-from sparseinst.data.formats import DataSource
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
+from sparseinst.data.formats.source import DataSource
 from sparseinst.data.formats.writing import TARGETS, convert_data
 
 IMAGES = 12

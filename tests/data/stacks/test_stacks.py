@@ -9,7 +9,9 @@ from PIL import Image
 
 from sparseinst.config import IntensityConfig
 from sparseinst.data.physical import PixelSize
-from sparseinst.data.stacks import Place, View, open_stack, pixel_size_of, read_places
+from sparseinst.data.stacks.opening import open_stack, pixel_size_of
+from sparseinst.data.stacks.pages import read_places
+from sparseinst.data.stacks.stack import Place, View
 from sparseinst.errors import InputError
 from stack_files import values, write_ome
 

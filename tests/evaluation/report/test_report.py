@@ -12,7 +12,7 @@ import pytest
 
 from scenes import IDS, NAMES, SIDE, random_scene, record, write_truth
 from sparseinst.config import IntensityConfig
-from sparseinst.data import CocoDataset
+from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import score_results
 from sparseinst.evaluation.report.contents import RunFacts

@@ -12,7 +12,9 @@ from sparseinst.data.check.images import Look, look_at, same_pictures
 from sparseinst.data.check.masks import check_classes, check_masks
 from sparseinst.data.check.records import Tidy, tidy
 from sparseinst.data.coco import CocoDataset
-from sparseinst.data.formats import DataSource, Notes, Split, read_content
+from sparseinst.data.formats.content import Notes
+from sparseinst.data.formats.reading import read_content
+from sparseinst.data.formats.source import DataSource, Split
 from sparseinst.data.geometry import frame_hw, network_hw
 from sparseinst.data.orientation import oriented
 from sparseinst.data.records import parse_records

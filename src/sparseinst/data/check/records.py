@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparseinst.data.check.findings import Findings
-from sparseinst.data.formats import Content
+from sparseinst.data.formats.content import Content
 from sparseinst.data.records import placeholder
 from sparseinst.data.segmentation import encode_segmentation
 from sparseinst.errors import InputError, brief

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparseinst.data.large import is_zarr
+from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.pages import image_numbers
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.pixels import decoding, pixels_of

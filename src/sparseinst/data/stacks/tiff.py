@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.data.large import is_tiff
+from sparseinst.data.large.tiff import is_tiff
 from sparseinst.data.physical import PixelSize, channels_of_ome, size_of_tiff
 from sparseinst.data.stacks.stack import COLOURS, Load, Stack
 from sparseinst.errors import InputError

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sparseinst.config import IntensityConfig, NativeConfig
-from sparseinst.data import CocoDataset
+from sparseinst.data.coco import CocoDataset
 from sparseinst.evaluation.boundary import BoundaryEvaluator
 from sparseinst.evaluation.calibration import Calibration, Thresholds, calibrate, thresholds
 from sparseinst.evaluation.coco_eval import Scored

@@ -12,7 +12,7 @@ from sparseinst.training.lock import is_locked
 from sparseinst.training.logs import EVALUATION_FILE, METRICS_FILE, read_table
 from sparseinst.training.settings import flat
 from sparseinst.training.state import FREE
-from sparseinst.zoo import load_preset
+from sparseinst.zoo.names import load_preset
 
 Rows = Sequence[Mapping[str, float]]
 
