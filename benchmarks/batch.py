@@ -23,8 +23,8 @@ from batch_kills import small_images, tiny_network
 from record import write_result
 
 from sparseinst import load_model
-from sparseinst.data.geometry import stack
 from sparseinst.data.images import read_image
+from sparseinst.data.prepare import stack
 from sparseinst.data.sources import list_sources
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.modeling.postprocess import select

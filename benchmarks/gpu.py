@@ -28,7 +28,8 @@ from record import write_result
 from torch.profiler import ProfilerActivity, profile
 
 import masks
-from sparseinst.data.geometry import frame_of, prepare, stack
+from sparseinst.data.geometry import frame_of
+from sparseinst.data.prepare import prepare, stack
 from sparseinst.modeling.postprocess import select
 from sparseinst.recipe import LossConfig
 from sparseinst.runtime.torch_backend import TorchBackend

@@ -22,8 +22,8 @@ from record import RESULTS, write_result
 
 from masks import coco_like, exact
 from sparseinst import load_model
-from sparseinst.data.geometry import prepare, stack
 from sparseinst.data.images import read_image
+from sparseinst.data.prepare import prepare, stack
 from sparseinst.inference.timing import sized
 from sparseinst.masks.grid import Frame
 from sparseinst.modeling.cost import cost

@@ -32,7 +32,7 @@ from record import write_result
 from sparseinst import Instances, Predictor, load_model
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
-from sparseinst.data.geometry import resize, stack
+from sparseinst.data.prepare import resize, stack
 from sparseinst.evaluation.coco_eval import Scored, score_results
 from sparseinst.evaluation.counting import count_objects
 from sparseinst.evaluation.figures import nulled

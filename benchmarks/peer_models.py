@@ -18,8 +18,8 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from sparseinst import Instances
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.source import Split
-from sparseinst.data.geometry import Prepared, prepare
 from sparseinst.data.loader import EpochSampler, Sample, TrainingSet
+from sparseinst.data.prepare import Prepared, prepare
 from sparseinst.data.transforms import TrainTransform
 from sparseinst.evaluation.coco_eval import evaluate_results
 from sparseinst.evaluation.figures import Evaluation

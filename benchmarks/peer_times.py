@@ -23,7 +23,7 @@ from sparseinst import Instances, Predictor, load_model
 from sparseinst.config import IntensityConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.source import DataSource
-from sparseinst.data.geometry import prepare
+from sparseinst.data.prepare import prepare
 from sparseinst.files import atomic
 from sparseinst.recipe import Preset
 from sparseinst.runtime.backends import open_backend

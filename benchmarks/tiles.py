@@ -21,7 +21,7 @@ from sparseinst import Instances, Predictor
 from sparseinst.data.coco import CocoDataset
 from sparseinst.evaluation.coco_eval import evaluate_results
 from sparseinst.inference.merging import merge
-from sparseinst.inference.tiles import Tiling
+from sparseinst.inference.tiling import Tiling
 from sparseinst.inference.writers import to_coco
 
 LARGE, CROWDED = 1.3, 100

@@ -28,8 +28,8 @@ from torch import Tensor
 from masks import coco_like
 from sparseinst import Predictor, load_model
 from sparseinst.config import IntensityConfig, ModelConfig
-from sparseinst.data.geometry import stack
 from sparseinst.data.images import read_image
+from sparseinst.data.prepare import stack
 from sparseinst.data.sources import list_sources
 from sparseinst.data.video.source import open_video
 from sparseinst.drawing.instances import draw_as

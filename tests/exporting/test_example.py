@@ -15,7 +15,8 @@ from PIL import Image
 from dense import dense_masks
 from sparseinst import Predictor
 from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
-from sparseinst.data.geometry import network_hw, resize
+from sparseinst.data.geometry import network_hw
+from sparseinst.data.prepare import resize
 from sparseinst.exporting.exporter import export_model
 from sparseinst.masks import rle
 from sparseinst.masks.pieces import drop_small_pieces

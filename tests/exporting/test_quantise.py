@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sparseinst.data.geometry import stack
+from sparseinst.data.prepare import stack
 from sparseinst.exporting.quantise import decoder_operations, quantise
 from sparseinst.inference.predictor import Predictor
 from sparseinst.runtime.exported import Exported

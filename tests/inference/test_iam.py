@@ -9,7 +9,7 @@ from PIL import Image
 
 from inference.standins import ActiveBackend, ColorBackend
 from maps import dense
-from sparseinst.data.geometry import stack
+from sparseinst.data.prepare import stack
 from sparseinst.drawing.activation_sheet import draw_activation
 from sparseinst.errors import InputError
 from sparseinst.inference.outcome import ImageResult

@@ -29,7 +29,7 @@ from sparseinst.drawing.activation_sheet import draw_activation
 from sparseinst.errors import InputError
 from sparseinst.inference.prediction import predict_files
 from sparseinst.inference.predictor import Predictor
-from sparseinst.inference.tiles import Tiling, own_tiling
+from sparseinst.inference.tiling import Tiling, own_tiling
 from sparseinst.masks import rle
 from sparseinst.structures import Candidates, Instances
 from sparseinst.zoo.models import load_model

@@ -22,7 +22,7 @@ from sparseinst.config import IntensityConfig, ModelConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.copy_paste import View, copy_paste
 from sparseinst.data.geometry import frame_hw as padded_hw
-from sparseinst.data.geometry import pad
+from sparseinst.data.prepare import pad
 from sparseinst.data.targets import reduce_masks
 from sparseinst.data.transforms import TrainTransform
 from sparseinst.errors import InputError

@@ -13,14 +13,15 @@ from PIL import Image
 from torch import Tensor
 
 from sparseinst.config import NativeConfig, PreprocessConfig
-from sparseinst.data.geometry import Prepared, prepare
 from sparseinst.data.images import read_image, to_rgb8
+from sparseinst.data.prepare import Prepared, prepare
 from sparseinst.errors import InputError
 from sparseinst.inference.batches import Batches, Explained
 from sparseinst.inference.limits import at_most
 from sparseinst.inference.scaling import FrameWatch, at_pixel_size, at_scale, checked_auto
 from sparseinst.inference.sizing import estimated_diameter
-from sparseinst.inference.tiles import Cut, Tiling, cut, join_cuts, one_of_explained, one_of_tiles, own_tiling
+from sparseinst.inference.tiles import Cut, cut, join_cuts, one_of_explained, one_of_tiles
+from sparseinst.inference.tiling import Tiling, own_tiling
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend, open_backend
 from sparseinst.runtime.exported import Exported

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sparseinst.data.geometry import stack
 from sparseinst.data.images import read_image
+from sparseinst.data.prepare import stack
 from sparseinst.errors import InputError
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.writers import to_coco
