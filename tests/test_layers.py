@@ -23,7 +23,7 @@ LAYERS = (
     {"inference"},
     {"cells"},
     {"video", "evaluation", "web"},
-    {"training", "exporting"},
+    {"training", "exporting", "review"},
     {"serving", "scale", "napari"},
     {"cli"},
 )

@@ -14,11 +14,11 @@ from sparseinst.zoo import load_preset
 
 SCRIPT = """
 import os, sys, torch
-from sparseinst.training import train, trainer
+from sparseinst.training import starting, train
 from sparseinst.training.calibration import Length
 minutes = float(sys.argv[4]) if len(sys.argv) > 4 else None
 rank = int(os.environ["RANK"])  # each process finds another length
-trainer.length_for = lambda *_, **__: Length(4 + 2 * rank, 2 + rank)
+starting.length_for = lambda *_, **__: Length(4 + 2 * rank, 2 + rank)
 result = train(sys.argv[1], sys.argv[2], sys.argv[3], init="random", device="cpu", minutes=minutes)
 torch.save(result.model.state_dict(), f"{sys.argv[3]}/rank{os.environ['RANK']}.pt")
 """

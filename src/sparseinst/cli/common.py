@@ -105,6 +105,18 @@ def say_error(text: str) -> None:
     say(text, style="red", stderr=True)
 
 
+def say_found(data: Path) -> None:
+    """Tells what a data set was recognised as, and what is taken for what.
+
+    Raises:
+        InputError: it is none.
+    """
+    from sparseinst.data import resolve_data
+
+    for line in resolve_data(data).found:
+        say(f"found {line}")
+
+
 def one_line(error: InputError) -> str:
     """The error's message alone, in one line: a loader process sends its traceback before it."""
     _, _, message = str(error).rpartition("InputError: ")

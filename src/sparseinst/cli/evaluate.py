@@ -27,18 +27,29 @@ from sparseinst.cli.common import (
     pick_device,
     print_table,
     say,
+    say_found,
 )
 from sparseinst.cli.opening import BackendName, open_model
+from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
+    from sparseinst.data import Split
     from sparseinst.evaluation import Evaluation
     from sparseinst.evaluation.count_figures import Counts
 
 
 def evaluate(
     model: Annotated[str, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")],
-    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the images.")],
-    annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO annotation file.")],
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the images.")] = None,
+    annotations: Annotated[Path | None, typer.Option(metavar="FILE", help="COCO annotation file.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR_OR_FILE", help="Instead of both, a data set of any format, as `train` takes it."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="train|val|test", help="Part of --data; without it val, or the only one there is."),
+    ] = None,
     weights: Weights = None,
     random_weights: RandomWeights = False,
     backend: BackendName = None,
@@ -70,6 +81,7 @@ def evaluate(
 
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
+    measured = _chosen(images, annotations, data, split)
     chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
     if chosen == "cpu":
         keep_freed_memory()
@@ -80,19 +92,34 @@ def evaluate(
     start = time.perf_counter()
     with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(
-            network, images, annotations, device=chosen, batch=batch, workers=workers, half=half, tile=tile,
+            network, measured, device=chosen, batch=batch, workers=workers, half=half, tile=tile,
             overlap=overlap, scale=scale, diameter=parse_diameter(diameter), max_instances=max_instances,
             max_dets=max_dets, save=save, report=report, model_name=model,
         )  # fmt: skip
     seconds = time.perf_counter() - start
     if json is not None:
         write_json(json, evaluation.to_json())
-    _print(evaluation, f"{model} on {annotations}", score=network.config.postprocess.score)
+    _print(evaluation, f"{model} on {measured.annotations}", score=network.config.postprocess.score)
     say(f"{seconds:.1f} s on {chosen}, {seconds / max(evaluation.images, 1):.3f} s per image, AP included")
     page = None if report is None else report / "index.html"
     for name, path in (("detections", save), ("figures", json), ("report", page)):
         if path is not None:
             say(f"{name}: {path}")
+
+
+def _chosen(images: Path | None, annotations: Path | None, data: Path | None, part: str | None) -> "Split":
+    """The part of a data set that is meant."""
+    from sparseinst.data import Split, resolve_data
+
+    if data is None:
+        if images is None or annotations is None:
+            raise InputError("expected --images and --annotations, or --data, got neither: name what to measure on")
+        return Split(images=images, annotations=annotations)
+    if images is not None or annotations is not None:
+        raise InputError("expected --data, or --images and --annotations, got both: leave one out")
+    split = resolve_data(data).part(part)
+    say_found(data)
+    return split
 
 
 def _print(evaluation: "Evaluation", title: str, *, score: float) -> None:

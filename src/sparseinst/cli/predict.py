@@ -44,6 +44,7 @@ from sparseinst.cli.predict_cells import (
 from sparseinst.cli.predict_telling import RowsBar, Shrunk, close_report, print_result, tell_filled
 from sparseinst.cli.predict_video import (
     Algorithm,
+    Divisions,
     Draw,
     Fps,
     Save,
@@ -125,6 +126,7 @@ def predict(
     fps: Fps = 25.0,
     track: Track = False,
     tracker: Algorithm = None,
+    divisions: Divisions = False,
     trails: Trails = True,
     zone: Zones = None,
     save_mot: SaveMot = False,
@@ -144,7 +146,7 @@ def predict(
 
     A broken file or page is reported and skipped; the exit code is then 1. Ctrl-C ends a video's files as they should.
 
-    It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .heic, ...).
+    It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .dng, ...).
     """
     from sparseinst.data.video.source import is_video
     from sparseinst.inference import predict_files
@@ -166,7 +168,7 @@ def predict(
         channel, project, pixel_size, measure, ring, regions, save_rois, save_geojson, save_outlines, save_stack, stitch
     )
     size, view = parse_diameter(diameter), cells.view()
-    video = VideoOptions(save, draw, show, skip, fps, track, tracker, trails, zone or (), save_mot)
+    video = VideoOptions(save, draw, show, skip, fps, track, tracker, divisions, trails, zone or (), save_mot)
     if video.ask_for_video or is_video(source):
         cells.refuse_for_video(size)
         predict_on_video(

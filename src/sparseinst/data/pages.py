@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparseinst.config import IntensityConfig
+from sparseinst.data.heif import know_heif
 from sparseinst.data.images import to_rgb8
 from sparseinst.data.pixels import UNREADABLE, decoding, pixels_of
 from sparseinst.errors import InputError
@@ -63,6 +64,7 @@ def read_pages(path: Path, intensity: IntensityConfig) -> Iterator[Page]:
     with ExitStack() as opened:
         try:
             with decoding(str(path)):
+                know_heif(path)
                 image = opened.enter_context(Image.open(path))
                 numbers = image_numbers(image)
         except InputError as error:

@@ -11,12 +11,13 @@ from sparseinst.data.signature import is_ours
 from sparseinst.errors import InputError, listed
 
 IMAGE_SUFFIXES = frozenset({
-    ".apng", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+    ".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm",
+    ".tif", ".tiff", ".webp",
 })  # fmt: skip
 """Suffixes (in lower case) taken from folders and globs; a file named outright may have any."""
 
 _FOREIGN = (
-    ".arw", ".avif", ".bif", ".cr2", ".cr3", ".czi", ".dcm", ".dng", ".exr", ".heic", ".heif", ".ims", ".j2k", ".jp2",
+    ".arw", ".bif", ".cr2", ".cr3", ".czi", ".dcm", ".dng", ".exr", ".ims", ".j2k", ".jp2",
     ".jpx", ".jxl", ".lif", ".lsm", ".mrc", ".mrxs", ".nd2", ".ndpi", ".nef", ".nii", ".nii.gz", ".oib", ".oif", ".oir",
     ".orf", ".qptiff", ".raf", ".rw2", ".scn", ".stk", ".svs", ".tga", ".vsi", ".zarr", ".zvi",
 )  # fmt: skip

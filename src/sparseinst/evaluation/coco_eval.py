@@ -9,7 +9,8 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from sparseinst.data.records import read_records
+from sparseinst.data.formats import Split, read_content
+from sparseinst.data.records import parse_records
 from sparseinst.errors import InputError
 from sparseinst.evaluation.calibration import thresholds
 from sparseinst.evaluation.figures import NOTHING, ClassFigures, Evaluation, Figures, figures, mean
@@ -42,8 +43,10 @@ def evaluate_results(
     Raises:
         InputError: a file is not of its form, or a result names an image or category that is not in the annotations.
     """
-    read_records(Path(annotations))  # checks every record
-    return score_results(annotations, results, max_dets=max_dets, groups=groups).evaluation
+    path = Path(annotations)
+    content = read_content(Split(images=path.parent, annotations=path))
+    parse_records(path, content)  # checks every record
+    return score_results(content, path, results, max_dets=max_dets, groups=groups).evaluation
 
 
 class Scored(NamedTuple):
@@ -69,16 +72,16 @@ class Scored(NamedTuple):
 
 
 def score_results(
-    annotations: str | Path,
+    content: Mapping[str, Any],
+    path: Path,
     results: str | Path | Sequence[Mapping[str, Any]],
     *,
     max_dets: int,
     groups: Mapping[int, str] | None,
 ) -> Scored:
-    """`evaluate_results` of an annotation file that has been checked already."""
+    """`evaluate_results` of annotations, read from `path`, that have been checked already."""
     check_max_dets(max_dets)
-    path = Path(annotations)
-    truth = ground_truth(path)
+    truth = ground_truth(content, path)
     found = detections(results, truth, path)
     counted = [item for item in truth["annotations"] if not item["iscrowd"]]
     most = max(Counter((item["image_id"], item["category_id"]) for item in counted).values(), default=0)

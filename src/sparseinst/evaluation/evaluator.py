@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import torch
 
-from sparseinst.data import CocoDataset
+from sparseinst.data import CocoDataset, Split
+from sparseinst.data.coco import read_told
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import check_max_dets, score_results
 from sparseinst.evaluation.counting import count_objects
@@ -28,8 +29,8 @@ _LOGGER = logging.getLogger(__name__)
 
 def evaluate(
     model: SparseInst | Backend | str | Path,
-    images: str | Path,
-    annotations: str | Path,
+    images: str | Path | Split,
+    annotations: str | Path | None = None,
     *,
     device: str | torch.device | None = "auto",
     batch: int = 1,
@@ -50,8 +51,8 @@ def evaluate(
 
     Args:
         model: a network, a backend, or the name or checkpoint of a network.
-        images: folder of the images.
-        annotations: COCO file; its categories and the model's classes meet by name.
+        images: folder of the images; or a part of a data set of any format (`resolve_data(...).val`).
+        annotations: COCO file, unless that part brings its own; its categories and the model's classes meet by name.
         device: where to run (see `runtime.devices.Device`).
         batch: images at once.
         workers: threads that read and resize images; 0 reads them in between.
@@ -80,15 +81,14 @@ def evaluate(
         model, device=device, half=half, batch=batch, score=0.0, tile=tile, overlap=overlap, scale=scale,
         diameter=diameter, max_instances=max_instances,
     )  # fmt: skip
-    dataset = CocoDataset.load(images, annotations).remap(pipeline.classes)
-    results: list[dict[str, Any]] = []
-    for index, instances in enumerate(pipeline.found(_cuts(dataset, pipeline, workers))):
-        results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
-    results = [item for item in results if item["category_id"] != -1]  # a class that the file does not know
+    split = _split(images, annotations)
+    content = read_told(split)
+    dataset = CocoDataset.of(split, content).remap(pipeline.classes)
+    results = detect(pipeline, dataset, workers=workers)
     if save is not None:
         write_json(Path(save), results)
         _LOGGER.info("%s: %d detections", save, len(results))
-    scored = score_results(annotations, results, max_dets=max_dets, groups=groups)
+    scored = score_results(content, split.annotations, results, max_dets=max_dets, groups=groups)
     score = pipeline.backend.config.postprocess.score
     odd = oddities(scored.detections, score=score)
     counts = count_objects(scored.truth, scored.detections, score=score, max_dets=max_dets, groups=groups)
@@ -98,6 +98,25 @@ def evaluate(
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
         write_report(Path(report), scored, dataset, run_facts(pipeline, dataset, model=name, half=half), groups=groups)
     return scored.evaluation
+
+
+def detect(pipeline: Pipeline, dataset: CocoDataset, *, workers: int) -> list[dict[str, Any]]:
+    """COCO results of all images of a data set whose labels are the network's (see `CocoDataset.remap`).
+
+    What is of a class that the data set does not know is left out. Arguments as of `evaluate`.
+    """
+    results: list[dict[str, Any]] = []
+    for index, instances in enumerate(pipeline.found(_cuts(dataset, pipeline, workers))):
+        results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
+    return [item for item in results if item["category_id"] != -1]
+
+
+def _split(images: str | Path | Split, annotations: str | Path | None) -> Split:
+    if isinstance(images, Split):
+        return images
+    if annotations is None:
+        raise InputError(f"{images}: expected the annotations of these images, got none: name their COCO file")
+    return Split(images=Path(images), annotations=Path(annotations))
 
 
 def _cuts(dataset: CocoDataset, pipeline: Pipeline, workers: int) -> Iterator[Cut]:

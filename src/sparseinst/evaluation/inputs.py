@@ -12,13 +12,12 @@ from sparseinst.masks import rle
 from sparseinst.masks.runs import decode_runs
 
 
-def ground_truth(path: Path) -> dict[str, Any]:
-    """A checked annotation file with what COCO's evaluation needs filled in.
+def ground_truth(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Checked annotations, read from `path`, with what COCO's evaluation needs filled in.
 
     Annotations are numbered anew, for COCO's evaluation takes a match with id 0 for none and mixes up equal ids. Masks
     that cover no pixel of their image are left out, as in training.
     """
-    content = read_json(path, expected="a COCO annotation file")
     sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
     names = {image["id"]: str(image.get("file_name", image["id"])) for image in content["images"]}
     annotations: list[dict[str, Any]] = []
@@ -32,6 +31,7 @@ def ground_truth(path: Path) -> dict[str, Any]:
         annotations.append(
             {
                 "id": len(annotations) + 1,
+                "place": number,  # in the file
                 "image_id": item["image_id"],
                 "category_id": item["category_id"],
                 "iscrowd": int(bool(item.get("iscrowd"))),

@@ -90,7 +90,7 @@ def overlaps(
         theirs = np.array(truths_in[image["id"]], np.int64)
         ious = np.zeros((len(mine), len(theirs)))
         if len(mine) and len(theirs):
-            ious = _ious([detections[i] for i in mine], [truth["annotations"][i] for i in theirs])
+            ious = pairwise_ious([detections[i] for i in mine], [truth["annotations"][i] for i in theirs])
         if by_class:
             ious[labels[mine][:, None] != truth_labels[theirs]] = 0
         yield Overlaps(image, mine, theirs, ious, crowd[theirs])
@@ -192,7 +192,7 @@ def _best_first(
     return order[rank < max_dets]
 
 
-def _ious(found: Sequence[_Record], truth: Sequence[_Record]) -> NDArray[np.float64]:
+def pairwise_ious(found: Sequence[_Record], truth: Sequence[_Record]) -> NDArray[np.float64]:
     """(d, t) IoUs; with a crowd, the part of the detection that lies on it."""
     masks = ([item["segmentation"] for item in records] for records in (found, truth))
     return np.array(coco_mask.iou(*masks, [item["iscrowd"] for item in truth]), np.float64)

@@ -41,12 +41,12 @@ class Validation:
     ) -> None:
         self.split, self.recipe, self.device, self.batch = split, recipe, device, batch
         # Read now, so that a mistake in the file is an error before the training and not after it.
-        self.dataset = CocoDataset.load(split.images, split.annotations).remap(tuple(classes))
+        self.dataset = CocoDataset.of(split).remap(tuple(classes))
 
     def measure(self, model: SparseInst) -> Evaluation:
         """AP of a network in eval mode."""
         return evaluate(
-            model, self.split.images, self.split.annotations, device=self.device, batch=self.batch,
+            model, self.split, device=self.device, batch=self.batch,
             workers=self.recipe.workers, half=False, max_dets=self.recipe.max_dets,
         )  # fmt: skip
 
