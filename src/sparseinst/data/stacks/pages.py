@@ -39,6 +39,7 @@ def read_places(path: Path, intensity: IntensityConfig, view: View) -> Iterator[
     """
     try:
         with open_stack(path) as stack:
+            stack.chosen(view)  # said once, not for each plane
             places = stack.places(view)
             for number, place in enumerate(places):
                 shown = None if len(places) == 1 else number
