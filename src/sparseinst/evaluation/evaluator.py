@@ -86,7 +86,7 @@ def evaluate(
     if save is not None:
         write_json(Path(save), results)
         _LOGGER.info("%s: %d detections", save, len(results))
-    scored = score_results(content, split.annotations, results, max_dets=max_dets, groups=groups)
+    scored = score_results(split.annotations, results, max_dets=max_dets, groups=groups, content=content)
     odd = oddities(scored.detections, score=pipeline.backend.config.postprocess.score)
     scored = scored._replace(evaluation=replace(scored.evaluation, twins=odd.twins, pieces=odd.pieces))
     if report is not None:
