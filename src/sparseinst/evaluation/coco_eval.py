@@ -47,7 +47,7 @@ def evaluate_results(
     path = Path(annotations)
     content = read_content(Split(images=path.parent, annotations=path))
     parse_records(path, content)  # checks every record
-    return score_results(content, path, results, max_dets=max_dets, groups=groups).evaluation
+    return score_results(path, results, max_dets=max_dets, groups=groups, content=content).evaluation
 
 
 class Scored(NamedTuple):
@@ -73,15 +73,17 @@ class Scored(NamedTuple):
 
 
 def score_results(
-    content: Mapping[str, Any],
-    path: Path,
+    annotations: str | Path,
     results: str | Path | Sequence[Mapping[str, Any]],
     *,
     max_dets: int,
     groups: Mapping[int, str] | None,
+    content: Mapping[str, Any] | None = None,
 ) -> Scored:
-    """`evaluate_results` of annotations, read from `path`, that have been checked already."""
+    """`evaluate_results` of annotations that have been checked already; `content` where they have been read, too."""
     check_max_dets(max_dets)
+    path = Path(annotations)
+    content = read_content(Split(images=path.parent, annotations=path)) if content is None else content
     truth = ground_truth(content, path)
     found = detections(results, truth, path)
     counted = [item for item in truth["annotations"] if not item["iscrowd"]]

@@ -88,7 +88,7 @@ def evaluate(
     if save is not None:
         write_json(Path(save), results)
         _LOGGER.info("%s: %d detections", save, len(results))
-    scored = score_results(content, split.annotations, results, max_dets=max_dets, groups=groups)
+    scored = score_results(split.annotations, results, max_dets=max_dets, groups=groups, content=content)
     score = pipeline.backend.config.postprocess.score
     odd = oddities(scored.detections, score=score)
     counts = count_objects(scored.truth, scored.detections, score=score, max_dets=max_dets, groups=groups)
