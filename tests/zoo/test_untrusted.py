@@ -13,13 +13,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from tests.tiny import tiny_config, tiny_seeds_config
 
 from sparseinst.errors import InputError
 from sparseinst.modeling.model import build_model
 from sparseinst.zoo.checkpoint import checkpoint_extra, save_checkpoint
 from sparseinst.zoo.models import load_model
 from sparseinst.zoo.tensors import read_tensors
+from tiny import tiny_config, tiny_seeds_config
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import os
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
@@ -33,6 +33,9 @@ API_KEY = "SPARSEINST_API_KEY"
 _NEEDED = ("fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_client")
 
 
+Form = Literal["text", "json", "none"]
+
+
 def serve(
     model: Annotated[
         str | None, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}; without it, the nuclei network.")
@@ -52,6 +55,13 @@ def serve(
     max_body_mb: Annotated[float, typer.Option(metavar="MB", help="Largest request or frame.")] = 32.0,
     max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image.")] = 50_000_000,
     max_images: Annotated[int, typer.Option(min=1, help="Most images in one request.")] = 16,
+    max_decoded_mb: Annotated[
+        float, typer.Option(metavar="MB", help="Most memory for decoding the images of a request, and of all at once.")
+    ] = 1000.0,
+    min_rate_kb: Annotated[float, typer.Option(metavar="KB", help="Least kB a second of a request.")] = 20.0,
+    max_connections: Annotated[int, typer.Option(min=1, help="Open connections to a process.")] = 256,
+    header_timeout: Annotated[float, typer.Option(metavar="S", help="Longest time for a request's headers.")] = 10.0,
+    access_log: Annotated[Form, typer.Option(help="A line for each request, with its id.")] = "text",
     api_key: Annotated[
         str | None, typer.Option(envvar=API_KEY, help="Key that clients have to show.", show_envvar=True)
     ] = None,
@@ -93,7 +103,8 @@ def serve(
             timeout_s=timeout, max_body_mb=max_body_mb, max_pixels=max_pixels, max_images=max_images, api_key=api_key,
             open_to_all=no_api_key, cors=tuple(cors or ()), score=score,
             tile=chosen_tile(tile, no_tile), overlap=overlap, scale=scale, diameter=diameter,
-            max_instances=max_instances,
+            max_instances=max_instances, max_decoded_mb=max_decoded_mb, min_rate_kb=min_rate_kb,
+            max_connections=max_connections, header_timeout_s=header_timeout, access_log=access_log,
             name=name if name.startswith("hf:") else Path(name).stem, shipped=shipped,
         )  # fmt: skip
     except ValidationError as error:

@@ -54,17 +54,23 @@ def pixels_of(image: Image.Image, file: Path | io.BytesIO) -> NDArray[np.generic
 
 
 def _check_size(image: Image.Image) -> None:
+    needed = decoded_bytes(image)
+    if needed > MOST_BYTES:
+        raise InputError(
+            f"expected at most {MOST_BYTES / 1e6:,.0f} MB of decoded pixels, got {image.width} x {image.height} of "
+            f"{needed // (image.width * image.height)} bytes: cut it into parts, or write it as a TIFF in tiles and "
+            "give --tile"
+        )
+
+
+def decoded_bytes(image: Image.Image) -> int:
+    """Memory of the pixels of an image that has been opened and not been loaded."""
     samples = max(1, len(image.getbands()))
     each = 4 if image.mode in ("I", "F") else 2 if image.mode.startswith("I;16") or _is_deep_color(image) else 1
     if isinstance(image, TiffImageFile):
         bits = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
         samples, each = max(samples, len(bits)), max(each, -(-max(bits) // 8))
-    needed = image.width * image.height * samples * each
-    if needed > MOST_BYTES:
-        raise InputError(
-            f"expected at most {MOST_BYTES / 1e6:,.0f} MB of decoded pixels, got {image.width} x {image.height} of "
-            f"{samples * each} bytes: cut it into parts, or write it as a TIFF in tiles and give --tile"
-        )
+    return image.width * image.height * samples * each
 
 
 def array_of(image: Image.Image) -> NDArray[np.generic]:

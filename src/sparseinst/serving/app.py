@@ -10,6 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
+from sparseinst.serving.access import REQUEST_ID, AccessLog
 from sparseinst.serving.auth import Guard
 from sparseinst.serving.errors import ApiError, install_handlers
 from sparseinst.serving.limits import LimitBody
@@ -51,15 +52,16 @@ def create_app(settings: ServeSettings, open_network: OpenNetwork) -> FastAPI:
     _add_states(app, service)
     _add_page(app, service)
     # the last one added is the first to be passed
-    app.add_middleware(LimitBody, most_bytes=settings.max_body_bytes)
+    app.add_middleware(LimitBody, settings=settings)
     app.add_middleware(Guard, settings=settings)
     if settings.cors:
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors, allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key"], expose_headers=["Retry-After"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key"], expose_headers=["Retry-After", REQUEST_ID],
         )  # fmt: skip
     app.add_middleware(SafeHeaders)
     app.add_middleware(CountRequests, metrics=service.metrics)
+    app.add_middleware(AccessLog, form=settings.access_log)
     return app
 
 
@@ -76,9 +78,9 @@ def _add_api(app: FastAPI, service: Service) -> None:
         preview: Preview = False,
     ) -> Response:
         try:
-            with service.places.hold() as held:
-                asked = await read_request(request, Options(score, masks, activation, preview), service.settings)
-                held.grow(len(asked.contents))
+            service.places.check()
+            asked = await read_request(request, Options(score, masks, activation, preview), service.settings)
+            with service.places.hold(len(asked.contents)):
                 content = await _unless_gone(request, _dumped(service, asked.contents, asked.options))
         except ClientDisconnect:
             return Response(status_code=_GONE)

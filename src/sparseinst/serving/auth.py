@@ -1,15 +1,19 @@
 """Who may use the service: whoever shows its key, and no web page of another site."""
 
 import hmac
+import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sparseinst.errors import brief
 from sparseinst.serving.errors import ApiError
 from sparseinst.serving.settings import ServeSettings
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[\w.-]{1,253})(:\d{1,5})?", re.ASCII)
+"""What a Host header may be; addresses with more to them mean one thing to a parser and another to a browser."""
 _KEYED = ("/v1/", "/metrics")
 _STREAM = "/v1/stream"
 _OPEN = frozenset({"/healthz", "/readyz"})
@@ -46,15 +50,18 @@ class Guard:
         if path in _OPEN:
             return None
         host = headers.get("host", "")
+        if host and not _HOST.fullmatch(host):
+            message = f"expected a name or address of this service as Host, got {brief(host)}: correct it"
+            return ApiError(400, "wrong_host", message)
         if self._settings.is_local and self._settings.api_key is None and not _is_local_name(host):
             message = (
-                f"expected a name of this machine as Host, got {host!r}: open http://localhost, or give the service an "
-                "API key to use it under other names"
+                f"expected a name of this machine as Host, got {brief(host)}: open http://localhost, or give the "
+                "service an API key to use it under other names"
             )
             return ApiError(403, "wrong_host", message)
         origin = headers.get("origin")
         if origin is not None and not self._is_ours(origin, host):
-            message = f"expected a page of this service, got one of {origin!r}: allow it with --cors {origin}"
+            message = f"expected a page of this service, got one of {brief(origin)}: allow it with --cors"
             return ApiError(403, "wrong_origin", message)
         preflight = scope.get("method") == "OPTIONS"  # carries no key; those who answer it give nothing away
         if path.startswith(_KEYED) and path != _STREAM and not preflight and not has_key(headers, self._settings):
@@ -62,7 +69,12 @@ class Guard:
         return None
 
     def _is_ours(self, origin: str, host: str) -> bool:
-        return origin in self._settings.cors or urlsplit(origin).netloc.lower() == host.lower() != ""
+        if origin in self._settings.cors:
+            return True
+        try:
+            return urlsplit(origin).netloc.lower() == host.lower() != ""
+        except ValueError:
+            return False
 
 
 def has_key(headers: Headers, settings: ServeSettings) -> bool:
@@ -76,7 +88,7 @@ def is_key(shown: str, settings: ServeSettings) -> bool:
     """Whether this is the key, or there is none; compared in a time that does not tell where they differ."""
     if settings.api_key is None:
         return True
-    return hmac.compare_digest(shown.encode(), settings.api_key.get_secret_value().encode())
+    return hmac.compare_digest(shown.encode(errors="replace"), settings.api_key.get_secret_value().encode())
 
 
 def unauthorised() -> ApiError:
@@ -86,7 +98,4 @@ def unauthorised() -> ApiError:
 
 
 def _is_local_name(host: str) -> bool:
-    try:
-        return urlsplit(f"//{host}").hostname in _LOCAL_NAMES
-    except ValueError:
-        return False
+    return urlsplit(f"//{host}").hostname in _LOCAL_NAMES  # its form is known by now

@@ -47,6 +47,8 @@ class Batcher(Generic[Key, Item, Result]):
         max_batch: items at once.
         max_wait_s: longest wait for others, in seconds, while nothing runs.
         on_batch: told the size of each batch.
+        probe: called in the thread after a batch has failed; it raises where no batch can succeed any more.
+        on_death: told why no batch will run any more; those who wait are told, too.
     """
 
     def __init__(
@@ -56,8 +58,12 @@ class Batcher(Generic[Key, Item, Result]):
         max_batch: int,
         max_wait_s: float,
         on_batch: Callable[[int], object] = lambda _: None,
+        probe: Callable[[], object] = lambda: None,
+        on_death: Callable[[BaseException], object] = lambda _: None,
     ) -> None:
         self._run, self._max_batch, self._max_wait_s, self._on_batch = run, max_batch, max_wait_s, on_batch
+        self._probe, self._on_death = probe, on_death
+        self._dead = False
         self._waiting: list[_Waiting[Key, Item, Result]] = []
         self._running: list[_Waiting[Key, Item, Result]] = []
         self._changed = asyncio.Event()
@@ -72,7 +78,7 @@ class Batcher(Generic[Key, Item, Result]):
     async def running(self) -> AsyncIterator[None]:
         """Runs batches within its block; at its end, what is there is finished first."""
         with ThreadPoolExecutor(1, thread_name_prefix="network") as thread:
-            work = asyncio.create_task(self._work(thread))
+            work = asyncio.create_task(self._supervised(thread))
             try:
                 yield
                 while open_futures := [item.future for item in (*self._waiting, *self._running)]:
@@ -86,7 +92,10 @@ class Batcher(Generic[Key, Item, Result]):
 
         Raises:
             Exception: what `run` raised for its batch.
+            ApiError: 503, no batch will run any more.
         """
+        if self._dead:
+            raise _dead()
         waiting = _Waiting(key, item, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._changed.set()
@@ -95,6 +104,19 @@ class Batcher(Generic[Key, Item, Result]):
         finally:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
+
+    async def _supervised(self, thread: ThreadPoolExecutor) -> None:
+        """Works; whatever ends that is told, for nobody would get an answer any more, nor learn why."""
+        try:
+            await self._work(thread)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001  what a thread raises to end its process counts, too
+            self._dead = True
+            for waiting in (*self._running, *self._waiting):
+                if not waiting.future.done():
+                    waiting.future.set_exception(_dead())
+            self._on_death(error)
 
     async def _work(self, thread: ThreadPoolExecutor) -> None:
         while True:
@@ -120,6 +142,7 @@ class Batcher(Generic[Key, Item, Result]):
             if len(results) != len(batch):
                 raise ValueError(f"expected {len(batch)} results, got {len(results)}")
         except Exception as error:  # noqa: BLE001  whatever it is belongs to those who asked
+            self._probe()
             return [error] * len(batch)
         return results
 
@@ -142,8 +165,12 @@ class Batcher(Generic[Key, Item, Result]):
         self.seconds_per_item = _MEMORY * past + (1 - _MEMORY) * seconds
 
 
+def _dead() -> ApiError:
+    return ApiError(503, "failed", "expected a network that works, got one that has failed: its log says why")
+
+
 class Places:
-    """How many images may be in the service at once, from before they are read until they are answered.
+    """How many images may be in the service at once, from when they are all here until they are answered.
 
     Args:
         limit: so many, ...
@@ -164,27 +191,27 @@ class Places:
         self._patience_s, self._seconds_per_item, self._on_change = patience_s, seconds_per_item, on_change
 
     @contextmanager
-    def hold(self) -> Iterator["Held"]:
-        """One place, of which more can be made, until the end of the block.
+    def hold(self, count: int) -> Iterator[None]:
+        """So many places until the end of the block.
 
         Raises:
-            ApiError: 503, none is free.
+            ApiError: 503, there are not so many.
         """
-        held = Held(self)
+        self.check(count)
+        self._change(count)
         try:
-            held.grow(1)
-            yield held
+            yield
         finally:
-            self.change(-held.count)
+            self._change(-count)
 
-    def change(self, count: int) -> None:
-        """Takes or frees places.
+    def check(self, count: int = 1) -> None:
+        """Refuses what there is no room for; takes none.
 
         Raises:
             ApiError: 503, there are not so many.
         """
         wait_s = self.taken * self._seconds_per_item()
-        if count > 0 and (self.taken + count > self.limit or wait_s > self._patience_s):
+        if self.taken + count > self.limit or wait_s > self._patience_s:
             raise ApiError(
                 503,
                 "busy",
@@ -192,17 +219,7 @@ class Places:
                 f"{wait_s:.1f} s: try again later",
                 retry_after_s=max(1, math.ceil(wait_s / 2)),
             )
+
+    def _change(self, count: int) -> None:
         self.taken += count
         self._on_change(self.taken)
-
-
-class Held:
-    """Places held by one request."""
-
-    def __init__(self, places: Places) -> None:
-        self._places, self.count = places, 0
-
-    def grow(self, count: int) -> None:
-        """Holds `count` places, at least as many as before; ApiError (503) if there are not so many."""
-        self._places.change(count - self.count)
-        self.count = count

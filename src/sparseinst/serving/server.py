@@ -18,6 +18,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from sparseinst.errors import InputError
+from sparseinst.serving.connections import MOST_HEADER_BYTES, BoundedProtocol, ConnectionLimits
 from sparseinst.serving.settings import SHARED_FOLDER, ServeSettings
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def _serve_here(
     server = uvicorn.Server(_config(settings, partial(_create, settings, opened)))
     # The server raises the signal once more when all is done, which would end the process with another code than 0.
     before = {number: signal.signal(number, _ignore) for number in (signal.SIGTERM, signal.SIGINT)}
+    if hasattr(signal, "SIGHUP"):  # a terminal that is closed ends what runs in it, but not in the middle of an answer
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, server.handle_exit)
     try:
         on_listening()
         server.run([listener])
@@ -83,8 +86,10 @@ def _create(settings: ServeSettings, open_network: "OpenNetwork") -> object:
     """The app of a process; several share the processor's cores."""
     import torch
 
+    from sparseinst.serving.access import start_log
     from sparseinst.serving.app import create_app
 
+    start_log(settings.access_log)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
         threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -110,9 +115,13 @@ class _Opened:
 
 
 def _config(settings: ServeSettings, app: Callable[[], object]) -> uvicorn.Config:
+    limits = ConnectionLimits(settings.max_connections, settings.header_timeout_s, settings.timeout_s)
     return uvicorn.Config(
         app,
         factory=True,
+        http=partial(BoundedProtocol, limits=limits),  # type: ignore[arg-type]
+        limit_concurrency=None,  # it counts too late, when the headers have come
+        h11_max_incomplete_event_size=MOST_HEADER_BYTES,
         workers=settings.workers,
         log_level="warning",
         access_log=False,

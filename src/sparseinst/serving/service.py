@@ -4,9 +4,10 @@ import asyncio
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
@@ -23,7 +24,8 @@ from sparseinst.inference.tiles import Cut
 from sparseinst.runtime.backends import Backend
 from sparseinst.serving import activation_png
 from sparseinst.serving.batching import Batcher, Done, Places
-from sparseinst.serving.decoding import decode
+from sparseinst.serving.budget import Budget
+from sparseinst.serving.decoding import decode, decoding_bytes
 from sparseinst.serving.errors import ApiError
 from sparseinst.serving.metrics import Metrics
 from sparseinst.serving.settings import ServeSettings
@@ -35,6 +37,10 @@ _T = TypeVar("_T")
 
 _PATIENCE = 0.4
 """Share of the time for a request that it may have to wait for others, as far as can be told when it comes."""
+
+
+_FAREWELL_S = 1.0
+"""Between a failure of the network and the end of the process, in seconds: answers under way are sent."""
 
 
 class OpenNetwork(Protocol):
@@ -81,14 +87,15 @@ class Service:
             none, when they are wanted for the first time: from then on the network is held twice.
 
     Attributes:
-        state: "loading" until the network has been opened and has run once, "ready", then "draining".
+        state: "loading" until the network has been opened and has run once, "ready", then "draining"; "failed" once no
+            batch can run any more, whereupon the process ends with an error.
         places: how many images may be here at once.
         metrics: what is counted.
     """
 
     def __init__(self, settings: ServeSettings, open_network: OpenNetwork) -> None:
         self.settings, self.metrics = settings, Metrics()
-        self.state: Literal["loading", "ready", "draining"] = "loading"
+        self.state: Literal["loading", "ready", "draining", "failed"] = "loading"
         self._open_network = open_network
         self._pipeline: Pipeline | None = None
         self._explaining: Pipeline | None = None
@@ -99,7 +106,11 @@ class Service:
             max_batch=settings.max_batch,
             max_wait_s=settings.max_wait_ms / 1000,
             on_batch=self.metrics.batch.observe,
+            probe=lambda: self._try(self.pipeline),
+            on_death=self._fail,
         )
+        self._decoding = Budget(int(settings.max_decoded_mb * 1e6))
+        self._giving: set[asyncio.Task[None]] = set()
         self.places = Places(
             settings.queue,
             patience_s=settings.timeout_s * _PATIENCE,
@@ -114,12 +125,22 @@ class Service:
         try:
             async with self._batcher.running():
                 yield
-                self.state = "draining"
+                self._drain()
         finally:
-            self.state = "draining"
+            self._drain()
             loading.cancel()
             self._pool.shutdown(wait=False, cancel_futures=True)
             self.metrics.forget_process()
+
+    def _drain(self) -> None:
+        if self.state != "failed":
+            self.state = "draining"
+
+    def _fail(self, error: BaseException) -> None:
+        """No batch will run any more: who asks is told so for a moment, then the process ends, to be started again."""
+        _LOGGER.critical("the network has failed, and the process ends", exc_info=error)
+        self.state = "failed"
+        asyncio.get_running_loop().call_later(_FAREWELL_S, sys.exit, 1)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -152,16 +173,20 @@ class Service:
             ApiError: an image is no good, or takes too long (504).
         """
         begun = time.perf_counter()
-        tasks = [asyncio.create_task(self._answer(content, options)) for content in contents]
+        needed = sum(decoding_bytes(content, max_pixels=self.settings.max_pixels) for content in contents)
+        if needed > self._decoding.limit:
+            text = (
+                f"expected images that take at most {self.settings.max_decoded_mb:,.0f} MB to decode, got "
+                f"{needed / 1e6:,.0f} MB: send fewer or smaller images at once"
+            )
+            raise ApiError(413, "image_too_large", text)
         try:
             async with asyncio.timeout(self.settings.timeout_s):
-                done = await asyncio.gather(*tasks)
+                await self._decoding.take(needed)
+                done = await self._answers(contents, options, needed)
         except TimeoutError as error:
             message = f"expected an answer within {self.settings.timeout_s:g} s, got none: send less at once, or later"
             raise ApiError(504, "timeout", message, retry_after_s=2) from error
-        finally:
-            for task in tasks:
-                task.cancel()
         # of several images, those of the slowest
         times = {name: max(times[name] for _, times in done) for name in done[0][1]}
         times["total"] = time.perf_counter() - begun
@@ -172,14 +197,41 @@ class Service:
             "milliseconds": {name: round(seconds * 1000, 2) for name, seconds in times.items()},
         }
 
+    async def _answers(
+        self, contents: Sequence[bytes], options: Options, needed: int
+    ) -> list[tuple[dict[str, Any], dict[str, float]]]:
+        """All answers; the memory taken for decoding is given back when no thread decodes for them any more."""
+        decoding: list[Future[_Prepared]] = []
+        tasks = [asyncio.create_task(self._answer(content, options, decoding)) for content in contents]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            # of a request that has run out of time, those that wait never begin, and one that runs is waited for
+            running = [future for future in decoding if not (future.cancel() or future.done())]
+            if running:
+                giving = asyncio.create_task(self._give_back(running, needed))
+                self._giving.add(giving)
+                giving.add_done_callback(self._giving.discard)
+            else:
+                self._decoding.give(needed)
+
+    async def _give_back(self, running: "list[Future[_Prepared]]", needed: int) -> None:
+        await asyncio.wait([asyncio.wrap_future(future) for future in running])
+        self._decoding.give(needed)
+
     async def dump(self, content: dict[str, Any]) -> str:
         """JSON, written beside the event loop because answers with pictures are large."""
         return await self._beside(partial(json.dumps, content, ensure_ascii=False, separators=(",", ":")))
 
-    async def _answer(self, content: bytes, options: Options) -> tuple[dict[str, Any], dict[str, float]]:
+    async def _answer(
+        self, content: bytes, options: Options, decoding: "list[Future[_Prepared]]"
+    ) -> tuple[dict[str, Any], dict[str, float]]:
         if options.activation:
             await self._prepare_to_explain()
-        prepared = await self._beside(partial(self._prepare, content, preview=options.preview))
+        decoding.append(self._pool.submit(self._prepare, content, preview=options.preview))
+        prepared = await asyncio.wrap_future(decoding[-1])
         parts = prepared.cut.parts
         frame_hw = parts[0].frame.frame_hw if isinstance(parts, tuple) else None
         key = _Key(frame_hw, options.score, options.activation)
@@ -194,7 +246,7 @@ class Service:
     def _prepare(self, content: bytes, *, preview: bool) -> _Prepared:
         begun = time.perf_counter()
         pipeline = self.pipeline
-        pixels = decode(content, pipeline.preprocess.intensity, max_pixels=self.settings.max_pixels)
+        pixels = decode(content, pipeline.preprocess.intensity)
         cut = pipeline.cut(pixels)
         return _Prepared(cut, png_url(pixels) if preview else None, time.perf_counter() - begun)
 
@@ -230,12 +282,14 @@ class Service:
             max_instances=settings.max_instances,
         )  # fmt: skip
         if not activation:
-            preprocess = pipeline.preprocess
-            side = EXAMPLE_PX if isinstance(preprocess, NativeConfig) else preprocess.short_px
-            next(
-                pipeline.found([pipeline.cut(np.zeros((side, side, 3), np.uint8))])
-            )  # the first run of a network takes longer
+            self._try(pipeline)  # the first run of a network takes longer
         return pipeline
+
+    def _try(self, pipeline: Pipeline) -> None:
+        """Runs the network once, on a black image."""
+        preprocess = pipeline.preprocess
+        side = EXAMPLE_PX if isinstance(preprocess, NativeConfig) else preprocess.short_px
+        next(pipeline.found([pipeline.cut(np.zeros((side, side, 3), np.uint8))]))
 
     async def _prepare_to_explain(self) -> None:
         pipeline = self.pipeline

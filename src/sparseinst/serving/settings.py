@@ -3,6 +3,7 @@
 import ipaddress
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 
@@ -29,6 +30,13 @@ class ServeSettings(Settings):
     max_body_mb: float = Field(32.0, gt=0, description="largest request or frame, in MB")
     max_pixels: int = Field(50_000_000, ge=1, le=MOST_PIXELS, description="most pixels of an image")
     max_images: int = Field(16, ge=1, description="most images in one request")
+    max_decoded_mb: float = Field(
+        1000.0, gt=0, description="most memory for decoding the images of a request, and of all at once, in MB"
+    )
+    min_rate_kb: float = Field(20.0, gt=0, description="least kB a second at which a request has to come")
+    max_connections: int = Field(256, ge=1, description="open connections to a process, streams included")
+    header_timeout_s: float = Field(10.0, gt=0, description="longest time for the headers of a request, in seconds")
+    access_log: Literal["text", "json", "none"] = Field("text", description="a line for each request")
     api_key: SecretStr | None = Field(None, description="key that clients have to show")
     open_to_all: bool = Field(False, description="listen beyond this machine without a key")
     cors: tuple[str, ...] = Field((), description="other web sites whose pages may use the service, as https://host")

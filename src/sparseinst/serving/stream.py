@@ -1,12 +1,13 @@
 """Frames of a camera over a WebSocket: each is answered, or told to be dropped because a newer one came."""
 
 import asyncio
-import json
 import logging
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from sparseinst.errors import InputError
+from sparseinst.files import parse_json
 from sparseinst.serving.auth import has_key, is_key
 from sparseinst.serving.errors import ApiError
 from sparseinst.serving.service import Options, Service
@@ -41,8 +42,8 @@ async def _may_enter(socket: WebSocket, service: Service) -> bool:
 
 def _key_in(text: str) -> str:
     try:
-        content = json.loads(text)
-    except ValueError:
+        content = parse_json(text, source="the key")
+    except InputError:
         return ""
     return str(content.get("key", "")) if isinstance(content, dict) else ""
 
@@ -69,7 +70,7 @@ class _Frames:
         while (message := await self._socket.receive())["type"] == "websocket.receive":
             frame = message.get("bytes")
             if frame is None:
-                if _key_in(message["text"]):
+                if _key_in(message.get("text") or ""):
                     continue  # a key that nobody asked for
                 await self._socket.close(_UNSUPPORTED, "expected binary messages, one encoded image each")
                 return
@@ -91,7 +92,7 @@ class _Frames:
 
     async def _answer(self, frame: bytes) -> dict[str, Any]:
         try:
-            with self._service.places.hold():
+            with self._service.places.hold(1):
                 return await self._service.predict([frame], self._options)
         except ApiError as error:
             return error.content
