@@ -23,7 +23,7 @@ from sparseinst.scale.rows import OK, read_facts
 from sparseinst.scale.worker import chunk_of
 
 _LOGGER = logging.getLogger(__name__)
-_CELL_PX, _CAPTION_PX, _COLUMNS = 320, 24, 6
+_CELL_PX, _GAP_PX, _CAPTION_PX, _COLUMNS = 320, 8, 24, 6
 _GROUND, _INK = (255, 255, 255), (40, 40, 40)
 
 
@@ -107,7 +107,8 @@ def _evenly(items: Sequence[Any], most: int) -> list[Any]:
 
 def _cell(picture: Picture, row: dict[str, Any], classes: tuple[str, ...]) -> Picture:
     drawn = draw(picture, instances_of(row, classes), scale=legible_scale(picture.shape[:2]))
-    scale = min(_CELL_PX / drawn.shape[0], _CELL_PX / drawn.shape[1])
+    inner = _CELL_PX - _GAP_PX
+    scale = min(inner / drawn.shape[0], inner / drawn.shape[1])
     size_wh = (max(1, round(drawn.shape[1] * scale)), max(1, round(drawn.shape[0] * scale)))
     small = cv2.resize(drawn, size_wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     cell = Image.new("RGB", (_CELL_PX, _CELL_PX + _CAPTION_PX), _GROUND)
