@@ -1,7 +1,7 @@
 """How large images are cut: where tiles begin, and which images are cut without being asked for."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Self
 
@@ -105,6 +105,13 @@ def own_tiling(size_hw: tuple[int, int], preprocess: PreprocessConfig) -> Tiling
         fits = not shrinks(size_hw, preprocess)
     if fits:
         return None
+    largest = largest_tiles(preprocess)
+    return replace(largest, tile=_no_larger_than_needed(size_hw, largest.tile, largest.overlap, largest.align))
+
+
+def largest_tiles(preprocess: NativeConfig) -> Tiling:
+    """The tiling whose tiles fill one pass; `own_tiling` makes them as small as each image allows."""
+    frame, scale = preprocess.frame_hw, preprocess.scale
     side = max(4, int((preprocess.one_pass_px if frame is None else min(frame)) / scale))
     overlap = math.ceil((preprocess.largest_px or 0) + 2 * SEEN_PX / scale)
     align = _alignment(preprocess)
@@ -114,7 +121,7 @@ def own_tiling(size_hw: tuple[int, int], preprocess: PreprocessConfig) -> Tiling
         overlap = -(-overlap // unit) * unit
     if align is None or (side - overlap) // align < _LEAST_STEPS or OVERLAP_SHARE * overlap > side:
         align, overlap = 1, max(1, min(overlap, side // OVERLAP_SHARE))
-    return Tiling(_no_larger_than_needed(size_hw, side, overlap, align), overlap, align)
+    return Tiling(side, overlap, align)
 
 
 def _no_larger_than_needed(size_hw: tuple[int, int], tile: int, overlap: int, align: int) -> int:
