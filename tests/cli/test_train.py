@@ -24,7 +24,7 @@ def test_a_run_says_where_its_files_are(cli, train, tiny_data, tmp_path) -> None
     assert "6 training images, 12 instances, 2 classes; 2 iterations" in result.stdout
     assert "best: AP" in result.stdout
     assert f"run in {run}" in result.stdout
-    assert f"evaluate --model {run}/best.safetensors --images {tiny_data}/val " in result.stdout
+    assert f"evaluate --model {run}/best.safetensors --data {tiny_data}" in result.stdout
     assert f"export {run}/best.safetensors --format onnx" in result.stdout
     assert "decoder.slots" not in result.stdout
     assert f"predict IMAGES --model {run}/best.safetensors" in result.stdout
