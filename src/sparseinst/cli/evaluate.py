@@ -29,6 +29,7 @@ from sparseinst.cli.common import (
     say,
     say_found,
 )
+from sparseinst.cli.early import check_model, check_paths, check_tiles
 from sparseinst.cli.opening import BackendName, open_model
 from sparseinst.errors import InputError
 
@@ -80,6 +81,9 @@ def evaluate(
     max_instances: MaxInstances = None,
 ) -> None:
     """Measure a network on annotated images: COCO mask AP, in all and by class."""
+    check_paths(images, annotations, data, predictions)
+    check_model(model, weights, backend)
+    check_tiles(tile, overlap)
     from sparseinst.evaluation.evaluator import evaluate as measure
     from sparseinst.inference.writers import write_json
 

@@ -23,6 +23,7 @@ from sparseinst.cli.common import (
     parse_diameter,
     pick_device,
 )
+from sparseinst.cli.early import check_model, check_source, check_tiles
 from sparseinst.cli.opening import BackendName, open_model, say_what_ships
 from sparseinst.cli.predict_cells import (
     CellOptions,
@@ -148,6 +149,9 @@ def predict(
 
     It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .dng, ...).
     """
+    check_source(str(source))
+    check_model(model, weights, backend)
+    check_tiles(tile, overlap)
     from sparseinst.data.video.source import is_video
     from sparseinst.inference.prediction import predict_files
     from sparseinst.inference.scaling import at_scale

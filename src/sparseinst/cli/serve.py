@@ -24,6 +24,7 @@ from sparseinst.cli.common import (
     chosen_tile,
     say,
 )
+from sparseinst.cli.early import check_model, check_tiles
 from sparseinst.cli.opening import BackendName, open_model, say_what_ships
 from sparseinst.errors import InputError, misfit
 
@@ -90,6 +91,8 @@ def serve(
 
     Ctrl-C or SIGTERM ends it when what runs is finished.
     """
+    check_model(model, weights, backend)
+    check_tiles(tile, overlap)
     _check_installed()
     from sparseinst.serving.server import serve as run
     from sparseinst.serving.settings import ServeSettings

@@ -9,6 +9,7 @@ import typer
 
 from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.cli.common import Device, console, pick_device, say, say_error, say_found, setting
+from sparseinst.cli.early import check_model, check_paths, check_settings
 from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
@@ -130,6 +131,9 @@ def train(
 
     Several GPUs: torchrun --nproc-per-node=4 -m sparseinst.cli train ...
     """
+    check_paths(data, resume)
+    check_model(model)
+    check_settings(model, settings or [])
     from sparseinst.training.interruption import Interrupted
     from sparseinst.training.settings import parse_assignments
     from sparseinst.training.trainer import train as run
