@@ -1,11 +1,14 @@
 import itertools
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from sparseinst.errors import InputError
-from sparseinst.files import atomic_folder, find_named, read_json, read_yaml
+from sparseinst.files import atomic, atomic_folder, find_named, read_json, read_yaml
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -94,3 +97,16 @@ def test_names_are_looked_up_and_near_ones_told(tmp_path: Path) -> None:
         find_named("lit", tmp_path, kind="preset", option="model")
     with pytest.raises(InputError, match="presets: lite, own"):
         find_named("zzzzzz", tmp_path, kind="preset", option="model")
+
+
+def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
+    left = tmp_path / f".a[1].{dead.stdout.strip()}.tmp.json"
+    own, other = tmp_path / f".a[1].{os.getppid()}.tmp.json", tmp_path / f".b.{dead.stdout.strip()}.tmp.json"
+    for file in (left, own, other):
+        file.write_text("half")
+    with atomic(tmp_path / "a[1].json") as temporary:
+        temporary.write_text("whole")
+    assert not left.exists() and own.exists() and other.exists()

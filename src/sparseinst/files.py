@@ -1,5 +1,6 @@
 """Files: written so that nothing is ever half there, read to a result or an InputError, whatever is in them."""
 
+import glob
 import hashlib
 import json
 import os
@@ -50,6 +51,7 @@ def shown(source: object) -> str:
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`, renamed to it once the block has ended well, removed otherwise."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    _sweep(path)
     try:
         yield temporary
         temporary.replace(path)
@@ -77,6 +79,26 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sweep(path: Path) -> None:
+    """Removes what processes that are no more have left of a file that they did not finish."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.tmp{glob.escape(path.suffix)}"):
+        number = left.name.removesuffix(f".tmp{path.suffix}").rpartition(".")[2]
+        if number.isdecimal() and not _runs(int(number)):
+            left.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":
+        return True  # asking would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # of another user
+    return True
 
 
 def file_hash(path: Path) -> str:

@@ -1,12 +1,16 @@
 """Which backend a command takes."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from sparseinst.cli.opening import open_model
+from sparseinst.errors import InputError
+from sparseinst.runtime.cache import keep_converted
 from sparseinst.runtime.onnx_backend import OnnxBackend
 from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
 from sparseinst.zoo.models import load_model
@@ -54,3 +58,49 @@ def test_what_cannot_be_converted_is_said_and_pytorch_runs_it(
     monkeypatch.setattr("sparseinst.runtime.cache.keep_converted", fail)
     assert isinstance(open_model(str(checkpoint), **PLAIN), TorchBackend)
     assert "cannot be converted (no such operator): PyTorch runs it" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_settings_of_a_yaml_file_apply_to_weights_and_to_their_converted_form(
+    checkpoint: Path, cache: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    trained = load_model(checkpoint).config
+    path = tmp_path / "mine.yaml"
+    for score in (0.11, 0.22):
+        changed = trained.model_copy(update={"postprocess": trained.postprocess.model_copy(update={"score": score})})
+        content = {"description": "mine", "model": changed.model_dump(mode="json")}
+        path.write_text(yaml.safe_dump(content))
+        assert load_model(path, weights=checkpoint).config == changed
+        assert open_model(str(path), **PLAIN | {"weights": checkpoint}).config.postprocess.score == score
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_weights_of_other_classes_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    trained = load_model(checkpoint).config
+    path = tmp_path / "mine.yaml"
+    changed = trained.model_copy(update={"classes": ("one", "two", "three")})
+    path.write_text(yaml.safe_dump({"description": "mine", "model": changed.model_dump(mode="json")}))
+    with pytest.raises(InputError, match="expected the 3 classes"):
+        load_model(path, weights=checkpoint)
+
+
+def test_the_converted_networks_kept_are_bounded(
+    checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.mkdir()
+    for number in range(3):
+        old = cache / f"{number}.onnx"
+        old.write_bytes(bytes(1000))
+        os.utime(old, (number, number))
+    monkeypatch.setattr("sparseinst.runtime.cache.MOST_BYTES", 2000)
+    monkeypatch.setattr("sparseinst.runtime.cache.to_onnx", lambda *_: Small())
+    monkeypatch.setattr("sparseinst.runtime.cache.trace", lambda *_: None)
+    keep_converted(cache / "new.onnx", load_model(checkpoint))
+    assert sorted(file.name for file in cache.iterdir()) == ["2.onnx", "new.onnx"]
+
+
+class Small:
+    """A converted network of 500 bytes."""
+
+    def SerializeToString(self) -> bytes:
+        return bytes(500)

@@ -2,10 +2,12 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ahead import Ahead, Behind
 from clips import pictures, write_clip
@@ -61,3 +63,19 @@ def test_a_frame_that_is_none_is_an_error_where_it_comes() -> None:
     assert next(found)[0].index == 0
     with pytest.raises(InputError, match="expected an image"):
         list(found)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_frame_comes_when_it_is_done_and_not_with_the_next_ones(batch: int) -> None:
+    given: list[float] = []
+
+    def slow() -> Iterator[NDArray[np.uint8]]:
+        for _ in range(3):
+            given.append(time.perf_counter())
+            yield np.zeros((64, 96, 3), np.uint8)
+            time.sleep(1)
+
+    predictor = Predictor(ColorBackend(), batch=batch)
+    for number, _ in enumerate(predictor.stream(slow())):
+        assert time.perf_counter() - given[number] < 0.7, "it waited for others"
+        assert len(given) == number + 1

@@ -1,5 +1,6 @@
 """`sparseinst` and its commands."""
 
+import errno
 import io
 import logging
 import sys
@@ -27,6 +28,11 @@ from sparseinst.version import __version__
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
+_OF_THE_MACHINE = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.ENOTDIR,
+    errno.EFBIG, errno.ENAMETOOLONG, errno.ENODEV,
+})  # fmt: skip
+"""Of errors that are no defect of this package: the disk is full, may not be written, or has gone away."""
 LEFT_OUT = 1
 """Exit code when the work was done, but without something in the data that was no good."""
 
@@ -40,6 +46,12 @@ class Commands(TyperGroup):
             result = super().invoke(ctx)
         except InputError as error:
             say_error(f"error: {one_line(error)}")
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if error.errno not in _OF_THE_MACHINE:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            say_error(f"error: {where}expected to read and write there, got {error.strerror}: make room, or allow it")
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             say_error("interrupted")

@@ -90,7 +90,7 @@ def converted(model: str, weights: Path | None) -> Path | None:
     """The network's form for ONNX Runtime, converted now if need be; None if there is none to be had."""
     from sparseinst.config import SeedsConfig
     from sparseinst.runtime.cache import can_convert, converted_file, keep_converted
-    from sparseinst.zoo.models import load_model, preset_of, weights_file
+    from sparseinst.zoo.models import load_model, settings_of, weights_file
     from sparseinst.zoo.names import shipped_weights
 
     if not can_convert():
@@ -98,10 +98,10 @@ def converted(model: str, weights: Path | None) -> Path | None:
     source = weights or weights_file(model) or shipped_weights(model)
     if source is None or not is_file(source):
         return None  # loading it says what is wrong
-    decoder = preset_of(source).model.decoder if source.suffix == ".safetensors" else None
-    if isinstance(decoder, SeedsConfig) and decoder.candidates_per == "area":
+    config = settings_of(model, weights)
+    if isinstance(config.decoder, SeedsConfig) and config.decoder.candidates_per == "area":
         return None  # a converted network grows all seeds that there may be, PyTorch those that are sure enough
-    path = converted_file(model, source)
+    path = converted_file(config, source)
     if is_file(path):
         return path
     network = load_model(model, weights=weights)

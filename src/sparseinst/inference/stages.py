@@ -61,6 +61,12 @@ class Channel(Generic[T]):
             self._items.clear()
             self._changed.notify_all()
 
+    def wait(self, seconds: float) -> bool:
+        """Whether an item is there, or comes within this time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._ended or bool(self._items), seconds)
+            return bool(self._items)
+
     def __iter__(self) -> Iterator[T]:
         return self
 
@@ -75,6 +81,13 @@ class Channel(Generic[T]):
             if error is not None and not self._closed:
                 raise error
             raise StopIteration
+
+
+def is_soon(items: Iterator[Any], seconds: float) -> bool:
+    """Whether the stage before has an item, or will have within this time; of anything but a stage it is not known, and
+    yes.
+    """
+    return not isinstance(items, Channel) or items.wait(seconds)
 
 
 class Stages(Generic[T]):

@@ -1,17 +1,18 @@
 """Video through the network: frames are decoded and prepared in threads while it works on those before."""
 
 import time
-from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
 
 from sparseinst.data.video.frame import VideoFrame, VideoSource
 from sparseinst.data.video.source import Source, open_video
 from sparseinst.inference.pipeline import Pipeline
-from sparseinst.inference.stages import Stages
+from sparseinst.inference.stages import Stages, is_soon
 from sparseinst.inference.tiles import Cut
 from sparseinst.structures import Instances
 
+_PATIENCE_S = 0.05
+"""How long a frame waits for another to go through the network with it, in seconds."""
 Found = tuple[VideoFrame, Instances]
 """A frame and what was found in it."""
 
@@ -45,7 +46,6 @@ class Network:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._waiting: deque[VideoFrame] = deque()
         self._since: float | None = None
         self.seconds = 0.0
 
@@ -56,18 +56,24 @@ class Network:
 
     def found(self, prepared: Iterator[tuple[VideoFrame, Cut]]) -> Generator[Found]:
         """Second stage: what is found in each."""
-        for instances in self._pipeline.found(self._cuts(prepared)):
-            self._stop()
-            yield self._waiting.popleft(), instances
+        for frames, cuts in self._together(prepared):
             self._start()
+            for frame, instances in zip(frames, self._pipeline.found(cuts), strict=True):
+                self._stop()
+                yield frame, instances
+                self._start()
+            self._stop()
 
-    def _cuts(self, prepared: Iterator[tuple[VideoFrame, Cut]]) -> Iterator[Cut]:
-        for frame, cut in prepared:
-            self._start()
-            self._waiting.append(frame)
-            yield cut
-            self._stop()
-        self._start()
+    def _together(self, prepared: Iterator[tuple[VideoFrame, Cut]]) -> Iterator[tuple[list[VideoFrame], list[Cut]]]:
+        """Frames to go through the network together: as many as it likes, but none waits for those of a slow source."""
+        for first in prepared:
+            items = [first]
+            while len(items) < self._pipeline.lookahead and is_soon(prepared, _PATIENCE_S):
+                more = next(prepared, None)
+                if more is None:
+                    break
+                items.append(more)
+            yield [frame for frame, _ in items], [cut for _, cut in items]
 
     def _start(self) -> None:
         if self._since is None:

@@ -3,11 +3,12 @@
 import hashlib
 import os
 from importlib.util import find_spec
+from itertools import accumulate
 from pathlib import Path
 
 import torch
 
-from sparseinst.config import for_whole_masks
+from sparseinst.config import ModelConfig, for_whole_masks
 from sparseinst.files import atomic, file_hash
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.exported import Exported
@@ -17,6 +18,8 @@ from sparseinst.version import __version__
 CACHE = "SPARSEINST_CACHE"
 """Environment variable that names the folder of converted networks."""
 
+MOST_BYTES = 2 * 10**9
+"""Of all converted networks together."""
 _NEEDED = ("onnx", "onnxruntime", "onnxscript")
 
 
@@ -25,24 +28,29 @@ def can_convert() -> bool:
     return all(find_spec(package) is not None for package in _NEEDED)
 
 
-def converted_file(name: str, weights: Path) -> Path:
-    """Where the converted form of a network is kept; it depends on name, weights and versions.
+def converted_file(config: ModelConfig, weights: Path) -> Path:
+    """Where the converted form of a network is kept; it depends on all that goes into it.
 
     Args:
-        name: the model's name, which with the weights says which network it is.
+        config: its settings, which the converted form carries.
         weights: its file.
     """
-    source = f"{file_hash(weights)} {name} {__version__} {torch.__version__}"
+    source = f"{file_hash(weights)} {config.model_dump_json()} {__version__} {torch.__version__}"
     return _folder() / f"{weights.stem}-{hashlib.sha256(source.encode()).hexdigest()[:16]}.onnx"
 
 
 def keep_converted(path: Path, network: SparseInst) -> None:
-    """Converts a network and writes it to `path` (some seconds)."""
+    """Converts a network and writes it to `path` (some seconds); of all, the newest in `MOST_BYTES` are kept."""
     exported = Exported(config=for_whole_masks(network.config))
     content = to_onnx(trace(network, exported), exported).SerializeToString()
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         temporary.write_bytes(content)
+    kept = sorted(path.parent.glob("*.onnx"), key=lambda file: file.stat().st_mtime, reverse=True)
+    sizes = accumulate(file.stat().st_size for file in kept)
+    for file, size in zip(kept, sizes, strict=True):
+        if size > MOST_BYTES and file != path:
+            file.unlink(missing_ok=True)
 
 
 def _folder() -> Path:

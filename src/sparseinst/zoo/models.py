@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError, misfit
+from sparseinst.files import is_yaml
 from sparseinst.modeling.cost import check_memory
 from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.recipe import Preset, Recipe
@@ -177,13 +178,46 @@ def _from_preset(name: str, weights: str | Path | None, random_weights: bool) ->
         raise InputError(f"weights {weights}: expected a .safetensors, .pth or .pkl file or hf:owner/name")
     if path.suffix != ".safetensors":
         return _built(preset.model, read_tensors(path), path)
-    model = _from_file(path)
+    config, tensors = read_checkpoint(path)
+    return _built(_agreed(name, preset.model, config, path), tensors, path)
+
+
+def settings_of(name_or_path: str | Path, weights: str | Path | None) -> ModelConfig:
+    """The settings that the network has which `load_model` gives for the same.
+
+    Raises:
+        InputError: as there.
+    """
+    own = preset_of(name_or_path).model
+    if weights_file(name_or_path) is not None:
+        return own
+    path = shipped_weights(str(name_or_path)) if weights is None else weights_file(weights)
+    if path is None or path.suffix != ".safetensors":
+        return own
+    config, _ = read_checkpoint(path)
+    return config if weights is None else _agreed(str(name_or_path), own, config, path)
+
+
+def _agreed(name: str, wanted: ModelConfig, trained: ModelConfig, path: Path) -> ModelConfig:
+    """The settings of weights that are given for a preset: those of a YAML file apply, for somebody has written them;
+    those that come with the package give way to what training has measured.
+
+    Raises:
+        InputError: the weights are of another network, or know other classes.
+    """
     for part in ("backbone", "encoder", "decoder"):
-        if getattr(model.config, part) != getattr(preset.model, part):
+        if getattr(trained, part) != getattr(wanted, part):
             raise InputError(
                 f"{path}: its {part} is not that of {name!r}, another network: name it alone, as in --model {path}"
             )
-    return model
+    if not is_yaml(name):
+        return trained
+    if len(wanted.classes) != len(trained.classes):
+        raise InputError(
+            f"{path}: expected the {len(wanted.classes)} classes of {name!r}, got weights of {len(trained.classes)}: "
+            "correct the classes of the file"
+        )
+    return wanted
 
 
 def _without_weights(name: str, preset: Preset) -> str:
