@@ -4,9 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RUNTIMES := tests/exporting tests/runtime tests/cli/test_opening.py tests/cli/test_export.py
+# Tests run in so many processes, each on one thread; those of a file in one process, which share what they set up.
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 DEMO := src/sparseinst/zoo/demo/nuclei.png
 
-.PHONY: demo test matrix lint format ort clean
+.PHONY: demo test test-data matrix lint format ort clean
 
 demo: $(VENV)/base.stamp
 	$(BIN)/sparseinst predict $(DEMO) --out demo --save-json --save-masks
@@ -14,8 +17,12 @@ demo: $(VENV)/base.stamp
 
 # The other runtimes (ONNX Runtime, OpenVINO, NNCF) bring threads of their own; they get a process of their own.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest $(RUNTIMES:%=--ignore=%)
-	$(BIN)/python -m pytest $(RUNTIMES)
+	$(PYTEST) $(RUNTIMES:%=--ignore=%)
+	$(PYTEST) $(RUNTIMES)
+
+# The tests of the large sets of images, which lie beside the repository, in ../shared/data; without them they are skipped.
+test-data: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m data -rs
 
 matrix: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m matrix

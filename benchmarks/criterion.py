@@ -27,7 +27,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparseinst.modeling import Criterion, count_instances
+from sparseinst.modeling.slots.criterion import Criterion, count_instances
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Predictions, Targets
 

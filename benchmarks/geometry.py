@@ -21,8 +21,9 @@ from record import write_result
 from torch.nn import functional as F
 
 from sparseinst.config import SeedsConfig
-from sparseinst.data import CocoDataset
-from sparseinst.data.formats import Split, resolve_data
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
+from sparseinst.data.formats.source import Split
 from sparseinst.data.geometry import network_hw
 from sparseinst.data.targets import reduce_masks
 from sparseinst.data.transforms import resize_layers

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from sparseinst import load_model
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 
 
 class Sizes(NamedTuple):

@@ -10,10 +10,11 @@ import torch
 from gpu_bench import Bench, release
 from network import accuracy, call_ms
 
-from sparseinst.modeling import Segmenter
 from sparseinst.modeling.cost import cost
-from sparseinst.runtime import TorchBackend, optimise
+from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.runtime.cuda_graphs import CudaGraphs, Run, ShapeCache
+from sparseinst.runtime.rewrites import optimise
+from sparseinst.runtime.torch_backend import TorchBackend
 from sparseinst.structures import Candidates
 
 NO_GRAPHS = "skipped: CUDA graphs need a GPU"

@@ -34,11 +34,15 @@ from record import write_result
 
 from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.config import IntensityConfig
-from sparseinst.data import CocoDataset, open_large
-from sparseinst.drawing import draw_overview, overview_shrink
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.large.image import open_large
+from sparseinst.drawing.overview import draw_overview, overview_shrink
 from sparseinst.evaluation.coco_eval import score_results
 from sparseinst.evaluation.oddities import oddities
-from sparseinst.inference import Predictor, predict_files, to_coco
+from sparseinst.files import read_json
+from sparseinst.inference.prediction import predict_files
+from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.writers import to_coco
 from sparseinst.structures import Instances
 
 CELL_PX, TILE_PX, STRIP_PX = 256, 512, 16
@@ -204,7 +208,9 @@ def compare(data: Path, side: int) -> dict[str, Any]:
         path = Path(folder) / "truth.json"
         path.write_text(json.dumps(content))
         for name, results in (("alone", one_by_one), ("mosaic", to_coco(instances, 1, [1]))):
-            scored = score_results(path, results, max_dets=10 * len(truth), groups=None)
+            scored = score_results(
+                read_json(path, expected="annotations"), path, results, max_dets=10 * len(truth), groups=None
+            )
             odd = oddities(scored.detections, score=score)
             figures[name] = {
                 "ap": round(scored.evaluation.ap, 4),

@@ -22,13 +22,14 @@ from record import RESULTS, write_result
 
 from masks import coco_like, exact
 from sparseinst import load_model
-from sparseinst.data.geometry import prepare, stack
 from sparseinst.data.images import read_image
+from sparseinst.data.prepare import prepare, stack
 from sparseinst.inference.timing import sized
 from sparseinst.masks.grid import Frame
-from sparseinst.modeling import SparseInst, select
 from sparseinst.modeling.cost import cost
-from sparseinst.runtime import Backend, open_backend
+from sparseinst.modeling.model import SparseInst
+from sparseinst.modeling.postprocess import select
+from sparseinst.runtime.backends import Backend, open_backend
 from sparseinst.structures import Candidates
 from sparseinst.zoo.names import DEMO_IMAGE
 
@@ -64,7 +65,7 @@ def contestants(
         if half and name in ("torch", "openvino"):
             found[f"{name} 16 bits"] = open_backend(network, name=name, device=device, half=True)
     if int8 is not None:
-        from sparseinst.exporting import export_model
+        from sparseinst.exporting.exporter import export_model
 
         path = folder / "int8.xml"
         export_model(network, path, export_format="openvino", precision="int8", calibration=int8)

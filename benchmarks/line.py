@@ -20,11 +20,13 @@ from timm.utils import reparameterize_model
 from torch import nn
 
 from sparseinst.config import BackboneConfig, ModelConfig
-from sparseinst.modeling import Segmenter, build_model
 from sparseinst.modeling.backbones import Backbone
 from sparseinst.modeling.cost import cost
+from sparseinst.modeling.model import build_model
+from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.runtime.rewrites import fold_norms, optimise
-from sparseinst.zoo import load_model, load_preset
+from sparseinst.zoo.models import load_model
+from sparseinst.zoo.names import load_preset
 
 SIZE_HW = (640, 640)
 LINE = ("n", "s", "m", "l")

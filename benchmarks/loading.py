@@ -16,10 +16,14 @@ import cv2
 import torch
 from record import write_result
 
-from sparseinst.data import CocoDataset, Sample, TrainTransform, collate, reduce_masks, resolve_data, training_loader
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
+from sparseinst.data.loader import Sample, collate, training_loader
+from sparseinst.data.targets import reduce_masks
+from sparseinst.data.transforms import TrainTransform
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset
-from sparseinst.zoo import load_preset
+from sparseinst.zoo.names import load_preset
 
 
 def parts_milliseconds(dataset: CocoDataset, preset: Preset, images: int, batch: int) -> dict[str, dict[str, float]]:

@@ -25,7 +25,8 @@ from torch._inductor import config as inductor
 from torch.utils.flop_counter import FlopCounterMode
 
 from sparseinst import load_model
-from sparseinst.modeling import Segmenter, SparseInst
+from sparseinst.modeling.model import SparseInst
+from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.runtime.rewrites import optimise
 from sparseinst.structures import Candidates
 

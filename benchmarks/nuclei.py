@@ -1,13 +1,15 @@
 """A network on micrographs: AP by image type, what it shows at its default score, and time per image on this machine.
 
 python benchmarks/nuclei.py [--data ../shared/data/dsb2018] [--split val] [--model nuclei] [--tile 256] [--scale 1.5]
-    [--rescale 0.5,0.75,1.5,2] [--name nuclei]
+    [--rescale 0.5,0.75,1.5,2] [--auto] [--every 2] [--name nuclei]
 
 Each way (one pass, tiles of each size, one pass over images enlarged or shrunk first) is measured over all images. AP
 counts all that is above the gate, at most 300 detections an image; the rest counts what reaches the default score:
-precision, recall, F1 and TP / (TP + FP + FN) at IoU 0.5, twins (detections that overlap another of their image with an
+precision, recall, F1 and TP / (TP + FP + FN) at IoU 0.5 to 0.9, panoptic quality, the mean AP of DSB 2018, errors of
+counts and areas (see `sparseinst.evaluation.counting`), twins (detections that overlap another of their image with an
 IoU above 0.5) and detections in pieces (more than one 8-connected component). A rescaled image stands for one of
-another resolution: its masks are measured at the original size.
+another resolution: its masks are measured at the original size. With --auto each such way is measured as it is and
+with diameters estimated, and the original size, too.
 """
 
 import argparse
@@ -15,33 +17,33 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
-from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 from peer_sets import first_images
 from PIL import Image
 from record import write_result
 
 from sparseinst import Instances, Predictor, load_model
-from sparseinst.data import CocoDataset
-from sparseinst.data.formats import resolve_data
-from sparseinst.data.geometry import prepare, resize, stack
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
+from sparseinst.data.prepare import resize, stack
 from sparseinst.evaluation.coco_eval import Scored, score_results
-from sparseinst.evaluation.matching import match
-from sparseinst.inference import to_coco
-from sparseinst.masks import rle
-from sparseinst.modeling import SparseInst
-from sparseinst.runtime import open_backend
+from sparseinst.evaluation.counting import count_objects
+from sparseinst.evaluation.figures import nulled
+from sparseinst.evaluation.oddities import oddities
+from sparseinst.files import read_json
+from sparseinst.inference.writers import to_coco
+from sparseinst.modeling.model import SparseInst
+from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.cache import can_convert, keep_converted
 
 MAX_DETS = 300
-TWIN_IOU = 0.5
 RUNS, WARM_UP_RUNS = 15, 2
 SIZES = ((256, 256), (520, 696), (1024, 1024))
 
@@ -53,6 +55,8 @@ class Way(NamedTuple):
     """Side of the tiles that larger images are cut into."""
     rescale: float = 1.0
     """Factor that images are enlarged by first."""
+    auto: bool = False
+    """Whether the diameter of objects is estimated for each image."""
 
 
 def image_type(path: Path) -> str:
@@ -73,23 +77,31 @@ def found_in(dataset: CocoDataset, predictor: Predictor, rescale: float) -> Iter
         height, width = image.shape[:2]
         size = max(1, round(height * rescale)), max(1, round(width * rescale))
         rescaled = resize(torch.from_numpy(image).permute(2, 0, 1), size).permute(1, 2, 0).numpy()
-        prepared = prepare(rescaled, predictor.pipeline.preprocess)
-        original = prepared._replace(frame=prepared.frame._replace(original_hw=(height, width)))
-        yield from predictor.pipeline.batches().found([original])
+        pipeline = predictor.pipeline
+        prepared = pipeline.prepare(rescaled, pipeline.sized(rescaled))
+        seen = prepared._replace(frame=prepared.frame._replace(original_hw=(height, width)))
+        yield next(pipeline.batches().found([seen]))
 
 
 def measure(
     model: SparseInst, dataset: CocoDataset, groups: Mapping[int, str], way: Way, scale: float | None
 ) -> dict[str, Any]:
     """AP and what is shown at the default score, over all images and by type."""
-    predictor = Predictor(model, score=0.0, tile=way.tile, scale=scale)
+    diameter = "auto" if way.auto else None
+    predictor = Predictor(model, score=0.0, tile=way.tile, scale=scale, diameter=diameter)
     dataset = dataset.remap(predictor.classes)
     results: list[dict[str, Any]] = []
     began = time.process_time()
     for image_id, found in zip(dataset.image_ids.tolist(), found_in(dataset, predictor, way.rescale), strict=True):
         results += to_coco(found, image_id, dataset.category_ids)
     spent = time.process_time() - began
-    scored = score_results(dataset.annotations, results, max_dets=MAX_DETS, groups=groups)
+    scored = score_results(
+        read_json(dataset.annotations, expected="annotations"),
+        dataset.annotations,
+        results,
+        max_dets=MAX_DETS,
+        groups=groups,
+    )
     score = model.config.postprocess.score
     return {
         **way._asdict(),
@@ -100,66 +112,29 @@ def measure(
     }
 
 
-def shown_at(scored: Scored, score: float, groups: Mapping[int, str]) -> dict[str, dict[str, float]]:
-    """What is right, wrong, found twice or in pieces at a score, over all images ("all") and by type.
+def shown_at(scored: Scored, score: float, groups: Mapping[int, str]) -> dict[str, Any]:
+    """What is right, wrong, missed, found twice or in pieces at a score, over all images ("all") and by type.
 
     Args:
         scored: the evaluation, with its annotations and detections.
         score: lowest that is shown.
         groups: image id -> its type.
     """
-    shown = [item for item in scored.detections if item["score"] >= score]
-    matches = match(scored.truth, shown, max_dets=MAX_DETS, min_score=score)
-    ids = np.array([image["id"] for image in scored.truth["images"]])
-    of_record = np.array([item["image_id"] for item in shown], np.int64)
-    twin, pieces = twins(shown), in_pieces(shown)
+    counts = count_objects(scored.truth, scored.detections, score=score, max_dets=MAX_DETS, groups=groups)
     figures = {}
-    for name in ("all", *sorted(set(groups.values()))):
-        members = [image_id for image_id in ids.tolist() if name in ("all", groups[image_id])]
-        right = int((matches.right & np.isin(ids[matches.image_of], members)).sum())
-        counted = int(np.isin(ids[matches.image_of], members).sum())
-        objects = int(np.isin(ids[matches.truth_image_of], members).sum())
-        mine = np.isin(of_record, members)
-        figures[name] = {
-            "images": len(members),
-            "objects": objects,
-            "detections": int(mine.sum()),
-            "precision": share(right, counted),
-            "recall": share(right, objects),
-            "f1": share(2 * right, counted + objects),
-            "tp_of_tp_fp_fn": share(right, counted + objects - right),
-            "twins": share(int(twin[mine].sum()), int(mine.sum())),
-            "in_pieces": share(int(pieces[mine].sum()), int(mine.sum())),
-        }
-    return figures
+    for name, found in {"all": counts.pooled, **counts.per_group}.items():
+        mine = [item for item in scored.detections if name in ("all", groups[item["image_id"]])]
+        odd = oddities(mine, score=score)
+        figures[name] = {**rounded(asdict(found)), "twins": round(odd.twins, 4), "in_pieces": round(odd.pieces, 4)}
+    return {"ious": counts.ious, **figures}
 
 
-def share(part: int, whole: int) -> float:
-    """Four digits of a quotient, 0 of nothing."""
-    return round(part / whole, 4) if whole else 0.0
-
-
-def twins(detections: Sequence[Mapping[str, Any]]) -> NDArray[np.bool_]:
-    """(n,) whether each overlaps another of its image with an IoU above `TWIN_IOU`."""
-    doubled, of_image = np.zeros(len(detections), bool), {}
-    for number, item in enumerate(detections):
-        of_image.setdefault(item["image_id"], []).append(number)
-    for members in of_image.values():
-        masks = [detections[number]["segmentation"] for number in members]
-        ious = np.array(coco_mask.iou(masks, masks, [False] * len(masks)), np.float64)
-        np.fill_diagonal(ious, 0)
-        doubled[members] = (ious > TWIN_IOU).any(axis=1)
-    return doubled
-
-
-def in_pieces(detections: Sequence[Mapping[str, Any]]) -> NDArray[np.bool_]:
-    """(n,) whether each mask has more than one 8-connected component."""
-    several = np.zeros(len(detections), bool)
-    for number, item in enumerate(detections):
-        counts, size = item["segmentation"]["counts"], item["segmentation"]["size"]
-        mask, _ = rle.cutout(counts.encode() if isinstance(counts, str) else counts, tuple(size))
-        several[number] = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] > 2  # and background
-    return several
+def rounded(figures: dict[str, Any]) -> dict[str, Any]:
+    """Four digits of every number, null for what does not exist."""
+    return {
+        name: nulled([round(item, 4) for item in value] if isinstance(value, tuple) else round(value, 4))
+        for name, value in figures.items()
+    }
 
 
 def image_of(size_hw: tuple[int, int], dataset: CocoDataset, predictor: Predictor) -> NDArray[np.uint8]:
@@ -209,7 +184,10 @@ def times(model: SparseInst, dataset: CocoDataset, scale: float | None) -> dict[
 
 def ways_of(options: argparse.Namespace) -> list[Way]:
     """One pass, then tiles, then rescaled images."""
-    return [Way(), *(Way(tile=tile) for tile in options.tile), *(Way(rescale=factor) for factor in options.rescale)]
+    ways = [Way(), *(Way(tile=tile) for tile in options.tile)]
+    for factor in (1.0, *options.rescale) if options.auto else options.rescale:
+        ways += [Way(rescale=factor)] * (factor != 1) + [Way(rescale=factor, auto=True)] * options.auto
+    return ways
 
 
 def parse() -> argparse.Namespace:
@@ -223,6 +201,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tile", type=numbers(int), default=[256], help="sides of tiles, with commas, or none")
     parser.add_argument("--rescale", type=numbers(float), default=[], help="factors of image sizes, with commas")
     parser.add_argument("--scale", type=float, help="network pixels for each pixel of the image, in all ways")
+    parser.add_argument("--auto", action="store_true", help="measure estimated diameters, too")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every Nth image")
     parser.add_argument("--no-times", action="store_true", help="leave the times out")
     parser.add_argument("--limit", type=int, help="images, to try the script")
     parser.add_argument("--name", default="nuclei", help="name of the result file")
@@ -235,7 +215,8 @@ def main() -> None:
     model = load_model(options.model)
     with tempfile.TemporaryDirectory() as folder:
         annotations = Path(folder) / "chosen.json"
-        content = first_images(json.loads(split.annotations.read_text()), options.limit)
+        content = json.loads(split.annotations.read_text())
+        content = first_images({**content, "images": content["images"][:: options.every]}, options.limit)
         annotations.write_text(json.dumps(content))
         dataset = CocoDataset.load(split.images, annotations)
         groups = {image["id"]: image_type(split.images / image["file_name"]) for image in content["images"]}

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from sparseinst.config import BackboneConfig, ModelConfig
 from sparseinst.files import file_hash
-from sparseinst.modeling import build_model
-from sparseinst.zoo import init_weights
+from sparseinst.modeling.model import build_model
+from sparseinst.zoo.models import init_weights
 
 NAME = "tf_efficientnet_lite0"
 WEIGHTS = Path(__file__).parents[1] / "src" / "sparseinst" / "zoo" / "weights"

@@ -16,17 +16,21 @@ from torchvision.ops import FeaturePyramidNetwork, masks_to_boxes
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from sparseinst import Instances
-from sparseinst.data import CocoDataset, EpochSampler, Prepared, Sample, TrainingSet, TrainTransform, prepare
-from sparseinst.data.formats import Split
-from sparseinst.evaluation import Evaluation, evaluate_results
-from sparseinst.inference import to_coco
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.source import Split
+from sparseinst.data.loader import EpochSampler, Sample, TrainingSet
+from sparseinst.data.prepare import Prepared, prepare
+from sparseinst.data.transforms import TrainTransform
+from sparseinst.evaluation.coco_eval import evaluate_results
+from sparseinst.evaluation.figures import Evaluation
+from sparseinst.inference.writers import to_coco
 from sparseinst.masks import rle
-from sparseinst.modeling import build_model
 from sparseinst.modeling.backbones import Backbone
+from sparseinst.modeling.model import build_model
 from sparseinst.recipe import Preset
 from sparseinst.runtime.folding import fold_norms
 from sparseinst.training.settings import apply_settings
-from sparseinst.zoo import init_weights
+from sparseinst.zoo.models import init_weights
 
 STRIDES = (4, 8, 16, 32)
 """Of the backbone's features that the pyramid reads, as published; one more level follows by subsampling."""

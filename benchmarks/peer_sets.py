@@ -7,11 +7,12 @@ from pathlib import Path
 
 import yaml
 
-from sparseinst.data import CocoDataset
-from sparseinst.data.formats import DataSource, resolve_data
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
+from sparseinst.data.formats.source import DataSource
 from sparseinst.recipe import Preset
 from sparseinst.training.settings import apply_settings, with_classes
-from sparseinst.zoo import load_preset
+from sparseinst.zoo.names import load_preset
 
 OURS, PEER = "ours", "maskrcnn-lite0"
 

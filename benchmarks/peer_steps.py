@@ -10,11 +10,12 @@ from peer_models import evaluate_peer, peer_batches
 from peer_sets import PeerSettings
 from torchvision.models.detection import MaskRCNN
 
-from sparseinst.data import CocoDataset
-from sparseinst.data.formats import DataSource
-from sparseinst.evaluation import Evaluation
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.source import DataSource
+from sparseinst.evaluation.figures import Evaluation
 from sparseinst.recipe import OptimConfig, Preset
-from sparseinst.training import WeightAverage, learning_rate_factor, parameter_groups
+from sparseinst.training.ema import WeightAverage
+from sparseinst.training.optim import learning_rate_factor, parameter_groups
 
 WARM_UP = 0.05
 """Share of the run, for both contestants."""

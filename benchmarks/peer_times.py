@@ -21,11 +21,12 @@ from torchvision.models.detection import MaskRCNN
 
 from sparseinst import Instances, Predictor, load_model
 from sparseinst.config import IntensityConfig
-from sparseinst.data import CocoDataset, prepare
-from sparseinst.data.formats import DataSource
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.source import DataSource
+from sparseinst.data.prepare import prepare
 from sparseinst.files import atomic
 from sparseinst.recipe import Preset
-from sparseinst.runtime import open_backend
+from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.cache import can_convert, keep_converted
 
 ROUNDS, WARM_UP_ROUNDS = 10, 2

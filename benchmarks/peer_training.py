@@ -37,12 +37,12 @@ from rich.console import Console
 
 from sparseinst import train
 from sparseinst.cli.allocator import keep_freed_memory
-from sparseinst.data import resolve_data
-from sparseinst.evaluation import Evaluation
+from sparseinst.data.formats.resolving import resolve_data
+from sparseinst.evaluation.figures import Evaluation
 from sparseinst.runtime.origin import origin
-from sparseinst.training import TrainResult
+from sparseinst.training.result import TrainResult
 from sparseinst.training.validation import Validation
-from sparseinst.zoo import save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
 
 CALIBRATION = (1, 3, 18)
 """Lengths of runs that tell the time of a step: the first pays for imports, the difference of the others counts."""

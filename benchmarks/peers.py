@@ -18,11 +18,11 @@ from record import write_result
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from sparseinst import load_model
-from sparseinst.data.geometry import prepare, stack
 from sparseinst.data.images import read_image
+from sparseinst.data.prepare import prepare, stack
 from sparseinst.inference.timing import sized
-from sparseinst.modeling import select
-from sparseinst.runtime import open_backend
+from sparseinst.modeling.postprocess import select
+from sparseinst.runtime.backends import open_backend
 from sparseinst.zoo.names import DEMO_IMAGE
 
 

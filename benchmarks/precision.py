@@ -12,8 +12,8 @@ from pathlib import Path
 from record import write_result
 
 from sparseinst import evaluate
-from sparseinst.exporting import export_model
-from sparseinst.runtime import open_backend
+from sparseinst.exporting.exporter import export_model
+from sparseinst.runtime.backends import open_backend
 
 
 def main() -> None:

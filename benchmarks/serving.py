@@ -28,7 +28,7 @@ import httpx
 from record import write_result
 
 from sparseinst.cli.opening import open_model
-from sparseinst.inference import Predictor
+from sparseinst.inference.predictor import Predictor
 from sparseinst.zoo.names import DEMO_IMAGE
 
 MAX_BATCH = 8

@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 from record import write_result
 
-from sparseinst.data import SceneConfig, synthesise
+from sparseinst.data.synthetic import synthesise
 from sparseinst.data.synthetic_backgrounds import background
 from sparseinst.data.synthetic_cutouts import find_cutouts, read_cutouts
-from sparseinst.data.synthetic_scene import compose
+from sparseinst.data.synthetic_scene import SceneConfig, compose
 from sparseinst.masks import rle
 
 

@@ -18,11 +18,11 @@ import torch
 from record import write_result
 
 from sparseinst import Instances, Predictor
-from sparseinst.data import CocoDataset
-from sparseinst.evaluation import evaluate_results
-from sparseinst.inference import to_coco
+from sparseinst.data.coco import CocoDataset
+from sparseinst.evaluation.coco_eval import evaluate_results
 from sparseinst.inference.merging import merge
-from sparseinst.inference.tiles import Tiling
+from sparseinst.inference.tiling import Tiling
+from sparseinst.inference.writers import to_coco
 
 LARGE, CROWDED = 1.3, 100
 WHOLE = ((slice(None), slice(None)),)

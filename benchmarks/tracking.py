@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from record import write_result
 
 from sparseinst import Instances, Predictor
-from sparseinst.drawing import draw_as
+from sparseinst.drawing.instances import draw_as
 from sparseinst.inference.writers import label_image, write_image
 from sparseinst.masks import rle
 from sparseinst.video.tracking import ALGORITHMS, MASK, Tracker
@@ -35,26 +35,47 @@ from moving import Moment, idf1, sequence
 
 SEEDS = range(10)
 TILE = 256
+DIVISIONS = "mask, divisions"
+FOLLOWED: dict[str, dict[str, Any]] = {
+    **{name: {"algorithm": name} for name in ALGORITHMS},
+    DIVISIONS: {"divisions": True},
+}
+"""Ways to follow objects: options of `Tracker`. None of these divides but the cells that `nuclei` finds."""
 
 
-def followed(moments: list[Moment], algorithm: str) -> tuple[float, float]:
-    """IDF1 of an algorithm, and its milliseconds a frame."""
-    tracker, start = Tracker(algorithm=algorithm), time.perf_counter()
+class Followed(NamedTuple):
+    """What became of a sequence."""
+
+    idf1: float
+    ms_a_frame: float
+    divisions: int
+
+
+def followed(moments: list[Moment], way: str) -> Followed:
+    """Follows objects in one of the ways."""
+    tracker, start = Tracker(**FOLLOWED[way]), time.perf_counter()
     ids = [tracker.update(moment.found) for moment in moments]
     elapsed = time.perf_counter() - start
-    return idf1(moments, ids), 1000 * elapsed / len(moments)
+    return Followed(idf1(moments, ids), 1000 * elapsed / len(moments), divided(tracker, ids))
+
+
+def divided(tracker: Tracker, ids: list[NDArray[np.int64]]) -> int:
+    """Objects that became two."""
+    parents = np.concatenate([tracker.parents(row) for row in ids])
+    return len(np.unique(parents[parents > 0]))
 
 
 def made_up(noise: bool) -> dict[str, Any]:
     table = {}
-    for algorithm in ALGORITHMS:
-        runs = [followed(sequence(seed=seed, noise=noise), algorithm) for seed in SEEDS]
-        figures, times = zip(*runs, strict=True)
-        table[algorithm] = {
-            "idf1": round(statistics.mean(figures), 3),
-            "idf1_lowest": round(min(figures), 3),
-            "ms_a_frame": round(statistics.median(times), 2),
+    for way in FOLLOWED:
+        runs = [followed(sequence(seed=seed, noise=noise), way) for seed in SEEDS]
+        table[way] = {
+            "idf1": round(statistics.mean(run.idf1 for run in runs), 3),
+            "idf1_lowest": round(min(run.idf1 for run in runs), 3),
+            "ms_a_frame": round(statistics.median(run.ms_a_frame for run in runs), 2),
         }
+        if way == DIVISIONS:
+            table[way]["divisions"] = sum(run.divisions for run in runs)
     return table
 
 
@@ -76,19 +97,21 @@ def annotated(labels: NDArray[np.uint16]) -> tuple[Instances, NDArray[np.int64]]
 
 
 def known_cells(folder: Path) -> dict[str, Any]:
-    """Every algorithm on the annotated masks themselves."""
+    """Every way to follow, on the annotated masks themselves."""
     slices = stack(folder / "Fluo-N3DH-CHO_02_ERR_SEG.tif")[1::5]  # five slices of a volume each time
     moments = []
     for labels in slices:
         cells, numbers = annotated(labels)
         moments.append(Moment(cells, numbers, cells))
+    runs = {way: followed(moments, way) for way in FOLLOWED}
     onward = [pair for labels, later in pairwise(slices) for pair in _onward(labels, later)]
     return {
         "links_of_overlapping_cells": len(onward),
         "of_these_numbered_otherwise": sum(number != other for number, other in onward),
         "frames": len(moments),
         "cells": len(set(np.concatenate([moment.truth_ids for moment in moments]).tolist())),
-        "idf1": {algorithm: round(followed(moments, algorithm)[0], 3) for algorithm in ALGORITHMS},
+        "idf1": {way: round(run.idf1, 3) for way, run in runs.items()},
+        "divisions": runs[DIVISIONS].divisions,
     }
 
 
@@ -98,6 +121,8 @@ def found_cells(folder: Path, picture: Path | None) -> dict[str, Any]:
     predictor, tracker, trails = Predictor("nuclei", tile=TILE), Tracker(), Trails(length=len(images))
     frames = [predictor(image) for image in images]
     ids = [tracker.update(instances) for instances in frames]
+    dividing = Tracker(**FOLLOWED[DIVISIONS])
+    divisions = divided(dividing, [dividing.update(instances) for instances in frames])
     lengths = Counter(number for row in ids for number in row.tolist() if number)
     cells = [_cells_of(instances, labels) for instances, labels in zip(frames, masks, strict=True)]
     agree = links = 0
@@ -116,6 +141,7 @@ def found_cells(folder: Path, picture: Path | None) -> dict[str, Any]:
         "frames": len(frames),
         "instances": sum(map(len, frames)),
         "tracks": len(lengths),
+        "divisions_where_asked_for": divisions,
         "mean_frames_a_track": round(statistics.mean(lengths.values()), 2),
         "tracks_through_all_frames": sum(length == len(frames) for length in lengths.values()),
         "links_on_annotated_cells": links,

@@ -22,10 +22,11 @@ from criterion import PublishedCriterion, discs
 from record import write_result
 from torch import Tensor
 
-from sparseinst.modeling import Criterion, SparseInst, build_model, count_instances
+from sparseinst.modeling.model import SparseInst, build_model
+from sparseinst.modeling.slots.criterion import Criterion, count_instances
 from sparseinst.structures import Targets
 from sparseinst.training.optim import parameter_groups
-from sparseinst.zoo import load_preset
+from sparseinst.zoo.names import load_preset
 
 LAYOUTS = {"ours": torch.channels_last, "plain": torch.contiguous_format}
 CRITERIA = {"ours": Criterion, "plain": PublishedCriterion}

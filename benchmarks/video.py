@@ -28,14 +28,15 @@ from torch import Tensor
 from masks import coco_like
 from sparseinst import Predictor, load_model
 from sparseinst.config import IntensityConfig, ModelConfig
-from sparseinst.data.geometry import stack
 from sparseinst.data.images import read_image
+from sparseinst.data.prepare import stack
 from sparseinst.data.sources import list_sources
 from sparseinst.data.video.source import open_video
-from sparseinst.drawing import draw_as
-from sparseinst.runtime import Backend, open_backend
+from sparseinst.drawing.instances import draw_as
+from sparseinst.runtime.backends import Backend, open_backend
 from sparseinst.structures import Candidates
-from sparseinst.video import predict_video, write_video
+from sparseinst.video.prediction import predict_video
+from sparseinst.video.writer import write_video
 from sparseinst.zoo.names import DEMO_IMAGE
 
 MODELS = ("r50-giam", "n")

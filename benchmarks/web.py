@@ -18,8 +18,8 @@ from playwright.sync_api import Browser, sync_playwright
 from record import write_result
 
 from sparseinst import Predictor
-from sparseinst.data.geometry import stack
-from sparseinst.exporting import export_model
+from sparseinst.data.prepare import stack
+from sparseinst.exporting.exporter import export_model
 from sparseinst.inference.timing import sized
 from sparseinst.runtime.onnx_backend import OnnxBackend
 from sparseinst.zoo.names import DEMO_IMAGE

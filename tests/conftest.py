@@ -1,18 +1,22 @@
 """Fixtures that every test may use."""
 
+import logging
 from pathlib import Path
 
 import pytest
 import torch
+
+# torch describes each step of an export to whoever listens, at some cost; pytest listens to what does not propagate.
+logging.getLogger("torch.__trace").propagate = True
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Real data and reference outputs, which live beside the repository and never in it."""
+    """The large sets of tests marked `data`, beside the repository; real.py has images that come with the tests."""
     if not (SHARED / "data").is_dir():
-        pytest.skip(f"{SHARED} is absent: the real data and reference outputs are kept beside the repository")
+        pytest.skip(f"{SHARED / 'data'} is absent: the large sets of images are kept beside the repository")
     return SHARED
 
 

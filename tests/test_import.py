@@ -25,7 +25,7 @@ def test_every_public_name_resolves(name: str) -> None:
 
 def test_the_names_are_those_of_their_homes() -> None:
     from sparseinst.errors import InputError
-    from sparseinst.zoo import load_model
+    from sparseinst.zoo.models import load_model
 
     assert sparseinst.InputError is InputError
     assert sparseinst.load_model is load_model

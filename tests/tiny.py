@@ -11,7 +11,7 @@ from sparseinst.config import (
     ShortSideConfig,
     SlotsConfig,
 )
-from sparseinst.modeling import SparseInst, build_model
+from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.structures import Targets
 
 

@@ -6,44 +6,44 @@ from typing import TYPE_CHECKING, Any
 from sparseinst.version import __version__
 
 if TYPE_CHECKING:
-    from sparseinst.drawing import draw as draw
+    from sparseinst.drawing.instances import draw as draw
     from sparseinst.errors import InputError as InputError
-    from sparseinst.evaluation import evaluate as evaluate
-    from sparseinst.exporting import export_model as export
-    from sparseinst.hub import push_to_hub as push_to_hub
-    from sparseinst.inference import Predictor as Predictor
-    from sparseinst.inference import predict_files as predict_files
-    from sparseinst.inference import to_coco as to_coco
-    from sparseinst.inference import to_detections as to_detections
+    from sparseinst.evaluation.evaluator import evaluate as evaluate
+    from sparseinst.exporting.exporter import export_model as export
+    from sparseinst.hub.publish import push_to_hub as push_to_hub
+    from sparseinst.inference.prediction import predict_files as predict_files
+    from sparseinst.inference.predictor import Predictor as Predictor
+    from sparseinst.inference.writers import to_coco as to_coco
+    from sparseinst.inference.writers import to_detections as to_detections
     from sparseinst.structures import Instances as Instances
     from sparseinst.structures import Predictions as Predictions
-    from sparseinst.training import train as train
-    from sparseinst.video import Tracker as Tracker
-    from sparseinst.video import VideoResult as VideoResult
-    from sparseinst.video import predict_video as predict_video
-    from sparseinst.video import track as track
-    from sparseinst.zoo import convert as convert
-    from sparseinst.zoo import load_model as load_model
+    from sparseinst.training.trainer import train as train
+    from sparseinst.video.follow import track as track
+    from sparseinst.video.outcome import VideoResult as VideoResult
+    from sparseinst.video.prediction import predict_video as predict_video
+    from sparseinst.video.tracking import Tracker as Tracker
+    from sparseinst.zoo.conversion import convert as convert
+    from sparseinst.zoo.models import load_model as load_model
 
 _HOMES = {
     "InputError": "sparseinst.errors",
     "Instances": "sparseinst.structures",
     "Predictions": "sparseinst.structures",
-    "Predictor": "sparseinst.inference",
-    "Tracker": "sparseinst.video",
-    "VideoResult": "sparseinst.video",
-    "convert": "sparseinst.zoo",
-    "draw": "sparseinst.drawing",
-    "evaluate": "sparseinst.evaluation",
-    "export": "sparseinst.exporting:export_model",
-    "load_model": "sparseinst.zoo",
-    "predict_files": "sparseinst.inference",
-    "predict_video": "sparseinst.video",
-    "push_to_hub": "sparseinst.hub",
-    "to_coco": "sparseinst.inference",
-    "to_detections": "sparseinst.inference",
-    "track": "sparseinst.video",
-    "train": "sparseinst.training",
+    "Predictor": "sparseinst.inference.predictor",
+    "Tracker": "sparseinst.video.tracking",
+    "VideoResult": "sparseinst.video.outcome",
+    "convert": "sparseinst.zoo.conversion",
+    "draw": "sparseinst.drawing.instances",
+    "evaluate": "sparseinst.evaluation.evaluator",
+    "export": "sparseinst.exporting.exporter:export_model",
+    "load_model": "sparseinst.zoo.models",
+    "predict_files": "sparseinst.inference.prediction",
+    "predict_video": "sparseinst.video.prediction",
+    "push_to_hub": "sparseinst.hub.publish",
+    "to_coco": "sparseinst.inference.writers",
+    "to_detections": "sparseinst.inference.writers",
+    "track": "sparseinst.video.follow",
+    "train": "sparseinst.training.trainer",
 }
 """Public name -> module that defines it (and its name there, if another); imported on first use (PEP 562), so that
 `import sparseinst` costs nothing.

@@ -139,6 +139,13 @@ class NativeConfig(_PreprocessBase):
         description="extent that 99 of 100 objects trained on do not exceed, in pixels of the original images; tiles "
         "overlap by it and what is seen around; training measures it",
     )
+    pixel_um: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="micrometres of a pixel of the images trained on, where they were all alike; images that state "
+        "theirs are then brought to it",
+    )
     one_pass_px: int = Field(
         1536,
         ge=64,

@@ -80,12 +80,17 @@ class LossConfig(Settings):
 
 
 class OptimConfig(Settings):
-    """AdamW, its schedule and what surrounds a step."""
+    """The optimiser, its schedule and what surrounds a step."""
 
     lr: float = Field(5e-5, gt=0, description="learning rate at reference_batch")
     reference_batch: int = Field(64, gt=0, description="batch size that lr was chosen for")
     lr_rule: Literal["sqrt", "linear", "none"] = Field(
         "sqrt", description="how the learning rate follows batch / reference_batch"
+    )
+    algorithm: Literal["adamw", "muon"] = Field(
+        "adamw",
+        description="adamw as published, or muon: inner weights of encoder and decoder take orthogonal steps, so that "
+        "a fresh network learns faster",
     )
     weight_decay: float = Field(0.05, ge=0, description="of the parameters that decay_rule lets decay")
     decay_rule: Literal["published", "matrices"] = Field(
@@ -93,7 +98,10 @@ class OptimConfig(Settings):
         description="what decays: all whose name contains neither norm nor patch_embed, or only weights of more than "
         "one axis (no norm, no bias)",
     )
-    schedule: Literal["multistep", "cosine"] = Field("multistep", description="x0.1 at the milestones, or cosine to 0")
+    schedule: Literal["multistep", "cosine", "flat"] = Field(
+        "multistep",
+        description="x0.1 at the milestones, cosine to 0, or flat: constant, then straight to 0 over 0.4 of the run",
+    )
     milestones: tuple[float, ...] = Field((7 / 9, 25 / 27), description="fractions of the run (210k, 250k of 270k)")
     warmup: int = Field(1000, ge=0, description="iterations of linear warm-up")
     warmup_factor: float = Field(0.001, ge=0, le=1, description="fraction of the learning rate warm-up starts from")
@@ -115,6 +123,12 @@ class Recipe(Settings):
     workers: int = Field(2, ge=0, description="loader processes of each training process")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="autocast type; losses stay float32")
     evaluate_every: int = Field(5000, gt=0, description="iterations between evaluations (and checkpoints)")
+    patience: int | None = Field(
+        None, gt=0, description="evaluations in a row without a better validation AP after which the run ends"
+    )
+    held_out: float = Field(
+        0.1, ge=0, lt=1, description="share of the training images to validate on where there are no others; 0 for none"
+    )
     log_every: int = Field(20, gt=0, description="iterations between rows of the log")
     pictures: int = Field(4, ge=0, description="validation images drawn at each evaluation")
     max_dets: int = Field(100, gt=0, description="detections an image that the AP during training counts")

@@ -243,6 +243,10 @@ class Instances:
             self._cache["boxes"] = rle.boxes_xyxy(self.rles, self.size_hw)
         return self._cache["boxes"]
 
+    def measure(self, image: "NDArray[Any] | str | Path", **options: Any) -> "pd.DataFrame":
+        """What they measure in an image, (H, W) or (H, W, C) or a file, as a table: see `cells.measuring.measure`."""
+        return import_module("sparseinst.cells.measuring").measure(self, image, **options)
+
     def polygons(self) -> list[list[NDArray[np.int32]]]:
         """For each instance the outer contours of its parts, each (points, 2) as x, y in pixels."""
         return [rle.polygons(code, self.size_hw) for code in self.rles]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sparseinst.runtime import open_backend
+from sparseinst.runtime.backends import open_backend
 
 pytest.register_assert_rewrite("browser.desk")
 
@@ -21,8 +21,8 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def nuclei_address() -> Iterator[str]:
     pytest.importorskip("fastapi", reason="fastapi serves the page")
-    from sparseinst.serving import ServeSettings
     from sparseinst.serving.app import create_app
+    from sparseinst.serving.settings import ServeSettings
 
     settings = ServeSettings(name="nuclei", shipped=True)
     with served(create_app(settings, lambda *, activation=False: open_backend("nuclei"))) as address:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from browser.desk import keep_picture, on_stage, open_picture, opened, painting, settled
 from sparseinst import Instances, Predictor
-from sparseinst.inference import predict_files
+from sparseinst.inference.prediction import predict_files
 from sparseinst.inference.writers import label_image
 from sparseinst.zoo.names import DEMO_IMAGE
 

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from browser.desk import keep_picture, open_picture, opened, painting
+from real import LAYER_OF_CELLS
 from sparseinst.zoo.names import DEMO_IMAGE
 
 PHONES = {"narrow": (360, 740), "phone": (390, 844)}
@@ -26,10 +26,6 @@ PAIRS = [
     ("ink", "paper"), ("soft", "paper"), ("soft", "card"), ("ink", "pick"), ("soft", "pick"), ("soft", "hover"),
     ("on-accent", "accent"), ("note-ink", "note"), ("accent", "paper"),
 ]  # fmt: skip
-
-
-def a_micrograph(shared: Path) -> Path:
-    return shared / "data" / "dsb2018" / "val" / "193ffaa5272d5c42.png"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -83,12 +79,12 @@ def swipe(page: Any, start: list[tuple[int, int]], end: list[tuple[int, int]]) -
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_stand_out(browser: Any, nuclei_address: str, shared: Path, scheme: str) -> None:
+def test_texts_stand_out(browser: Any, nuclei_address: str, scheme: str) -> None:
     with opened(browser, nuclei_address, color_scheme=scheme) as page:
         colors = page.evaluate(COLORS, sorted({name for pair in PAIRS for name in pair}))
         contrasts = {pair: contrast(*(colors[name] for name in pair)) for pair in PAIRS}
         assert {pair: value for pair, value in contrasts.items() if value < LEAST_CONTRAST} == {}
-        open_picture(page, a_micrograph(shared))
+        open_picture(page, LAYER_OF_CELLS)
         keep_picture(page, f"desk-{scheme}")
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from browser.desk import keep_picture, open_picture, opened, painting, served
 from exporting.conftest import network
-from sparseinst.runtime import EagerBackend
+from sparseinst.runtime.torch_backend import EagerBackend
 from sparseinst.zoo.names import DEMO_IMAGE
 
 KEY = "open-sesame"
@@ -24,8 +24,8 @@ MOST_PIXELS, MOST_MB = 1_000_000, 0.5
 def strict_address() -> Iterator[str]:
     """A tiny network behind a key and narrow limits."""
     pytest.importorskip("fastapi", reason="fastapi serves the page")
-    from sparseinst.serving import ServeSettings
     from sparseinst.serving.app import create_app
+    from sparseinst.serving.settings import ServeSettings
 
     settings = ServeSettings(
         name="tiny", score=0.0, api_key=SecretStr(KEY), max_pixels=MOST_PIXELS, max_body_mb=MOST_MB

@@ -17,11 +17,13 @@ from PIL import Image
 from browser.desk import keep_picture, open_picture, opened
 from exporting.conftest import network
 from exporting.conftest import pictures as pictures
+from real import NUCLEI
 from sparseinst import Instances, Predictor
-from sparseinst.exporting import export_model
+from sparseinst.exporting.exporter import export_model
+from sparseinst.inference.merging import TILE_SLOTS
 from sparseinst.masks import rle
 from sparseinst.web import ort as ort_web
-from sparseinst.zoo import save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
 from sparseinst.zoo.names import DEMO_IMAGE
 
 ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
@@ -29,13 +31,29 @@ ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-
 SEGMENT = """async ([picture, score]) => {
   const { engine } = await import(new URL("engine.js", document.baseURI));
   const blob = await (await fetch(picture)).blob();
-  const { activation, ...result } = await engine.segment(blob, { score });
-  return { ...result, activation: { ...activation, cells: activation.cells.length }, isolated: crossOriginIsolated };
+  const progress = [];
+  const { activation, ...result } = await engine.segment(blob, { score, onProgress: (parts) => progress.push(parts) });
+  const told = { ...activation, cells: activation.cells.length };
+  return { ...result, activation: told, progress, isolated: crossOriginIsolated };
 }"""
 REFUSAL = """async (bytes) => {
   const { engine } = await import(new URL("engine.js", document.baseURI));
   const refused = (error) => ({ name: error.name, code: error.code, message: error.message });
   return engine.segment(new Blob([new Uint8Array(bytes)])).then(() => null, refused);
+}"""
+
+
+DROPPED = """async ([large, small]) => {
+  const { engine } = await import(new URL("engine.js", document.baseURI));
+  const [first, second] = await Promise.all([large, small].map(async (name) => (await fetch(name)).blob()));
+  const running = new AbortController();
+  let parts = 0;
+  const onProgress = ({ done }) => {
+    parts = done;
+    if (done === 1) running.abort();
+  };
+  const dropped = await engine.segment(first, { signal: running.signal, onProgress }).then(() => null, (e) => e.name);
+  return { dropped, parts, found: (await engine.segment(second)).instances.length };
 }"""
 
 
@@ -105,15 +123,53 @@ def test_a_visitor_sees_what_python_finds(browser: Any, nuclei: Path) -> None:
         keep_picture(page, "site")
 
 
-def test_micrographs_of_several_sizes(browser: Any, nuclei: Path, shared: Path) -> None:
-    by_size = {Image.open(path).size: path for path in sorted((shared / "data" / "dsb2018" / "val").glob("*.png"))}
-    predictor = Predictor("nuclei", score=0.3)
+def test_micrographs_of_several_sizes(browser: Any, nuclei: Path) -> None:
+    names = ("val/648636ee314d7bdb.png", "val/a08166d91d2cca26.png", "train/28d33efef218392e.png")
+    predictor = Predictor(nuclei / "model.onnx", score=0.3)
     with visited(browser, nuclei) as page:
-        for path in list(by_size.values())[:3]:
+        for path in (NUCLEI / name for name in names):
             shutil.copyfile(path, nuclei / path.name)
             result = page.evaluate(SEGMENT, [path.name, 0.3])
             print((result["width"], result["height"]), {k: round(v) for k, v in result["milliseconds"].items()})
             assert_same(result["instances"], predictor(path))
+
+
+@pytest.fixture(scope="module")
+def mosaic(nuclei: Path, shared: Path) -> Path:
+    """On the site, nine micrographs side by side: more than one pass holds."""
+    paths = sorted((shared / "data" / "dsb2018" / "val").glob("*.png"))
+    picture = Image.new("RGB", (768, 768))
+    for number, image in enumerate([image for image in map(Image.open, paths) if image.size == (256, 256)][:9]):
+        picture.paste(image, (256 * (number % 3), 256 * (number // 3)))
+    picture.save(nuclei / "mosaic.png")
+    return nuclei / "mosaic.png"
+
+
+def test_a_picture_in_tiles(browser: Any, nuclei: Path, mosaic: Path) -> None:
+    instances, maps = Predictor(nuclei / "model.onnx", score=0.3).explain(mosaic)
+    with visited(browser, nuclei) as page:
+        result = page.evaluate(SEGMENT, [mosaic.name, 0.3])
+        print({part: round(value) for part, value in result["milliseconds"].items()}, len(instances))
+        assert result["progress"] == [{"done": done, "of": 4} for done in range(4)]
+        assert_same(result["instances"], instances)
+        assert [item["id"] for item in result["instances"]] == list(range(1, len(instances) + 1))
+        assert [item["slot"] // TILE_SLOTS for item in result["instances"]] == (instances.slots // TILE_SLOTS).tolist()
+        activation = result["activation"]
+        assert activation["cells"] == sum(rows * columns for rows, columns in activation["blocks"])
+        np.testing.assert_allclose(activation["peaks"], maps.peaks, atol=1e-3)
+        places, starts = np.array(activation["places"]), maps.corners[:, ::-1]
+        ends = starts + maps.cells_px[:, ::-1] * [crop.shape[:0:-1] for crop in maps.crops]
+        assert (places[:, :2] >= starts - 1e-6).all() and (places[:, 2:] <= ends + 1e-6).all()
+        open_picture(page, mosaic)
+        page.locator("#top").press("ArrowRight")
+        page.locator("#why canvas").first.wait_for()
+        keep_picture(page, "site-mosaic")
+
+
+def test_a_picture_in_tiles_is_dropped_for_another(browser: Any, nuclei: Path, mosaic: Path) -> None:
+    with visited(browser, nuclei) as page:
+        result = page.evaluate(DROPPED, [mosaic.name, "sample.png"])
+    assert result["dropped"] == "AbortError" and result["parts"] < 3 and result["found"] > 0
 
 
 def test_threads_where_the_site_is_isolated(browser: Any, nuclei: Path) -> None:
@@ -147,7 +203,7 @@ def test_classes_groups_and_frames_of_every_shape(browser: Any, tiny: tuple[Path
             assert {item["class"] for item in result["instances"]} <= {"disc", "größe"}
             activation = result["activation"]
             np.testing.assert_allclose(activation["peaks"], maps.peaks, atol=1e-4)
-            assert activation["cells"] == len(instances) * 2 * activation["height"] * activation["width"]
+            assert activation["cells"] == 2 * sum(rows * columns for rows, columns in activation["blocks"])
 
 
 def test_the_camera_goes_through_the_same_network(browser: Any, tiny: tuple[Path, Path]) -> None:

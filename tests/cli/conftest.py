@@ -9,9 +9,9 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from shapes import CLASSES, tiny_preset, write_split
-from sparseinst.cli import app
-from sparseinst.modeling import build_model
-from sparseinst.zoo import save_checkpoint
+from sparseinst.cli.app import app
+from sparseinst.modeling.model import build_model
+from sparseinst.zoo.checkpoint import save_checkpoint
 from tiny import tiny_seeds
 
 Cli = Callable[..., Result]

@@ -6,11 +6,12 @@ import pytest
 from torch.utils.data import DataLoader, Dataset
 
 import sparseinst
-from sparseinst.cli import app
+from sparseinst.cli.app import app
 from sparseinst.cli.common import one_line
 from sparseinst.errors import InputError
 from sparseinst.recipe import OptimConfig, Recipe
-from sparseinst.zoo import DEFAULT_MODEL, preset_names
+from sparseinst.zoo.models import DEFAULT_MODEL
+from sparseinst.zoo.names import preset_names
 
 COMMANDS = ("train", "evaluate", "predict", "models", "export", "info", "convert", "push", "benchmark", "data")
 LAZY = """

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sparseinst.data import CocoDataset, resolve_data
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.errors import InputError
 
 

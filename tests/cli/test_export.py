@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sparseinst.exporting import FORMATS
+from sparseinst.exporting.exporter import FORMATS
 
 
 @pytest.fixture(scope="module")
@@ -10,10 +10,12 @@ def program(checkpoint, tmp_path_factory):
     """The tiny network as a .pt2, the format that is written fastest; and what the command said."""
     from typer.testing import CliRunner
 
-    from sparseinst.cli import app
+    from sparseinst.cli.app import app
 
     out = tmp_path_factory.mktemp("export") / "deep" / "tiny.pt2"
-    result = CliRunner().invoke(app, ["export", str(checkpoint), "--format", "torch", "--out", str(out)])
+    result = CliRunner().invoke(
+        app, ["export", str(checkpoint), "--format", "torch", "--size", "64x64", "--out", str(out)]
+    )
     assert result.exit_code == 0, result.stderr
     return out, result.stdout
 
@@ -43,7 +45,7 @@ def test_predict_and_evaluate_take_the_file(cli, program, checkpoint, tiny_data,
 
 def test_the_number_of_instances_is_told_and_chosen(cli, seeds_checkpoint, tiny_data, tmp_path) -> None:
     out = tmp_path / "seeds.pt2"
-    result = cli("export", seeds_checkpoint, "--format", "torch", "--out", out, "--max-instances", 3)
+    result = cli("export", seeds_checkpoint, "--format", "torch", "--out", out, "--max-instances", 3, "--size", "64x64")
     assert result.exit_code == 0, result.stderr
     assert "at most 3 instances in an image" in result.stdout
     val = ("--images", tiny_data / "val", "--annotations", tiny_data / "val.json")
@@ -86,7 +88,7 @@ def test_help_names_every_format(cli) -> None:
 def test_a_site_says_how_to_look_at_it(cli, checkpoint, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("sparseinst.web.ort.provide", lambda folder: folder.mkdir())
     site = tmp_path / "site"
-    result = cli("export", checkpoint, "--format", "web", "--out", site)
+    result = cli("export", checkpoint, "--format", "web", "--size", "64x64", "--out", site)
     assert result.exit_code == 0, result.stderr
     assert f"python -m http.server --directory {site}" in result.stdout and (site / "index.html").is_file()
     assert "model.onnx" in {path.name for path in site.iterdir()}

@@ -7,9 +7,12 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from reference.seeded import shapes_of
 from shapes import tiny_preset
-from sparseinst.modeling import build_model
-from sparseinst.zoo import load_model, read_checkpoint, save_checkpoint, shipped_weights
+from sparseinst.modeling.model import build_model
+from sparseinst.zoo.checkpoint import read_checkpoint, save_checkpoint
+from sparseinst.zoo.models import load_model
+from sparseinst.zoo.names import shipped_weights
 
 
 def facts(cli, *arguments: object) -> dict:
@@ -112,9 +115,8 @@ def test_epochs_decide_over_iterations(cli) -> None:
     assert "iterations" not in changes
 
 
-def test_a_published_checkpoint_is_recognised(cli, shared: Path, tmp_path: Path) -> None:
-    keys = json.loads((shared / "reference" / "keys" / "sparse_inst_cspdarknet53_giam.json").read_text())
-    tensors = {name: torch.zeros(shape) for name, shape in keys.items()}
+def test_a_published_checkpoint_is_recognised(cli, tmp_path: Path) -> None:
+    tensors = {name: torch.zeros(shape) for name, shape in shapes_of("cspdarknet53-giam").items()}
     path = tmp_path / "sparse_inst_cspdarknet53_giam_123456.pth"
     torch.save({"model": tensors}, path)
     found = facts(cli, path)

@@ -10,10 +10,10 @@ import yaml
 
 from sparseinst.cli.opening import open_model
 from sparseinst.errors import InputError
-from sparseinst.runtime import EagerBackend, TorchBackend
 from sparseinst.runtime.cache import keep_converted
 from sparseinst.runtime.onnx_backend import OnnxBackend
-from sparseinst.zoo import load_model
+from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
+from sparseinst.zoo.models import load_model
 
 PLAIN = {"weights": None, "random_weights": False, "device": "cpu", "half": False}
 IMAGES, SIZES = torch.randint(0, 255, (1, 3, 64, 64), dtype=torch.uint8), torch.tensor([[64, 64]])

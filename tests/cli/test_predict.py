@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sparseinst.zoo import DEFAULT_MODEL, load_model
+from sparseinst.zoo.models import DEFAULT_MODEL, load_model
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import torch
 
 from shapes import tiny_preset
 from sparseinst.config import NativeConfig
-from sparseinst.modeling import build_model
-from sparseinst.zoo import save_checkpoint
+from sparseinst.modeling.model import build_model
+from sparseinst.zoo.checkpoint import save_checkpoint
 
 
 @pytest.fixture(scope="session")

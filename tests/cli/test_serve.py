@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from sparseinst.runtime import TorchBackend
-from sparseinst.zoo import DEFAULT_MODEL
+from sparseinst.runtime.torch_backend import TorchBackend
+from sparseinst.zoo.models import DEFAULT_MODEL
 
 
 @pytest.fixture

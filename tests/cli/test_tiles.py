@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from real import LAYER_OF_CELLS
 from sparseinst import load_model
-from sparseinst.zoo import save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
 
 
 @pytest.fixture
@@ -47,16 +48,13 @@ def test_tiles_are_predicted_and_measured(cli, tiny_data, val, checkpoint, tmp_p
     assert [item["segmentation"] for item in predicted] == [item["segmentation"] for item in measured]
 
 
-def test_what_a_fixed_frame_cannot_hold_is_cut_by_itself(cli, shared, tmp_path) -> None:
-    folder = shared / "data/dsb2018"
-    content = json.loads((folder / "val.json").read_text())
-    large = next(item["file_name"] for item in content["images"] if (item["height"], item["width"]) == (520, 696))
+def test_what_a_fixed_frame_cannot_hold_is_cut_by_itself(cli, tmp_path) -> None:
     model, framed = load_model("nuclei"), tmp_path / "framed.safetensors"
     preprocess = model.config.preprocess.model_copy(update={"frame_hw": (512, 512)})
     model.config = model.config.model_copy(update={"preprocess": preprocess})
     save_checkpoint(framed, model)
-    common = ("predict", "--model", framed, "--backend", "torch", "--out", tmp_path, folder / "val" / large)
-    assert f"{large} in 6 tiles: " in cli(*common).stdout
+    common = ("predict", "--model", framed, "--backend", "torch", "--out", tmp_path, LAYER_OF_CELLS)
+    assert f"{LAYER_OF_CELLS.name} in 6 tiles: " in cli(*common).stdout
     assert "tiles" not in cli(*common, "--no-tile").stdout
     both = cli(*common, "--no-tile", "--tile", 200)
     assert both.exit_code == 2 and "--tile 200 or --no-tile, got both" in both.stderr

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparseinst.zoo import load_model
+from sparseinst.zoo.models import load_model
 
 
 @pytest.fixture
@@ -17,27 +17,27 @@ def train(cli, tiny_data: Path, preset: Path, tmp_path: Path):
     return run
 
 
-def test_a_run_says_where_its_files_are(train, tiny_data, tmp_path) -> None:
+def test_a_run_says_where_its_files_are(cli, train, tiny_data, tmp_path) -> None:
     result = train("--workers", 0)
     assert result.exit_code == 0, result.stderr
     run = tmp_path / "run"
     assert "6 training images, 12 instances, 2 classes; 2 iterations" in result.stdout
     assert "best: AP" in result.stdout
     assert f"run in {run}" in result.stdout
-    assert f"evaluate --model {run}/best.safetensors --images {tiny_data}/val " in result.stdout
+    assert f"evaluate --model {run}/best.safetensors --data {tiny_data}" in result.stdout
     assert f"export {run}/best.safetensors --format onnx" in result.stdout
     assert "decoder.slots" not in result.stdout
     assert f"predict IMAGES --model {run}/best.safetensors" in result.stdout
     assert load_model(run / "best.safetensors").config.classes == ("disk", "box")
     again = train()
     assert again.exit_code == 2
-    assert "--resume" in again.stderr
-    assert train("--resume").exit_code == 0
+    assert f"--resume {run}" in again.stderr
+    assert cli("train", "--resume", run).exit_code == 0
 
 
 def test_weights_named_as_the_model_are_trained_on(cli, train, tiny_data, tmp_path) -> None:
     assert train("--workers", 0).exit_code == 0
-    last = tmp_path / "run" / "last.safetensors"
+    last = tmp_path / "run" / "best.safetensors"
     again = cli(
         "train", "--data", tiny_data, "--model", last, "--out", tmp_path / "again", "--workers", 0, "--device", "cpu",
     )  # fmt: skip
@@ -57,7 +57,9 @@ def test_options_reach_the_function(train, tiny_data, preset, tmp_path, monkeypa
     result = train(
         "--recipe", "small-data",
         "--epochs", 3, "--batch", 4, "--size", 96, "--lr", 0.01, "--workers", 1, "--precision", "bf16", "--seed", 7,
-        "--max-minutes", 2, "--minutes", 1.5, "--set", "optim.ema=0.9", "--set", "decoder.slots=8", "--resume",
+        "--max-minutes", 2, "--minutes", 1.5, "--set", "optim.ema=0.9", "--set", "decoder.slots=8",
+        "--resume", tmp_path / "run", "--augment", "photos", "--freeze", "backbone", "--patience", 3,
+        "--log", "wandb, mlflow",
     )  # fmt: skip
     console = given.pop("console")
     assert console is not None
@@ -66,22 +68,23 @@ def test_options_reach_the_function(train, tiny_data, preset, tmp_path, monkeypa
         "recipe": "small-data",
         "epochs": 3.0, "iterations": None, "batch": 4, "size": 96, "lr": 0.01, "workers": 1, "precision": "bf16",
         "seed": 7, "max_minutes": 2.0, "minutes": 1.5, "resume": True,
-        "settings": {"optim.ema": "0.9", "decoder.slots": "8"},
+        "settings": {"optim.ema": "0.9", "decoder.slots": "8"}, "augment": "photos", "freeze": "backbone",
+        "patience": 3, "log": ("wandb", "mlflow"),
     }  # fmt: skip
     assert result.exit_code == 130
-    assert "--resume" in result.stderr and str(tmp_path / "run") in result.stderr
+    assert "stopped at once; nothing was saved yet" in result.stderr
 
 
 def test_the_end_before_the_end_is_said(train, tmp_path, monkeypatch) -> None:
     stopped = SimpleNamespace(
-        out=tmp_path, finished=False, iterations=5, best_ap=None, best=None, last=tmp_path / "last.safetensors",
-        surplus_targets=3,
+        out=tmp_path, ended="time", iterations=5, best_ap=None, weights=tmp_path / "best.safetensors",
+        surplus_targets=3, validation=None,
     )  # fmt: skip
     monkeypatch.setattr("sparseinst.training.train", lambda *_, **__: stopped)
     result = train()
     assert "after 5 iterations" in result.stdout and "--resume" in result.stdout
     assert "3 instances had no slot" in result.stdout
-    assert f"--model {tmp_path}/last.safetensors" in result.stdout
+    assert f"--model {tmp_path}/best.safetensors" in result.stdout
     monkeypatch.setenv("RANK", "1")
     assert train().stdout == "", "one process speaks for all"
 
@@ -95,7 +98,11 @@ def test_the_end_before_the_end_is_said(train, tmp_path, monkeypatch) -> None:
         (["--batch", "0"], "batch"),
         (["--epochs", "1", "--iterations", "2"], "leave one out"),
         (["--init", "gone.pth"], "gone.pth"),
-        (["--resume"], "run"),
+        (["--resume", "no/such/run"], "--out"),
+        (["--batch", "many"], "batch"),
+        (["--freeze", "head"], "backbone"),
+        (["--augment", "micrograph"], "did you mean micrographs"),
+        (["--log", "tensorbord"], "tensorboard"),
         (["--minutes", "1", "--iterations", "2"], "leave one out"),
         (["--minutes", "0"], "above 0"),
         (["--recipe", "small-data"], "networks of slots"),
@@ -122,7 +129,7 @@ def test_an_image_broken_in_a_loader_process_is_named_in_one_line(train, tiny_da
 
 
 def test_left_out_annotations_are_warned_about(train, tiny_data, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("sparseinst.training.trainer.build_model", _stop)
+    monkeypatch.setattr("sparseinst.training.starting.build_model", _stop)
     content = (tiny_data / "train.json").read_text()
     first = content.index('"segmentation": [[') + len('"segmentation": [[')
     data = tmp_path / "data"
@@ -147,8 +154,9 @@ def test_data_alone_is_enough_and_needs_no_download(cli, tiny_data, tmp_path, mo
     quick = ("--size", 64, "--batch", 2, "--workers", 0, "--device", "cpu")
     result = cli("train", "--data", tiny_data, "--iterations", 1, *quick)
     assert result.exit_code == 0, result.stderr
-    assert f"network lite, run in runs/{tiny_data.name}\n" in result.stdout
+    assert f"run in runs/{tiny_data.name}\n" in result.stdout
+    assert "network lite, chosen by the data: 2 classes" in result.stdout
     assert "ImageNet weights of tf_efficientnet_lite0 that ship with the package" in result.stdout
-    assert load_model(tmp_path / "runs" / tiny_data.name / "last.safetensors").config.decoder.kind == "seeds"
-    again = cli("train", "--data", tiny_data, "--iterations", 1, "--resume", *quick)
-    assert again.exit_code == 0 and f"run in runs/{tiny_data.name}\n" in again.stdout
+    assert load_model(tmp_path / "runs" / tiny_data.name / "best.safetensors").config.decoder.kind == "seeds"
+    again = cli("train", "--data", tiny_data, "--iterations", 1, *quick)
+    assert again.exit_code == 0 and f"run in runs/{tiny_data.name}-2\n" in again.stdout

@@ -13,8 +13,9 @@ from pycocotools import mask as oracle
 from pycocotools.coco import COCO
 
 from dense import dense_masks
+from real import NUCLEI, PHOTOGRAPHS
 from sparseinst.config import IntensityConfig
-from sparseinst.data import CocoDataset
+from sparseinst.data.coco import CocoDataset
 from sparseinst.data.records import Blobs
 from sparseinst.errors import InputError
 from sparseinst.masks import rle
@@ -72,14 +73,23 @@ def test_layers_of_any_masks(masks: np.ndarray, tmp_path_factory: pytest.TempPat
     assert len(layers) <= max(1, len(masks)) and (len(layers) == 1 or masks.sum(0).max() > 1)
 
 
+@pytest.mark.parametrize("root", [NUCLEI, PHOTOGRAPHS], ids=lambda root: root.name)
+def test_real_files_agree_with_pycocotools(root: Path) -> None:
+    assert_agrees_with_pycocotools(root, every=1)
+
+
+@pytest.mark.data
 @pytest.mark.parametrize("name", ["coco_mini", "dsb2018"])
-def test_real_files_agree_with_pycocotools(shared: Path, name: str) -> None:
-    root = shared / "data" / name
+def test_large_sets_agree_with_pycocotools(shared: Path, name: str) -> None:
+    assert_agrees_with_pycocotools(shared / "data" / name, every=3)
+
+
+def assert_agrees_with_pycocotools(root: Path, *, every: int) -> None:
     dataset = CocoDataset.load(root / "val", root / "val.json")
-    expected = COCO(root / "val.json")
+    expected = COCO(str(root / "val.json"))
     assert dataset.instances == len(expected.getAnnIds(iscrowd=False))
     assert dataset.category_ids == tuple(sorted(expected.getCatIds()))
-    for index in range(0, len(dataset), 3):
+    for index in range(0, len(dataset), every):
         records = expected.loadAnns(expected.getAnnIds(int(dataset.image_ids[index]), iscrowd=False))
         labels, counts = dataset.labels(index), dataset.rles(index)
         assert [dataset.category_ids[label] for label in labels] == [item["category_id"] for item in records]

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparseinst.config import IntensityConfig
-from sparseinst.data import read_image, read_pages
+from sparseinst.data.images import read_image
+from sparseinst.data.pages import read_pages
 from sparseinst.errors import InputError
 
 PERCENTILE = IntensityConfig()

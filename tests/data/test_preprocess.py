@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from sparseinst.config import IntensityConfig, NativeConfig, ShortSideConfig
-from sparseinst.data import frame_hw, prepare, read_image, resize, resized_hw, stack, to_rgb8
-from sparseinst.data.geometry import frame_of
+from sparseinst.data.geometry import frame_hw, frame_of, resized_hw
+from sparseinst.data.images import read_image, to_rgb8
+from sparseinst.data.prepare import prepare, resize, stack
 from sparseinst.errors import InputError
 from sparseinst.masks.grid import Frame
 

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparseinst.config import NativeConfig, ShortSideConfig
-from sparseinst.data import CocoDataset, ObjectSizes, describe_sizes, measure_sizes
+from sparseinst.data.coco import CocoDataset
 from sparseinst.data.geometry import network_hw
+from sparseinst.data.sizes import ObjectSizes, describe_sizes, measure_sizes
 
 
 def sizes_of(*images: tuple[int, int, list[float]]) -> ObjectSizes:

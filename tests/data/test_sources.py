@@ -6,7 +6,7 @@ from PIL import Image
 
 from sparseinst.data.sources import find_sources, is_foreign_image, list_sources
 from sparseinst.errors import InputError
-from sparseinst.inference import write_image
+from sparseinst.inference.writers import write_image
 
 
 @pytest.fixture

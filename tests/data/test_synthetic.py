@@ -9,8 +9,11 @@ from PIL import Image
 
 from cutout_files import write_cutouts
 from sparseinst.config import IntensityConfig
-from sparseinst.data import CocoDataset, SceneConfig, resolve_data, synthesise
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
+from sparseinst.data.synthetic import synthesise
 from sparseinst.data.synthetic_cutouts import split_files
+from sparseinst.data.synthetic_scene import SceneConfig
 from sparseinst.errors import InputError
 
 SCENE = SceneConfig(size_hw=(64, 80), objects=(2, 6), scale=(0.2, 0.6))

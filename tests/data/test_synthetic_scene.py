@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sparseinst.data import SceneConfig
 from sparseinst.data.synthetic_cutouts import Cutout
-from sparseinst.data.synthetic_scene import Scene, Sprite, compose, paint
+from sparseinst.data.synthetic_scene import Scene, SceneConfig, Sprite, compose, paint
 
 SIDE = 24
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from dense import dense_masks
-from sparseinst.data import reduce_masks
+from sparseinst.data.targets import reduce_masks
 
 
 def layered(masks: np.ndarray) -> torch.Tensor:

@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
-from sparseinst.data import TrainTransform
-from sparseinst.data.transforms import resize_layers
+from sparseinst.data.transforms import TrainTransform, resize_layers
 from sparseinst.errors import InputError
 from sparseinst.recipe import AugmentConfig
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from sparseinst.config import IntensityConfig
 from sparseinst.data import pixels
-from sparseinst.data.formats import resolve_data
+from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.images import read_image
 from sparseinst.data.intensity import bounds_of, stretch
 from sparseinst.data.pages import read_pages

@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sparseinst.drawing import draw, legible_scale
+from real import NUCLEI
+from sparseinst.drawing.instances import draw, legible_scale
 from sparseinst.masks import rle
 from sparseinst.structures import Instances
 
@@ -155,9 +155,8 @@ def test_another_image_is_refused(image: NDArray[np.generic]) -> None:
         draw(image, Instances.empty((5, 6)), ["x"])
 
 
-def test_real_nuclei_leave_the_background_untouched(shared: Path) -> None:
-    root = shared / "data" / "dsb2018"
-    dataset = json.loads((root / "val.json").read_text())
+def test_real_nuclei_leave_the_background_untouched() -> None:
+    dataset = json.loads((NUCLEI / "val.json").read_text())
     annotations: dict[int, list[bytes]] = {}
     for annotation in dataset["annotations"]:
         annotations.setdefault(annotation["image_id"], []).append(annotation["segmentation"]["counts"].encode())
@@ -166,7 +165,7 @@ def test_real_nuclei_leave_the_background_untouched(shared: Path) -> None:
     count = len(counts)
     assert count > 100
     instances = Instances(np.ones(count, np.float32), np.zeros(count, np.int64), counts, np.arange(count), size_hw)
-    image = cv2.imread(str(root / "val" / record["file_name"]))
+    image = cv2.imread(str(NUCLEI / "val" / record["file_name"]))
     changed = (draw(image, instances, ["nucleus"]) != image).any(2)
     covered = instances.masks.any(0)
     assert not (changed & ~covered).any()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sparseinst.config import ModelConfig, NativeConfig
 from sparseinst.errors import InputError
-from sparseinst.evaluation import evaluate
+from sparseinst.evaluation.evaluator import evaluate
 from sparseinst.files import file_hash
 from sparseinst.masks import rle
 from sparseinst.structures import Candidates

@@ -1,6 +1,5 @@
-"""A tiny network as a file of every format, each written once."""
+"""Tiny networks as a file of every format, each written once."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +8,25 @@ import torch
 from numpy.typing import NDArray
 
 from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
-from sparseinst.exporting import FORMATS, Export, export_model
-from sparseinst.modeling import SparseInst, build_model
+from sparseinst.exporting.exporter import FORMATS, Export, export_model
+from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.ops.deform import DeformableConv
-from sparseinst.zoo import save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
 from tiny import tiny_seeds
 
-Exporter = Callable[[str], Export]
+
+class Exports:
+    """Writes a network in a format, with its activation maps; again gives the same file."""
+
+    def __init__(self, source: SparseInst | Path, factory: pytest.TempPathFactory) -> None:
+        self.source, self.factory = source, factory
+        self.done: dict[str, Export] = {}
+
+    def __call__(self, name: str) -> Export:
+        if name not in self.done:
+            out = self.factory.mktemp(name) / f"tiny{FORMATS[name].suffix}"
+            self.done[name] = export_model(self.source, out, export_format=name, activation=True)
+        return self.done[name]
 
 
 def network(deformable: tuple[int, ...] = ()) -> SparseInst:
@@ -53,24 +64,28 @@ def seeds() -> SparseInst:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(model: SparseInst, tmp_path_factory) -> Path:
+def deformable() -> SparseInst:
+    """The same with deformable stages."""
+    return network((16, 32))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(deformable: SparseInst, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-    save_checkpoint(path, model)
+    save_checkpoint(path, deformable)
     return path
 
 
 @pytest.fixture(scope="session")
-def exported(checkpoint: Path, tmp_path_factory) -> Exporter:
-    """Writes the network in a format, with its activation maps; again gives the same file."""
-    done: dict[str, Export] = {}
+def exported(checkpoint: Path, tmp_path_factory) -> Exports:
+    """Files of the network with deformable stages."""
+    return Exports(checkpoint, tmp_path_factory)
 
-    def write(name: str) -> Export:
-        if name not in done:
-            out = tmp_path_factory.mktemp(name) / f"tiny{FORMATS[name].suffix}"
-            done[name] = export_model(checkpoint, out, export_format=name, activation=True)
-        return done[name]
 
-    return write
+@pytest.fixture(scope="session")
+def exported_seeds(seeds: SparseInst, tmp_path_factory) -> Exports:
+    """Files of the network of seeds."""
+    return Exports(seeds, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,9 @@ from PIL import Image
 from dense import dense_masks
 from sparseinst import Predictor
 from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
-from sparseinst.data.geometry import network_hw, resize
-from sparseinst.exporting import export_model
+from sparseinst.data.geometry import network_hw
+from sparseinst.data.prepare import resize
+from sparseinst.exporting.exporter import export_model
 from sparseinst.masks import rle
 from sparseinst.masks.pieces import drop_small_pieces
 from sparseinst.zoo.names import DEMO_IMAGE
@@ -42,7 +43,8 @@ def test_it_finds_the_same_instances(nuclei: Path) -> None:
     expected = Predictor("nuclei")(rgb)
     found = onnx_only.segment(*onnx_only.load(nuclei), rgb)
     assert len(found) == len(expected) > 50
-    for (score, name, mask), truth, truth_score in zip(found, expected.masks, expected.scores, strict=True):
+    for truth, truth_score in zip(expected.masks, expected.scores, strict=True):
+        score, name, mask = max(found, key=lambda item: (item[2] & truth).sum() / (item[2] | truth).sum())
         assert name == "nucleus" and abs(score - truth_score) < 1e-3
         assert (mask & truth).sum() >= 0.999 * (mask | truth).sum()
 

@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from exporting.conftest import network
 from maps import dense
 from sparseinst import Predictor
 from sparseinst.config import NativeConfig
 from sparseinst.errors import InputError
-from sparseinst.exporting import FORMATS, export_model
+from sparseinst.exporting.exporter import FORMATS, export_model
 from sparseinst.exporting.operators import TENSORRT_OPERATORS
 from sparseinst.exporting.tensorrt_build import frames
-from sparseinst.runtime import open_backend
+from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.exported import Exported
 from sparseinst.structures import Instances
 from sparseinst.version import __version__
@@ -35,8 +34,8 @@ def assert_same(found: Instances, expected: Instances) -> None:
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
-def test_a_file_finds_what_the_network_finds(name, exported, model, pictures) -> None:
-    expected = Predictor(model, score=0)(pictures)
+def test_a_file_finds_what_the_network_finds(name, exported, deformable, pictures) -> None:
+    expected = Predictor(deformable, score=0)(pictures)
     assert sum(map(len, expected)) > len(pictures)
     path = exported(name).files[0]
     for predictor in (Predictor(path, score=0), Predictor(open_backend(path), score=0, batch=2)):
@@ -44,6 +43,8 @@ def test_a_file_finds_what_the_network_finds(name, exported, model, pictures) ->
             assert_same(found, truth)
         assert predictor([]) == []
     assert len(Predictor(path, score=1)(pictures[0])) == 0
+    agreement = exported(name).agreement
+    assert agreement.raw_score < 1e-3 and agreement.masks < 1e-2 and agreement.images == 3
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
@@ -59,18 +60,18 @@ def test_answers_stay_when_the_file_is_run_again(name, exported) -> None:
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
-def test_activation_maps_come_along(name, exported, model, pictures) -> None:
+def test_activation_maps_come_along(name, exported, deformable, pictures) -> None:
     ((_, maps), (_, expected)) = (
-        Predictor(way, score=0).explain(pictures[1]) for way in (exported(name).files[0], model)
+        Predictor(way, score=0).explain(pictures[1]) for way in (exported(name).files[0], deformable)
     )
     np.testing.assert_allclose(dense(maps, (12, 12)), dense(expected, (12, 12)), atol=1e-4)
     assert exported(name).agreement.activation < 1e-3
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
-def test_a_file_says_all_about_itself(name, exported, model, checkpoint) -> None:
+def test_a_file_says_all_about_itself(name, exported, deformable, checkpoint) -> None:
     backend = open_backend(exported(name).files[0])
-    assert backend.config == model.config and backend.frame is None
+    assert backend.config == deformable.config and backend.frame is None
     assert backend.exported == exported(name).exported
     provenance = backend.exported.provenance
     assert provenance.source == "tiny.safetensors" and provenance.version == __version__
@@ -122,15 +123,8 @@ def test_a_fixed_frame(name, model, pictures, tmp_path) -> None:
         model.config = original
 
 
-@pytest.mark.parametrize("name", RUNNABLE)
-def test_deformable_convolutions(name, tmp_path) -> None:
-    out = tmp_path / f"deformable{FORMATS[name].suffix}"
-    agreement = export_model(network((16, 32)), out, export_format=name).agreement
-    assert agreement.raw_score < 1e-3 and agreement.masks < 1e-2 and agreement.images == 3
-
-
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
-def test_half_halves_the_weights(name, exported, model, checkpoint, tmp_path) -> None:
+def test_half_halves_the_weights(name, exported, checkpoint, tmp_path) -> None:
     out = tmp_path / f"half{FORMATS[name].suffix}"
     done = export_model(checkpoint, out, export_format=name, precision="fp16")
     sizes = [max(path.stat().st_size for path in files) for files in (done.files, exported(name).files)]

@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from exporting.conftest import network
 from sparseinst.config import NativeConfig
-from sparseinst.exporting import export_model
-from sparseinst.inference import Predictor
-from sparseinst.modeling import SparseInst
+from sparseinst.exporting.exporter import export_model
+from sparseinst.inference.predictor import Predictor
+from sparseinst.modeling.model import SparseInst
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,10 @@ def test_an_exported_file_finds_the_same(native, pictures, tmp_path: Path, size_
     done = export_model(native, out, export_format="onnx", size_hw=size_hw)
     assert done.exported.config.preprocess == NativeConfig(scale=0.5, diameter_px=20, frame_hw=size_hw)
     theirs = Predictor(out, score=0, diameter=20)
-    assert theirs.preprocess == done.exported.config.preprocess
+    assert theirs.pipeline.preprocess == done.exported.config.preprocess
+    written = {entry.key: entry.value for entry in onnx.load(out).metadata_props}
+    preprocess = json.loads(written["config"])["preprocess"]
+    assert (preprocess["kind"], preprocess["scale"], preprocess["diameter_px"]) == ("native", 0.5, 20)
     native.config, original = done.exported.config, native.config
     try:
         for picture in pictures[:3]:
@@ -35,12 +39,3 @@ def test_an_exported_file_finds_the_same(native, pictures, tmp_path: Path, size_
             np.testing.assert_allclose(found.scores, ours.scores, atol=1e-3)
     finally:
         native.config = original
-
-
-def test_metadata_says_the_scale(native, tmp_path: Path) -> None:
-    import onnx
-
-    export_model(native, tmp_path / "a.onnx", export_format="onnx")
-    written = {entry.key: entry.value for entry in onnx.load(tmp_path / "a.onnx").metadata_props}
-    preprocess = json.loads(written["config"])["preprocess"]
-    assert (preprocess["kind"], preprocess["scale"], preprocess["diameter_px"]) == ("native", 0.5, 20)

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sparseinst.data.geometry import stack
+from sparseinst.data.prepare import stack
 from sparseinst.exporting.quantise import decoder_operations, quantise
-from sparseinst.inference import Predictor
-from sparseinst.runtime import TorchBackend
+from sparseinst.inference.predictor import Predictor
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.openvino_backend import OpenVINOBackend
+from sparseinst.runtime.torch_backend import TorchBackend
 from sparseinst.runtime.tracing import to_openvino, trace
 
 

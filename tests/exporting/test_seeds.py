@@ -8,12 +8,13 @@ import pytest
 from sparseinst import Predictor
 from sparseinst.config import NativeConfig
 from sparseinst.errors import InputError
-from sparseinst.exporting import FORMATS, export_model
 from sparseinst.exporting.agreement import compare
+from sparseinst.exporting.exporter import FORMATS, export_model
 from sparseinst.exporting.half import after_convolutions
-from sparseinst.exporting.operators import MOST_CHOSEN, check_candidates
-from sparseinst.modeling import SparseInst
-from sparseinst.runtime import EagerBackend, open_backend
+from sparseinst.exporting.operators import MOST_CHOSEN, check_candidates, check_operators
+from sparseinst.modeling.model import SparseInst
+from sparseinst.runtime.backends import open_backend
+from sparseinst.runtime.torch_backend import EagerBackend
 from sparseinst.structures import Instances
 from tiny import tiny_seeds
 
@@ -31,11 +32,10 @@ def assert_same(found: Instances, expected: Instances) -> None:
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
-def test_a_file_finds_what_the_network_finds(name, seeds, pictures, tmp_path) -> None:
-    out = tmp_path / f"seeds{FORMATS[name].suffix}"
-    done = export_model(seeds, out, export_format=name, activation=True)
+def test_a_file_finds_what_the_network_finds(name, seeds, exported_seeds, pictures) -> None:
+    done = exported_seeds(name)
     assert done.agreement.instances >= 30 and done.agreement.found == 1 and done.agreement.activation < 0.01
-    backend = open_backend(out)
+    backend = open_backend(done.files[0])
     assert backend.config == seeds.config and backend.config.most_instances is None
     expected = Predictor(EagerBackend(seeds), score=0)(pictures)
     for predictor in (Predictor(backend, score=0), Predictor(backend, score=0, batch=2)):
@@ -47,10 +47,9 @@ def test_a_file_finds_what_the_network_finds(name, seeds, pictures, tmp_path) ->
     assert maps.groups == 1 and maps.cells_px[0].tolist() == [4, 4]
 
 
-@pytest.mark.parametrize("name", RUNNABLE)
-def test_a_fixed_frame_has_a_fixed_number(name, seeds, pictures, tmp_path) -> None:
-    out = tmp_path / f"fixed{FORMATS[name].suffix}"
-    done = export_model(seeds, out, export_format=name, size_hw=(96, 64))
+def test_a_fixed_frame_has_a_fixed_number(seeds, pictures, tmp_path) -> None:
+    out = tmp_path / "fixed.xml"
+    done = export_model(seeds, out, export_format="openvino", size_hw=(96, 64))
     assert done.exported.config.most_instances == 22
     assert json.loads(done.exported.to_metadata()["max_instances"]) == 22
     with pytest.raises(InputError, match=r"at most 22, .* got 23: export it with a larger"):
@@ -59,7 +58,7 @@ def test_a_fixed_frame_has_a_fixed_number(name, seeds, pictures, tmp_path) -> No
 
 
 def test_another_number_is_a_setting_of_the_export(seeds, model, pictures, tmp_path) -> None:
-    done = export_model(seeds, tmp_path / "a.pt2", export_format="torch", max_instances=5)
+    done = export_model(seeds, tmp_path / "a.pt2", export_format="torch", max_instances=5, size_hw=(64, 96))
     assert done.exported.config.most_instances == 5
     assert len(Predictor(done.files[0], score=0)(pictures[0])) <= 5
     assert seeds.config.most_instances is None
@@ -67,11 +66,14 @@ def test_another_number_is_a_setting_of_the_export(seeds, model, pictures, tmp_p
         export_model(model, tmp_path / "b.pt2", export_format="torch", max_instances=5)
 
 
-def test_onnx_names_the_axis_and_has_operators_that_tensorrt_knows(seeds, tmp_path) -> None:
+def test_onnx_names_the_axis_and_has_operators_that_tensorrt_knows(exported_seeds) -> None:
     import onnx
 
-    path, metadata, _ = export_model(seeds, tmp_path / "a.onnx", export_format="tensorrt", activation=True).files
-    graph = onnx.load(path).graph
+    done = exported_seeds("onnx")
+    model = onnx.load(done.files[0])
+    check_operators(model)
+    check_candidates(done.exported.config)
+    graph = model.graph
     axes = {
         value.name: [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
         for value in graph.output
@@ -79,7 +81,7 @@ def test_onnx_names_the_axis_and_has_operators_that_tensorrt_knows(seeds, tmp_pa
     assert axes["scores"] == axes["labels"] == axes["gate"] == ["batch", "candidates"]
     assert axes["masks"] == ["batch", "candidates", "mask_height", "mask_width"]
     assert axes["activation"] == ["batch", "maps", "activation_height", "activation_width"]
-    assert json.loads(json.loads(metadata.read_text())["max_instances"]) is None
+    assert json.loads(done.exported.to_metadata()["max_instances"]) is None
     kept = after_convolutions(graph)
     kinds = {node.op_type for node in graph.node if node.name in kept}
     assert {"TopK", "MaxPool", "Tanh", "Softplus", "Sigmoid", "Resize"} <= kinds and "Conv" not in kinds
@@ -92,12 +94,12 @@ def test_tensorrt_chooses_only_so_many() -> None:
     check_candidates(tiny_seeds(candidates=MOST_CHOSEN).config)
 
 
-@pytest.mark.parametrize("name", ["onnx", "openvino"])
-def test_half_keeps_places_apart_in_a_wide_frame(name, tmp_path) -> None:
+@pytest.mark.parametrize(("name", "size_hw"), [("onnx", None), ("openvino", (64, 2048))])
+def test_half_keeps_places_apart_in_a_wide_frame(name, size_hw, tmp_path) -> None:
     model = tiny_seeds(candidates=40)
     model.config = model.config.model_copy(update={"preprocess": NativeConfig()})
     out = tmp_path / f"half{FORMATS[name].suffix}"
-    agreement = export_model(model, out, export_format=name, precision="fp16").agreement
+    agreement = export_model(model, out, export_format=name, precision="fp16", size_hw=size_hw).agreement
     assert 0 < agreement.raw_score < 0.05 and agreement.iou > 0.9
     picture = np.random.default_rng(0).integers(0, 256, (40, 2048, 3), np.uint8)
     ours, theirs = (Predictor(way, score=0)(picture) for way in (EagerBackend(model), out))

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from sparseinst.errors import InputError
-from sparseinst.exporting import export_model
+from sparseinst.exporting.exporter import export_model, with_frame
 from sparseinst.files import file_hash
-from sparseinst.runtime import open_backend
+from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.exported import Exported, Provenance
 from sparseinst.web import ort as ort_web
 from sparseinst.web.model_facts import model_facts
 from sparseinst.web.site import write_site
-from sparseinst.zoo import load_model, shipped_weights
+from sparseinst.zoo.models import load_model
+from sparseinst.zoo.names import shipped_weights
 
 SCRIPT, WASM = "package/dist/ort.wasm.bundle.min.mjs", "package/dist/ort-wasm-simd-threaded.wasm"
 
@@ -52,9 +53,9 @@ def npm(tmp_path, monkeypatch) -> Path:
     return package
 
 
-def test_a_site_has_page_network_settings_and_runtime(model, checkpoint, npm, tmp_path) -> None:
+def test_a_site_has_page_network_settings_and_runtime(deformable, checkpoint, npm, tmp_path) -> None:
     site = tmp_path / "deep" / "site"
-    done = export_model(checkpoint, site, export_format="web")
+    done = export_model(checkpoint, site, export_format="web", size_hw=(96, 64))
     assert done.files[0] == site / "model.onnx" and all(path.is_file() for path in done.files)
     names = {path.relative_to(site).as_posix() for path in done.files}
     runtime = {"ort/ort.js", "ort/ort-wasm-simd-threaded.wasm", "ort/LICENSE.txt"}
@@ -64,22 +65,23 @@ def test_a_site_has_page_network_settings_and_runtime(model, checkpoint, npm, tm
     assert (site / "ort" / "ort.js").read_bytes() == b"script"
 
     backend = open_backend(site / "model.onnx")
-    assert backend.exported.activation and backend.config == model.config
+    assert backend.exported.activation and backend.config == with_frame(deformable.config, (96, 64))
     told = json.loads((site / "model.json").read_text(encoding="utf-8"))
     assert told["name"] == "tiny" and told["classes"] == ["disc", "größe"] and told["groups"] == 2
     assert told["note"] is None and told["sample"] is None
     assert told["network"]["preprocess"] == {
-        "kind": "short_side", "short_px": 64, "long_px": 96, "frame_hw": None,
+        "kind": "short_side", "short_px": 64, "long_px": 96, "frame_hw": [96, 64],
     }  # fmt: skip
     for name in ("gate", "mask_threshold", "least_piece"):
-        assert told["network"][name] == getattr(model.config.postprocess, name)
+        assert told["network"][name] == getattr(deformable.config.postprocess, name)
     assert told["network"]["file"] == "model.onnx" and told["network"]["images"] == "uint8"
 
 
-def test_a_fixed_frame_is_told_to_the_page(model, npm, tmp_path) -> None:
-    export_model(model, tmp_path / "site", export_format="web", size_hw=(96, 64))
+def test_any_frame_is_told_to_the_page(model, npm, tmp_path) -> None:
+    (tmp_path / "site").mkdir()
+    write_site(tmp_path / "site", Exported(config=model.config))
     told = json.loads((tmp_path / "site" / "model.json").read_text(encoding="utf-8"))
-    assert told["network"]["preprocess"]["frame_hw"] == [96, 64] and told["name"] == "network"
+    assert told["network"]["preprocess"]["frame_hw"] is None and told["name"] == "network"
 
 
 def test_the_shipped_weights_come_with_a_note_and_a_sample(npm, tmp_path) -> None:

@@ -16,10 +16,11 @@ from safetensors.torch import save_file
 
 from hub_server import TOKEN, Hub, Repo, serve, sha
 from sparseinst.errors import InputError
-from sparseinst.hub import push_to_hub
-from sparseinst.modeling import SparseInst, build_model
-from sparseinst.zoo import checkpoint_extra, load_model, save_checkpoint
+from sparseinst.hub.publish import push_to_hub
+from sparseinst.modeling.model import SparseInst, build_model
+from sparseinst.zoo.checkpoint import checkpoint_extra, save_checkpoint
 from sparseinst.zoo.download import FILE, fetch
+from sparseinst.zoo.models import load_model
 from tiny import tiny_config
 
 

@@ -9,12 +9,14 @@ from PIL import Image
 
 from inference.standins import ActiveBackend, ColorBackend
 from maps import dense
-from sparseinst.data.geometry import stack
+from sparseinst.data.prepare import stack
 from sparseinst.drawing.activation_sheet import draw_activation
 from sparseinst.errors import InputError
-from sparseinst.inference import ImageResult, Predictor, predict_files
-from sparseinst.modeling import SparseInst, build_model
-from sparseinst.runtime import TorchBackend
+from sparseinst.inference.outcome import ImageResult
+from sparseinst.inference.prediction import predict_files
+from sparseinst.inference.predictor import Predictor
+from sparseinst.modeling.model import SparseInst, build_model
+from sparseinst.runtime.torch_backend import TorchBackend
 from tiny import tiny_config
 
 

@@ -1,8 +1,8 @@
 """Label images in tiles, against `label_image`, which holds them whole."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dense import dense_masks
-from sparseinst.inference import label_image, label_tiff, write_label_tiff
+from sparseinst.inference import label_tiff
+from sparseinst.inference.label_tiff import write_label_tiff
+from sparseinst.inference.writers import label_image
 from sparseinst.masks import rle
 from sparseinst.structures import Instances
 
@@ -69,16 +71,22 @@ def test_large_files_are_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert file.is_bigtiff
 
 
-def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.tif"
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    path, size_hw = tmp_path / "a.tif", (600, 600)
     path.write_text("old")
-    tiles = label_tiff._tiles
-
-    def full_disk(*given: Any) -> Iterator[np.ndarray]:
-        yield next(tiles(*given))
-        raise OSError("no space left")
-
-    monkeypatch.setattr(label_tiff, "_tiles", full_disk)
-    with pytest.raises(OSError, match="no space"):
-        write_label_tiff(path, Instances.empty((600, 20)))
+    speckled = instances_of((rle.from_runs([1] * (600 * 600), size_hw),), np.ones(1), size_hw)
+    with at_most(300), pytest.raises(OSError, match="too large"):
+        write_label_tiff(path, speckled)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+@contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource", reason="this system has no limits of files")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -12,9 +12,10 @@ import zarr
 import sparseinst.inference.large as large
 from inference.standins import ColorBackend
 from sparseinst.config import NativeConfig
-from sparseinst.data.large import open_large
-from sparseinst.inference import Predictor, predict_files
+from sparseinst.data.large.image import open_large
 from sparseinst.inference.large import Rows, find_in_large, is_large
+from sparseinst.inference.prediction import predict_files
+from sparseinst.inference.predictor import Predictor
 
 SIZE = (300, 420)
 

@@ -12,9 +12,11 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from inference.standins import ActiveBackend, ColorBackend
+from sparseinst.config import PreprocessConfig
 from sparseinst.errors import InputError
-from sparseinst.inference import ImageResult, predict_files
+from sparseinst.inference.outcome import ImageResult
 from sparseinst.inference.pipeline import Pipeline
+from sparseinst.inference.prediction import predict_files
 from sparseinst.inference.tiles import Cut
 from sparseinst.structures import Instances
 
@@ -173,10 +175,10 @@ def test_one_page_at_a_time_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     most: list[int] = []
 
     class Watching(Pipeline):
-        def cut(self, image: NDArray[np.uint8]) -> Cut:
+        def cut(self, image: NDArray[np.uint8], *how: PreprocessConfig) -> Cut:
             held.append(weakref.ref(image))
             most.append(sum(reference() is not None for reference in held))
-            return super().cut(image)
+            return super().cut(image, *how)
 
     monkeypatch.setattr("sparseinst.inference.prediction.Pipeline", Watching)
     predict_files(stack(tmp_path / "s.tif", *[0] * 12), model=ColorBackend())

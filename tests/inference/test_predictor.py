@@ -7,10 +7,12 @@ from PIL import Image
 from inference.standins import CLASSES, ColorBackend
 from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
 from sparseinst.errors import InputError
-from sparseinst.inference import Predictor
-from sparseinst.modeling import SparseInst, build_model
-from sparseinst.runtime import Backend, EagerBackend, TorchBackend, open_backend, resolve_device
-from sparseinst.zoo import save_checkpoint
+from sparseinst.inference.predictor import Predictor
+from sparseinst.modeling.model import SparseInst, build_model
+from sparseinst.runtime.backends import Backend, open_backend
+from sparseinst.runtime.devices import resolve_device
+from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
+from sparseinst.zoo.checkpoint import save_checkpoint
 
 
 def canvas(height: int, width: int, *boxes: tuple[int, int, int, int, int], value: int = 255) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dense import label_images
 from sparseinst.inference.merging import TILE_SLOTS, merge
 from sparseinst.inference.row_merging import RowMerger
-from sparseinst.inference.tiles import Tiling
+from sparseinst.inference.tiling import Tiling
 from sparseinst.masks import rle
 from sparseinst.masks.grid import Window
 from sparseinst.structures import Instances

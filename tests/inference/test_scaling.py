@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inference.standins import ColorBackend
 from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.errors import InputError
-from sparseinst.inference import Predictor
+from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.scaling import at_scale
 
 positive = st.floats(0.01, 100)

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from inference.standins import ColorBackend
 from maps import dense
 from sparseinst.errors import InputError
-from sparseinst.inference import Predictor, predict_files, write_image
-from sparseinst.modeling import SparseInst, build_model
-from sparseinst.runtime import EagerBackend, TorchBackend, open_backend
+from sparseinst.inference.prediction import predict_files
+from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.writers import write_image
+from sparseinst.modeling.model import SparseInst, build_model
+from sparseinst.runtime.backends import open_backend
+from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
 from sparseinst.structures import Instances
 from tiny import tiny_config, tiny_seeds
 

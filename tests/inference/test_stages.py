@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ahead import Ahead
 from sparseinst.inference.stages import Stages
 
 
@@ -55,15 +56,19 @@ def test_the_source_waits_for_a_slow_end() -> None:
 
 
 def test_stages_run_at_once() -> None:
-    def slow(numbers: Iterator[int]) -> Iterator[int]:
-        for number in numbers:
-            time.sleep(0.02)
-            yield number
+    meeting = threading.Barrier(3)
 
-    start = time.perf_counter()
-    with Stages(range(20), slow, slow, slow) as results:
-        list(results)
-    assert time.perf_counter() - start < 0.9  # one after the other they take 1.2 s
+    def waiting_for_the_others(place: int) -> object:
+        def stage(numbers: Iterator[int]) -> Iterator[int]:
+            for number in numbers:
+                if 0 <= number + place - 2 < 18:  # the first stage is two items ahead of the last
+                    meeting.wait(20)
+                yield number
+
+        return stage
+
+    with Stages(range(20), *(waiting_for_the_others(place) for place in range(3))) as results:
+        assert list(results) == list(range(20))
 
 
 @pytest.mark.parametrize("place", ["source", "first", "last"])
@@ -109,19 +114,10 @@ def test_an_error_of_whoever_asks_stops_all() -> None:
 
 
 def test_the_newest_takes_the_place_of_what_waits() -> None:
-    def source() -> Iterator[int]:
-        for number in range(100):
-            time.sleep(0.001)
-            yield number
-
-    def slow(numbers: Iterator[int]) -> Iterator[int]:
-        for number in numbers:
-            time.sleep(0.02)
-            yield number
-
-    with Stages(source(), slow, newest=True) as results:
+    ahead = Ahead(100)
+    with Stages(ahead.source(range(100)), ahead.followed_by(20), newest=True) as results:
         got = list(results)
         assert got == sorted(set(got)), "in order"
         assert got[-1] == 99, "the last one waits for nobody newer"
-        assert len(got) < 50
+        assert len(got) <= 7
         assert len(got) + results.dropped == 100

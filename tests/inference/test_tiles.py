@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dense import label_images
 from inference.standins import ColorBackend
+from real import EMBRYO, NUCLEI
 from sparseinst.config import (
     IntensityConfig,
     ModelConfig,
@@ -21,19 +22,19 @@ from sparseinst.config import (
     ShortSideConfig,
     for_whole_masks,
 )
-from sparseinst.data import CocoDataset, read_image
+from sparseinst.data.coco import CocoDataset
 from sparseinst.data.geometry import frame_of, network_hw, shrinks
+from sparseinst.data.images import read_image
 from sparseinst.drawing.activation_sheet import draw_activation
 from sparseinst.errors import InputError
-from sparseinst.inference import Predictor, predict_files
-from sparseinst.inference.tiles import Tiling, own_tiling
+from sparseinst.inference.prediction import predict_files
+from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.tiling import Tiling, own_tiling
 from sparseinst.masks import rle
 from sparseinst.structures import Candidates, Instances
-from sparseinst.zoo import load_model
+from sparseinst.zoo.models import load_model
 
 TILE = 32
-LARGE = "538b7673d507014d.png"
-"""603 x 1272 pixels."""
 
 
 class PerfectBackend:
@@ -149,7 +150,9 @@ def test_tiles_are_prepared_as_their_turn_comes(monkeypatch: pytest.MonkeyPatch)
     prepare = predictor.pipeline.prepare
     done = lambda: sum(shape[0] for shape in backend.calls)  # noqa: E731
     monkeypatch.setattr(
-        predictor.pipeline, "prepare", lambda image: (ahead.append(len(ahead) + 1 - done()), prepare(image))[1]
+        predictor.pipeline,
+        "prepare",
+        lambda image, preprocess=None: (ahead.append(len(ahead) + 1 - done()), prepare(image, preprocess))[1],
     )
     predictor(np.zeros((400, 400, 3), np.uint8))
     assert len(ahead) == 64 and max(ahead) <= predictor.pipeline.lookahead == 8
@@ -170,12 +173,24 @@ def test_images_are_asked_for_as_their_turn_comes() -> None:
     assert len(list(stream)) == 4
 
 
-def test_activation_maps_are_those_of_the_tile_that_saw_the_object(shared: Path) -> None:
-    image = read_image(shared / "data/dsb2018/val" / LARGE, IntensityConfig())
-    tiled, whole = nuclei_in_tiles(), nuclei_in_tiles(tile=0)
-    assert tiled.pipeline.tiling_of((image.shape[0], image.shape[1])) is not None
-    (found, maps), (expected, whole_maps) = tiled.explain(image), whole.explain(image)
-    assert len(maps) == len(found) == len(tiled(image)) and maps.size_hw == found.size_hw
+class Embryo:
+    """A real micrograph, explained in tiles and in one pass."""
+
+    def __init__(self) -> None:
+        self.image = read_image(EMBRYO, IntensityConfig())
+        self.tiled, whole = nuclei_in_tiles(), nuclei_in_tiles(tile=0)
+        self.in_tiles, self.in_one_pass = self.tiled.explain(self.image), whole.explain(self.image)
+
+
+@pytest.fixture(scope="module")
+def embryo() -> Embryo:
+    return Embryo()
+
+
+def test_activation_maps_are_those_of_the_tile_that_saw_the_object(embryo: Embryo) -> None:
+    image, tiled = embryo.image, embryo.tiled
+    (found, maps), (expected, whole_maps) = embryo.in_tiles, embryo.in_one_pass
+    assert len(maps) == len(found) and tiled(image).rles == found.rles and maps.size_hw == found.size_hw
     agreement = ious(found, expected.rles)
     best, sure = agreement.argmax(1), agreement.max(1) > 0.9
     assert sure.mean() > 0.9
@@ -269,12 +284,11 @@ def test_tiles_made_by_themselves(
         assert not shrinks(frame_of_tile.original_hw, config)
 
 
-def test_an_object_whole_in_a_tile_is_that_of_one_pass(shared: Path) -> None:
-    image = read_image(shared / "data/dsb2018/val" / LARGE, IntensityConfig())
-    tiled, whole = nuclei_in_tiles(), nuclei_in_tiles(tile=0)
-    tiling = tiled.pipeline.tiling_of((image.shape[0], image.shape[1]))
-    assert tiling is not None and tiling.align == 32 and len(tiling.windows(image.shape[:2])) >= 3
-    found, expected = tiled(image), whole(image)
+def test_an_object_whole_in_a_tile_is_that_of_one_pass(embryo: Embryo) -> None:
+    height, width = embryo.image.shape[:2]
+    tiling = embryo.tiled.pipeline.tiling_of((height, width))
+    assert tiling is not None and tiling.align == 32 and len(tiling.windows((height, width))) >= 3
+    found, expected = embryo.in_tiles[0], embryo.in_one_pass[0]
     agreement = ious(found, expected.rles)
     best = agreement.argmax(1)
     # Of objects whose room is not cut by every tile that shows them: all of the size that the overlap is made for.
@@ -284,9 +298,8 @@ def test_an_object_whole_in_a_tile_is_that_of_one_pass(shared: Path) -> None:
     assert doubles(found) <= 0.01 * len(found)
 
 
-def test_a_micrograph_in_tiles_shows_what_one_pass_shows(shared: Path) -> None:
-    root = shared / "data/dsb2018"
-    dataset = CocoDataset.load(root / "val", root / "val.json")
+def test_a_micrograph_in_tiles_shows_what_one_pass_shows() -> None:
+    dataset = CocoDataset.load(NUCLEI / "val", NUCLEI / "val.json")
     index = dataset.image_ids.tolist().index(11)  # 157 nuclei in 520 x 696 pixels
     image = dataset.image(index, Predictor("nuclei").pipeline.preprocess.intensity)
     whole, tiled = Predictor("nuclei")(image), Predictor("nuclei", tile=384, overlap=96)(image)

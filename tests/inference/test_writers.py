@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 
 from sparseinst.data.signature import is_ours
 from sparseinst.files import atomic
-from sparseinst.inference import (
+from sparseinst.inference.writers import (
     OutputStems,
     label_image,
     to_coco,

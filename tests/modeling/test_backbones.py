@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sparseinst.errors import InputError
-from sparseinst.modeling.backbones import Backbone
+from sparseinst.modeling.backbones import Backbone, spare_depthwise
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,30 @@ def test_frozen_norm_has_no_trainable_part_and_ignores_the_batch() -> None:
     torch.testing.assert_close(alone, together)
     trained = Backbone("test_resnet", strides=(8, 16, 32), norm="batch")
     assert any("bn" in name for name, _ in trained.named_parameters())
+
+
+def test_trained_depthwise_convolutions_stay_in_float32_under_autocast() -> None:
+    backbone = Backbone("test_efficientnet", strides=(4, 8, 16, 32), norm="batch")
+    backbone.freeze(4)
+    spare_depthwise(backbone)
+    types: dict[bool, set[torch.dtype]] = {False: set(), True: set()}
+    for conv in backbone.modules():
+        if isinstance(conv, torch.nn.Conv2d):
+            spared = 1 < conv.groups == conv.in_channels and conv.weight.requires_grad
+            conv.register_forward_hook(lambda _, __, out, spared=spared: types[spared].add(out.dtype))
+    images = torch.rand(2, 3, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        sum(feature.float().mean() for feature in backbone(images)).backward()
+        assert torch.is_autocast_enabled("cpu")
+    assert types == {False: {torch.bfloat16}, True: {torch.float32}}
+    backbone(images)
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_autocast_is_what_it_was_when_a_depthwise_convolution_fails() -> None:
+    conv = torch.nn.Conv2d(4, 4, 3, groups=4)
+    spare_depthwise(conv)
+    with torch.autocast("cpu", torch.bfloat16):
+        with pytest.raises(RuntimeError):
+            conv(torch.rand(1, 3, 8, 8))
+        assert torch.is_autocast_enabled("cpu")

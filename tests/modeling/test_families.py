@@ -5,8 +5,7 @@ import torch
 
 from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, SlotsConfig
 from sparseinst.errors import InputError
-from sparseinst.modeling import build_model
-from sparseinst.modeling.model import SparseInst
+from sparseinst.modeling.model import SparseInst, build_model
 
 FEW = ("resnet18", "mobilenetv3_small_050", "pvt_v2_b0")
 """One convolutional, one with squeeze and excitation, one transformer: in every test run."""

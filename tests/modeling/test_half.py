@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparseinst.modeling import Segmenter, SparseInst, build_model
-from sparseinst.runtime import optimise
+from sparseinst.modeling.model import SparseInst, build_model
+from sparseinst.modeling.postprocess import Segmenter
+from sparseinst.runtime.rewrites import optimise
 from tiny import tiny_config
 
 LIMIT = 65504

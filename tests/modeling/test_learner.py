@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from sparseinst.modeling import Learner, build_model, count_instances
+from sparseinst.modeling.learner import Learner
+from sparseinst.modeling.model import build_model
+from sparseinst.modeling.slots.criterion import count_instances
 from sparseinst.ops.padding import fill_padding
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Batch

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from sparseinst.config import EncoderConfig, ModelConfig
-from sparseinst.modeling import Criterion, build_model, count_instances
+from sparseinst.modeling.model import build_model
+from sparseinst.modeling.slots.criterion import Criterion, count_instances
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Targets
 from tiny import discs, tiny_config

@@ -9,9 +9,10 @@ import torch
 from onnx import TensorProto, helper
 
 from sparseinst.errors import InputError
-from sparseinst.modeling import SparseInst, build_model
-from sparseinst.runtime import BACKENDS, SUFFIXES, Backend, TorchBackend, is_exported, open_backend
+from sparseinst.modeling.model import SparseInst, build_model
+from sparseinst.runtime.backends import BACKENDS, SUFFIXES, Backend, is_exported, open_backend
 from sparseinst.runtime.exported import EXPORT_FORMAT, Exported
+from sparseinst.runtime.torch_backend import TorchBackend
 from tiny import tiny_config
 
 
@@ -79,14 +80,23 @@ def test_a_file_of_another_making_is_refused(tmp_path: Path) -> None:
         ({"name": "exported", "threads": 2}, "torch.set_num_threads"),
         ({"name": "onnxruntime", "half": True}, "export with --half"),
         ({"name": "eager", "compile": True}, "compile: expected the backend torch"),
-        ({"name": "openvino", "device": "cuda"}, "OpenVINO models run on the processor"),
         ({"name": "exported", "device": "gpu"}, "device 'gpu'"),
-        ({"name": "onnxruntime", "device": "cuda"}, "onnxruntime-gpu"),
     ],
 )
 def test_what_a_backend_cannot_do_is_said(model: SparseInst, options: dict[str, object], named: str) -> None:
     with pytest.raises(InputError, match=named):
         open_backend(model, **options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, which ONNX Runtime may have")
+@pytest.mark.parametrize(
+    ("suffix", "named"), [(".xml", "OpenVINO models run on the processor"), (".onnx", "onnxruntime-gpu")]
+)
+def test_a_device_that_a_runtime_lacks_is_said(suffix: str, named: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.touch()
+    with pytest.raises(InputError, match=named):
+        open_backend(path, device="cuda")
 
 
 def test_a_file_and_the_name_of_another_backend(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
-from sparseinst.runtime import open_backend
+from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.exported import INPUTS, OUTPUTS, Exported
 from sparseinst.runtime.exported_backend import load_program
 from sparseinst.runtime.program_archive import safe_archive

@@ -16,8 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from inference.standins import ColorBackend
-from sparseinst.modeling import build_model
-from sparseinst.runtime import Backend, EagerBackend
+from sparseinst.modeling.model import build_model
+from sparseinst.runtime.backends import Backend
+from sparseinst.runtime.torch_backend import EagerBackend
 from sparseinst.serving.app import create_app
 from sparseinst.serving.settings import ServeSettings
 from sparseinst.structures import Candidates

@@ -9,7 +9,7 @@ from functools import partial
 from torch import Tensor
 
 from inference.standins import ColorBackend
-from sparseinst.runtime import Backend
+from sparseinst.runtime.backends import Backend
 from sparseinst.serving.server import serve
 from sparseinst.serving.settings import ServeSettings
 from sparseinst.structures import Candidates

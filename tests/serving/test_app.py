@@ -1,15 +1,15 @@
 import asyncio
 import base64
-from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+from real import PHOTOGRAPHS
 from serving.apps import GatedBackend, app_of, client_of, code_of, encoded, form, picture, run, tiny_backend
 from sparseinst.config import NativeConfig
-from sparseinst.inference import Predictor
+from sparseinst.inference.predictor import Predictor
 from sparseinst.masks import rle
 from sparseinst.serving.schema import Model, Prediction
 from sparseinst.zoo.names import DEMO_IMAGE
@@ -43,8 +43,8 @@ def test_a_form_and_json_give_what_the_predictor_gives_in_order() -> None:
     run(scenario())
 
 
-def test_a_real_image_gives_the_masks_of_the_predictor(shared: Path) -> None:
-    path = next((shared / "data/coco_mini").rglob("*.jpg"))
+def test_a_real_image_gives_the_masks_of_the_predictor() -> None:
+    path = PHOTOGRAPHS / "val" / "coffee.jpg"
     backend = tiny_backend()
     expected = Predictor(backend, score=0)(path)
     assert len(expected)

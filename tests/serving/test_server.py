@@ -74,9 +74,10 @@ def test_a_signal_lets_running_requests_finish_and_ends_with_0(number: signal.Si
         asked = [pool.submit(server.predict) for _ in range(2)]
         server.until("sparseinst_queue_images", 2)
         server.process.send_signal(number)
-        time.sleep(0.3)
         with pytest.raises(httpx.TransportError):
-            server.predict()
+            while True:
+                httpx.get(f"{server.address}/healthz", timeout=30)
+        assert not asked[1].done(), "nobody new is let in while requests run"
         for answer in asked:
             assert answer.result().status_code == 200
             assert answer.result().json()["images"][0]["instances"][0]["class"] == "red"

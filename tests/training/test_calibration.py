@@ -7,29 +7,25 @@ from rich.console import Console
 
 from shapes import tiny_preset
 from sparseinst.errors import InputError
-from sparseinst.training import read_table, train
 from sparseinst.training.calibration import Length, Pace, laid_over, length_for
-from sparseinst.zoo import load_preset
+from sparseinst.training.logs import read_table
+from sparseinst.training.trainer import train
+from sparseinst.zoo.names import load_preset
 
-MINUTES = 0.05
-
-
-@pytest.fixture(autouse=True)
-def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine, the run has 50 iterations."""
-    monkeypatch.setattr("sparseinst.training.trainer.length_for", lambda *_, **__: Length(50, 25))
+MINUTES = 0.01
 
 
 def test_the_measurement_leaves_no_trace(tiny_data, tmp_path) -> None:
     preset = tiny_preset(optim={"lr": 1e-3, "warmup": 1000, "ema": 0.9})
     console = Console(file=io.StringIO(), width=200)
     timed = train(tiny_data, preset, tmp_path / "a", init="random", minutes=MINUTES, device="cpu", console=console)
-    assert "s a step" in console.file.getvalue() and "50 iterations, evaluated every 25" in console.file.getvalue()
     recipe = load_preset(tmp_path / "a/config.yaml").recipe
-    assert (recipe.iterations, recipe.evaluate_every, recipe.optim.warmup) == (50, 25, 2)
+    length = f"{recipe.iterations} iterations, evaluated every {recipe.evaluate_every}"
+    assert "s a step" in console.file.getvalue() and length in console.file.getvalue()
+    assert timed.iterations == recipe.iterations and recipe.optim.warmup == int(0.04 * recipe.iterations)
     plain = train(
-        tiny_data, preset, tmp_path / "b", init="random", iterations=50, device="cpu",
-        settings={"evaluate_every": 25, "optim.warmup": 2},
+        tiny_data, preset, tmp_path / "b", init="random", iterations=recipe.iterations, device="cpu",
+        settings={"evaluate_every": recipe.evaluate_every, "optim.warmup": recipe.optim.warmup},
     )  # fmt: skip
     runs = [read_table(result.out / "metrics.csv") for result in (timed, plain)]
     for name in runs[0][0]:
@@ -39,12 +35,14 @@ def test_the_measurement_leaves_no_trace(tiny_data, tmp_path) -> None:
     assert all((ours[name] == theirs[name]).all() for name in ours)
 
 
-def test_resuming_measures_nothing(tiny_data, tmp_path, monkeypatch) -> None:
+def test_resuming_measures_nothing(tiny_data, tmp_path) -> None:
+    first, then = (Console(file=io.StringIO(), width=200) for _ in range(2))
     given = {"init": "random", "minutes": MINUTES, "device": "cpu", "settings": {"pictures": 0}}
-    first = train(tiny_data, tiny_preset(), tmp_path / "a", max_minutes=0, **given)
-    assert first.iterations == 1
-    monkeypatch.setattr("sparseinst.training.trainer.measure", lambda *_, **__: pytest.fail("measured again"))
-    assert train(tiny_data, tiny_preset(), tmp_path / "a", resume=True, **given).iterations == 50
+    stopped = train(tiny_data, tiny_preset(), tmp_path / "a", max_minutes=0, console=first, **given)
+    assert stopped.iterations == 1 and "s a step" in first.file.getvalue()
+    length = load_preset(tmp_path / "a/config.yaml").recipe.iterations
+    resumed = train(tiny_data, tiny_preset(), tmp_path / "a", resume=True, console=then, **given)
+    assert resumed.iterations == length and "s a step" not in then.file.getvalue()
 
 
 def test_what_the_user_sets_stays() -> None:
@@ -82,7 +80,7 @@ def test_a_whole_network_is_recognised(tiny_data, tmp_path) -> None:
             recipe.write_text("description: mine\nsettings: {iterations: 1, batch: 2}\n")
         console = Console(file=io.StringIO(), width=300)
         train(
-            tiny_data, tiny_preset(), tmp_path / f"b{said}", init=first.last, recipe=recipe, iterations=1, workers=0,
+            tiny_data, tiny_preset(), tmp_path / f"b{said}", init=first.weights, recipe=recipe, iterations=1, workers=0,
             size=64, device="cpu", console=console,
         )  # fmt: skip
         assert ("--recipe fine-tune" in console.file.getvalue()) == said

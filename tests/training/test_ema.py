@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparseinst.training import WeightAverage
+from sparseinst.training.ema import WeightAverage
 
 
 def model_of(value: float) -> nn.Sequential:

@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from shapes import tiny_preset
-from sparseinst.data import CocoDataset, training_loader
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.loader import training_loader
 from sparseinst.errors import InputError
-from sparseinst.modeling import build_model
+from sparseinst.modeling.model import build_model
 from sparseinst.recipe import Preset
-from sparseinst.training import Engine, NonFiniteLoss, apply_settings, make_accelerator, release_accelerator
+from sparseinst.training.engine import Engine, NonFiniteLoss, make_accelerator, release_accelerator
+from sparseinst.training.settings import apply_settings
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import pytest
 
-from sparseinst.training import run_folder
+from sparseinst.training.folder import run_folder
 
 
 def test_a_run_without_a_folder_gets_the_next_free_one(tmp_path, monkeypatch) -> None:

@@ -6,11 +6,12 @@ import pytest
 from rich.console import Console
 
 from shapes import tiny_preset
-from sparseinst.data import CocoDataset, measure_sizes
-from sparseinst.inference import Predictor
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.sizes import measure_sizes
+from sparseinst.inference.predictor import Predictor
 from sparseinst.recipe import Preset
-from sparseinst.training import train
-from sparseinst.zoo import load_preset
+from sparseinst.training.trainer import train
+from sparseinst.zoo.names import load_preset
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_the_size_of_the_objects_is_told_and_kept(tiny_data, tmp_path, native) -
         assert config.preprocess.diameter_px == pytest.approx(median, abs=0.01)
         assert config.preprocess.frame_hw is None
     assert f"objects: {median:.0f} px across" in console.file.getvalue()
-    assert Predictor(result.last, diameter=2 * median).pipeline.preprocess.scale == pytest.approx(0.5, abs=0.01)
+    assert Predictor(result.weights, diameter=2 * median).pipeline.preprocess.scale == pytest.approx(0.5, abs=0.01)
     again = train(tiny_data, native, tmp_path / "run", device="cpu", resume=True)
     assert again.finished
 

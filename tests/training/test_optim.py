@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sparseinst.recipe import OptimConfig
-from sparseinst.training import base_learning_rate, learning_rate_factor, parameter_groups
+from sparseinst.training.optim import base_learning_rate, learning_rate_factor, parameter_groups
 
 
 class Named(nn.Module):
@@ -67,3 +67,21 @@ def test_cosine_schedule_falls_from_the_end_of_warmup_to_zero():
 
 def test_warmup_of_nothing():
     assert learning_rate_factor(OptimConfig(warmup=0), 0, 100) == 1
+
+
+def test_flat_schedule_falls_to_zero_over_the_last_two_fifths():
+    config = OptimConfig(schedule="flat", warmup=10, warmup_factor=0.0)
+    factors = [learning_rate_factor(config, done, 100) for done in range(101)]
+    assert factors[0] == 0
+    assert set(factors[10:61]) == {1}
+    assert factors[80] == pytest.approx(0.5)
+    assert factors[100] == 0
+
+
+def test_convolutions_and_matrices_outside_the_backbone_are_made_orthogonal():
+    model = nn.ModuleDict({"backbone": nn.Conv2d(2, 2, 1), "encoder": nn.Conv2d(2, 2, 3), "decoder": nn.LayerNorm(2)})
+    turned, decayed, undecayed = parameter_groups(model, 0.1, rule="matrices", orthogonal=True)
+    assert (turned["orthogonal"], turned["weight_decay"]) == (True, 0.1)
+    assert [id(p) for p in turned["params"]] == [id(model["encoder"].weight)]
+    assert [id(p) for p in decayed["params"]] == [id(model["backbone"].weight)]
+    assert len(undecayed["params"]) == 4

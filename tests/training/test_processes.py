@@ -9,16 +9,17 @@ import torch
 import yaml
 
 from shapes import tiny_preset
-from sparseinst.training import read_table, train
-from sparseinst.zoo import load_preset
+from sparseinst.training.logs import read_table
+from sparseinst.training.trainer import train
+from sparseinst.zoo.names import load_preset
 
 SCRIPT = """
 import os, sys, torch
-from sparseinst.training import train, trainer
+from sparseinst.training import starting, train
 from sparseinst.training.calibration import Length
 minutes = float(sys.argv[4]) if len(sys.argv) > 4 else None
 rank = int(os.environ["RANK"])  # each process finds another length
-trainer.length_for = lambda *_, **__: Length(4 + 2 * rank, 2 + rank)
+starting.length_for = lambda *_, **__: Length(4 + 2 * rank, 2 + rank)
 result = train(sys.argv[1], sys.argv[2], sys.argv[3], init="random", device="cpu", minutes=minutes)
 torch.save(result.model.state_dict(), f"{sys.argv[3]}/rank{os.environ['RANK']}.pt")
 """

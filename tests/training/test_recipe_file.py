@@ -6,8 +6,10 @@ from rich.console import Console
 from shapes import tiny_preset
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset, Recipe
-from sparseinst.training import apply_settings, load_recipe, recipe_names, scale_sizes, train, use_recipe
-from sparseinst.zoo import load_preset, preset_names
+from sparseinst.training.recipe_file import load_recipe, recipe_names, use_recipe
+from sparseinst.training.settings import apply_settings, scale_sizes
+from sparseinst.training.trainer import train
+from sparseinst.zoo.names import load_preset, preset_names
 
 SLOTS = {"kind": "slots"}
 SEEDS = {"kind": "seeds"}

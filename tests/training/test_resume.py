@@ -10,7 +10,8 @@ from pathlib import Path
 import yaml
 
 from shapes import tiny_preset
-from sparseinst.training import read_table, train
+from sparseinst.training.logs import read_table
+from sparseinst.training.trainer import train
 
 ITERATIONS = 40
 

@@ -4,8 +4,8 @@ from pydantic import ValidationError
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset, Published
-from sparseinst.training import apply_settings, parse_assignments, scale_sizes, setting_names
-from sparseinst.zoo import load_preset
+from sparseinst.training.settings import apply_settings, parse_assignments, scale_sizes, setting_names
+from sparseinst.zoo.names import load_preset
 
 NATIVE = Preset.model_validate({"description": "micrographs", "model": {"preprocess": {"kind": "native"}}})
 SEEDS = Preset.model_validate({"description": "seeds", "model": {"decoder": {"kind": "seeds"}}})

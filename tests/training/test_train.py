@@ -10,8 +10,12 @@ from rich.console import Console
 from shapes import tiny_preset
 from sparseinst.errors import InputError
 from sparseinst.modeling.slots.criterion import Criterion
-from sparseinst.training import NonFiniteLoss, read_table, train
-from sparseinst.zoo import checkpoint_extra, load_model, load_preset
+from sparseinst.training.engine import NonFiniteLoss
+from sparseinst.training.logs import read_table
+from sparseinst.training.trainer import train
+from sparseinst.zoo.checkpoint import checkpoint_extra
+from sparseinst.zoo.models import load_model
+from sparseinst.zoo.names import load_preset
 
 FIXED = {"augment.flip": 0.0, "augment.short_px": [64]}
 
@@ -28,25 +32,25 @@ def test_a_run_learns_and_leaves_everything(tiny_data, tmp_path):
     assert result.finished
     assert result.iterations == 40
     metrics = read_table(out / "metrics.csv")
-    assert [row["iteration"] for row in metrics] == list(range(5, 45, 5))
+    assert [row["iteration"] for row in metrics] == [1, 2, *range(5, 45, 5)]
     assert metrics[-1]["loss"] < 0.7 * metrics[0]["loss"]
     assert metrics[-1]["epoch"] == 40
     evaluations = read_table(out / "evaluation.csv")
     assert [row["iteration"] for row in evaluations] == [25, 40]
     assert result.best_ap == max(row["ap"] for row in evaluations)
-    assert checkpoint_extra(result.best)["iteration"] == result.best_iteration
-    assert checkpoint_extra(result.last)["iteration"] == 40
+    assert checkpoint_extra(result.weights)["iteration"] == result.best_iteration
+    assert checkpoint_extra(result.weights)["best_ap"] == pytest.approx(result.best_ap, rel=1e-5)
     for iteration in (25, 40):
         (picture,) = (out / "pictures" / f"iter_{iteration:06}").iterdir()
         image = cv2.imread(str(picture))
         assert image.shape[1] > 2 * image.shape[0]  # truth and prediction side by side
     assert (out / "curves.png").is_file()
     assert not list(out.glob(".*"))  # nothing temporary is left
-    images = torch.full((1, 3, 64, 64), 100.0)
-    with torch.no_grad():
-        saved = load_model(out / "last.safetensors").to(memory_format=torch.channels_last)  # as trained: equal bits
-        expected, got = result.model(images), saved(images)
-    assert torch.equal(expected.masks, got.masks)
+    kept = {path.name for path in out.iterdir()}
+    assert kept == {
+        "best.safetensors", "config.yaml", "curves.png", "evaluation.csv", "metrics.csv", "pictures", "run.yaml",
+        "samples.png", "state.pt", "tensorboard",
+    }  # fmt: skip
     said = console.file.getvalue()
     assert "40/40 loss" in said
     assert "iteration 25: AP" in said
@@ -69,7 +73,7 @@ def test_classes_come_from_the_data_and_weights_from_a_checkpoint(tiny_data, tmp
     first = train(tiny_data, preset, tmp_path / "a", init="random", iterations=1, device="cpu")
     assert first.model.config.classes == ("disk", "box")
     console = Console(file=io.StringIO(), width=300)
-    train(tiny_data, preset, tmp_path / "b", init=first.last, iterations=1, device="cpu", console=console)
+    train(tiny_data, preset, tmp_path / "b", init=first.weights, iterations=1, device="cpu", console=console)
     assert "tensors loaded; fresh: none" in console.file.getvalue()
 
 
@@ -77,10 +81,15 @@ def test_no_validation_images(tiny_data, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(tiny_data / "train", data / "train")
     shutil.copy(tiny_data / "train.json", data)
-    result = train(data, tiny_preset(), tmp_path / "run", init="random", iterations=2, device="cpu")
-    assert result.best is None
-    assert result.last.is_file()
-    assert not (tmp_path / "run" / "best.safetensors").exists()
+    result = train(
+        data, tiny_preset(held_out=0), tmp_path / "run", init="random", iterations=2, device="cpu"
+    )  # fmt: skip
+    assert result.best_ap is None and result.evaluation is None and result.validation is None
+    images = torch.full((1, 3, 64, 64), 100.0)
+    with torch.no_grad():
+        saved = load_model(result.weights).to(memory_format=torch.channels_last)  # as trained: equal bits
+        expected, got = result.model(images), saved(images)
+    assert torch.equal(expected.masks, got.masks)
 
 
 def test_surplus_targets_are_counted(tiny_data, tmp_path):
@@ -129,7 +138,7 @@ def test_images_of_a_bad_loss_and_the_last_checkpoint_are_named(tiny_data, tmp_p
         train(tiny_data, tiny_preset(), tmp_path / "run", init="random", batch=6, device="cpu", **saving)
     message = str(caught.value)
     assert "iteration 3: loss_dice is not finite for the batch of images 0, 1, 2, 3, 4, 5" in message
-    assert "state.pt and last.safetensors of iteration 2" in message
+    assert "state.pt of iteration 2" in message
 
 
 def test_bf16(tiny_data, tmp_path):
@@ -145,7 +154,7 @@ def test_bf16(tiny_data, tmp_path):
         ({"precision": "fp16"}, "fp16 trains on cuda only"),
         ({"precision": "int4"}, "setting precision: .*got 'int4'"),
         ({"iterations": 1, "epochs": 1.0}, "iterations or epochs, got both"),
-        ({"resume": True}, "found none: start without --resume"),
+        ({"resume": True}, "found none: check the path, or start a run without --resume"),
         ({"init": "nowhere.safetensors"}, "nowhere.safetensors"),
     ],
 )

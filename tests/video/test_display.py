@@ -2,6 +2,7 @@
 
 import sys
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ from sparseinst.video.display import Screen
 class Root:
     """Tk's window, as far as it is used."""
 
+    opened: ClassVar[list["Root"]] = []
+
     def __init__(self) -> None:
         self.bound, self.destroyed = {}, False
+        self.opened.append(self)
 
     def title(self, text: str) -> None:
         self.text = text
@@ -63,7 +67,7 @@ def _screen(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("way", ["q", "<Escape>", "WM_DELETE_WINDOW"])
 def test_each_way_to_close_it_ends_the_show(way: str) -> None:
     with Screen("clip") as window:
-        root = window._root
+        root = Root.opened[-1]
         assert window.show(np.zeros((50, 40, 3), np.uint8)) and Label.shown == (40, 50)
         assert window.show(np.zeros((180, 360, 3), np.uint8)) and Label.shown == (90, 45)
         root.bound[way]()

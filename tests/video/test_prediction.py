@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,11 +13,13 @@ import pytest
 from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 
+from ahead import Ahead, Behind
 from clips import damage, pictures, write_clip
 from inference.standins import ColorBackend
 from sparseinst import InputError, Predictor
 from sparseinst.data.video.source import open_video
-from sparseinst.video import VideoResult, predict_video
+from sparseinst.video.outcome import VideoResult
+from sparseinst.video.prediction import predict_video
 
 pytest.importorskip("av", reason="PyAV is not installed (extra video)")
 
@@ -149,17 +150,14 @@ def test_broken_packets_are_counted(tmp_path: Path) -> None:
 
 
 def test_what_is_skipped_is_counted(tmp_path: Path) -> None:
-    class Slow(ColorBackend):
-        def __call__(self, *inputs):
-            time.sleep(0.05)
-            return super().__call__(*inputs)
-
+    ahead = Ahead(40)
     lines = tmp_path / "out.jsonl"
     seen: list[int] = []
     report = predict_video(
-        pictures(40), model=Slow(), skip=True, fps=80, save_json=lines, on_frame=lambda r, _: seen.append(r.dropped)
-    )
-    assert report.frames + report.dropped == 40 and report.dropped > 10
+        ahead.source(pictures(40)), model=Behind(ahead), skip=True, fps=1000, save_json=lines,
+        on_frame=lambda result, _: seen.append(result.dropped),
+    )  # fmt: skip
+    assert report.frames + report.dropped == 40 and report.dropped > 20
     assert seen == sorted(seen) and seen[-1] == report.dropped
     assert [line["frame"] for line in lines_of(lines)][-1] == 39
 

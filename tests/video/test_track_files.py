@@ -34,8 +34,8 @@ def test_label_images_hold_track_ids(tmp_path: Path) -> None:
     assert np.array_equal(images[0], 300 * disc(50, 50, 10) + 7 * disc(150, 80, 10))
     assert set(np.unique(images[1])) == {0, 300}
     # a track has pixels in all of its frames: after a gap it is the child of what it was
-    assert np.array_equal(images[2], 300 * disc(50, 50, 10) + 65535 * disc(150, 80, 10))
-    assert (folder / "res_track.txt").read_text() == "7 0 0 0\n300 0 2 0\n65535 2 2 7\n"
+    assert np.array_equal(images[2], 300 * disc(50, 50, 10) + 60000 * disc(150, 80, 10))
+    assert (folder / "res_track.txt").read_text() == "7 0 0 0\n300 0 2 0\n60000 2 2 7\n"
 
 
 def test_what_is_hidden_has_no_pixel_and_no_frame(tmp_path: Path) -> None:
@@ -47,6 +47,6 @@ def test_what_is_hidden_has_no_pixel_and_no_frame(tmp_path: Path) -> None:
 
 
 def test_too_many_tracks_leave_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="65535"), write_ctc(tmp_path / "tracks") as file:
-        file.add(0, TWO, np.array([1, 65536]))
+    with pytest.raises(InputError, match="60000"), write_ctc(tmp_path / "tracks") as file:
+        file.add(0, TWO, np.array([1, 60001]))
     assert list(tmp_path.iterdir()) == []

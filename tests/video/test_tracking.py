@@ -36,10 +36,10 @@ def test_crossing_discs_keep_their_ids(seed: int) -> None:
 
 def test_with_misses_false_finds_and_shaking_masks() -> None:
     figures = []
-    for seed in range(5):
+    for seed in range(10):
         moments, tracker = sequence(seed=seed, noise=True), Tracker()
         figures.append(idf1(moments, [tracker.update(moment.found) for moment in moments]))
-    assert np.mean(figures) >= 0.9
+    assert np.mean(figures) >= 0.93 and min(figures) >= 0.88
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS[1:])

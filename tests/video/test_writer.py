@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clips import pictures, write_clip
 from sparseinst import InputError
 from sparseinst.data.video.source import open_video
-from sparseinst.video import write_video
+from sparseinst.video.writer import write_video
 
 av = pytest.importorskip("av", reason="PyAV is not installed (extra video)")
 

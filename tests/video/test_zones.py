@@ -3,7 +3,7 @@ import pytest
 
 from moving import SIZE_HW, disc, instances
 from sparseinst import Instances
-from sparseinst.drawing import color_of
+from sparseinst.drawing.palette import color_of
 from sparseinst.errors import InputError
 from sparseinst.video.trails import Trails
 from sparseinst.video.zones import Zone, ZoneCounter, parse_zone

@@ -20,15 +20,36 @@ def test_cells_are_maps_from_0_to_their_peaks(node, activation: str, groups: int
     sizes = dict(zip(("frame", "resized", "original"), frame, strict=True))
     found = node.call("browser_maps.js", "activationCells", logits.numpy(), [8, 12], chosen, network, sizes)
 
-    rows, columns = found["height"], found["width"]
-    extent = [resized[0] / 8, resized[1] / 8]
-    assert found["groups"] == groups and rows - 1 < extent[0] <= rows and columns - 1 < extent[1] <= columns
-    place = [0, 0, columns / extent[1] * 77, rows / extent[0] * 123]
-    np.testing.assert_allclose(found["places"], [place] * len(chosen))
+    cell = 123 / (resized[0] / 8), 77 / (resized[1] / 8)
+    extent = [-(-side // 8) for side in resized]
+    whole = np.zeros((len(chosen), groups, *extent))
+    start = 0
+    for grid, (rows, columns), place in zip(whole, found["blocks"], found["places"], strict=True):
+        left, top = round(place[0] / cell[1]), round(place[1] / cell[0])
+        right, bottom = left + columns, top + rows
+        np.testing.assert_allclose(place, [left * cell[1], top * cell[0], right * cell[1], bottom * cell[0]])
+        stop = start + rows * groups * columns
+        grid[:, top:bottom, left:right] = found["cells"][start:stop].reshape(rows, groups, columns).swapaxes(0, 1)
+        start = stop
+    assert start == len(found["cells"])
     np.testing.assert_allclose(found["peaks"], maps.peaks, rtol=1e-5)
-    cells = found["cells"].reshape(len(chosen), rows, groups, columns).swapaxes(1, 2)
-    expected = 255 * dense(maps, (8, 12))[:, :, :rows, :columns] / maps.peaks[:, :, None, None]
-    assert np.abs(cells - expected).max() <= 0.501 and (cells.max((2, 3)) == 255).all()
+    expected = 255 * dense(maps, (8, 12))[:, :, : extent[0], : extent[1]] / maps.peaks[:, :, None, None]
+    assert np.abs(whole - expected).max() <= 0.501 and (whole.max((2, 3)) == 255).all()
+
+
+def test_maps_of_tiles_are_those_of_the_tiles_that_saw_the_objects(node) -> None:
+    def tile(values: list[list[int]], places: list[list[int]]) -> dict[str, object]:
+        cells = np.concatenate([np.zeros(0), *values]).astype(np.uint8)
+        blocks = [[1, len(value) // 2] for value in values]  # two groups
+        return {"groups": 2, "blocks": blocks, "places": places, "peaks": [[0.5, value[0]] for value in values],
+                "cells": cells}  # fmt: skip
+
+    parts = [tile([[1, 2], [3, 4, 5, 6]], [[0, 0, 8, 8], [8, 0, 24, 8]]), tile([], []), tile([[7, 8]], [[4, 5, 6, 7]])]
+    windows = [{"top": 0, "left": 0}, {"top": 0, "left": 90}, {"top": 70, "left": 90}]
+    found = node.call("browser_maps.js", "joinMaps", parts, windows, [2, 1])
+    assert found["places"] == [[94, 75, 96, 77], [8, 0, 24, 8]]
+    assert found["blocks"] == [[1, 1], [1, 2]] and found["cells"].tolist() == [7, 8, 3, 4, 5, 6]
+    assert found["groups"] == 2 and found["peaks"] == [[0.5, 7], [0.5, 3]]
 
 
 def test_nothing_found_has_no_cells(node) -> None:

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
-from sparseinst.data.geometry import frame_of, prepare, stack
+from sparseinst.data.geometry import frame_of
+from sparseinst.data.prepare import prepare, stack
 
 SIDE = st.integers(1, 90)
 

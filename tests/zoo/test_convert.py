@@ -5,7 +5,6 @@ import logging
 import pickle
 from collections import OrderedDict
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,17 +12,21 @@ import timm
 import torch
 import torchvision
 
+from reference.seeded import tensors_of
 from sparseinst.errors import InputError
-from sparseinst.modeling import build_model
-from sparseinst.zoo import checkpoint_extra, convert, init_weights, load_model, load_preset, preset_of
+from sparseinst.modeling.model import build_model
+from sparseinst.zoo.checkpoint import checkpoint_extra
+from sparseinst.zoo.conversion import convert
+from sparseinst.zoo.models import init_weights, load_model, preset_of
+from sparseinst.zoo.names import load_preset
 from sparseinst.zoo.tensors import read_tensors
 
 IMAGES = torch.rand(1, 3, 64, 64) * 255
 
 
 @pytest.fixture(scope="module")
-def published(seeded: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tensors = {k: torch.from_numpy(np.array(v)) for k, v in seeded.state_dict("sparse_inst_r50_giam").items()}
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tensors = tensors_of("r50-giam")
     path = tmp_path_factory.mktemp("published") / "sparse_inst_r50_giam_abcdef.pth"
     torch.save({"model": tensors, "optimizer": {"lr": 1.0}, "iteration": 270000}, path)
     return path

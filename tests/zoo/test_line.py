@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from sparseinst.data.geometry import resized_hw
-from sparseinst.modeling import build_model
 from sparseinst.modeling.cost import Cost, cost
-from sparseinst.zoo import load_preset, shipped_weights
+from sparseinst.modeling.model import build_model
+from sparseinst.zoo.names import load_preset, shipped_weights
 
 LINE = ("n", "s", "m", "l")
 SIZE = (640, 640)

@@ -19,11 +19,14 @@ from safetensors.torch import load_file, save_file
 
 from shapes import write_split
 from sparseinst import InputError, Predictor
-from sparseinst.exporting import export_model
-from sparseinst.runtime import open_backend
+from sparseinst.exporting.exporter import export_model
+from sparseinst.runtime.backends import open_backend
 from sparseinst.structures import Instances
-from sparseinst.training import read_table, train
-from sparseinst.zoo import checkpoint_extra, load_model, load_preset, preset_of, save_checkpoint
+from sparseinst.training.logs import read_table
+from sparseinst.training.trainer import train
+from sparseinst.zoo.checkpoint import checkpoint_extra, save_checkpoint
+from sparseinst.zoo.models import load_model, preset_of
+from sparseinst.zoo.names import load_preset
 
 FILES = Path(__file__).parents[1] / "fixtures" / "v01"
 EXPECTED = json.loads((FILES / "expected.json").read_text())

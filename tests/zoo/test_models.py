@@ -9,16 +9,10 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from sparseinst.errors import InputError
-from sparseinst.modeling import build_model
-from sparseinst.zoo import (
-    checkpoint_extra,
-    init_weights,
-    load_model,
-    load_preset,
-    preset_names,
-    read_checkpoint,
-    save_checkpoint,
-)
+from sparseinst.modeling.model import build_model
+from sparseinst.zoo.checkpoint import checkpoint_extra, read_checkpoint, save_checkpoint
+from sparseinst.zoo.models import init_weights, load_model
+from sparseinst.zoo.names import load_preset, preset_names
 from tiny import tiny_config
 
 IMAGES = torch.rand(1, 3, 64, 64) * 255

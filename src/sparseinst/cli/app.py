@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sparseinst.cli.batch import batch
 from sparseinst.cli.benchmark import benchmark
 from sparseinst.cli.common import SettingsCommand, one_line, say, say_error
 from sparseinst.cli.convert import convert
@@ -19,6 +20,7 @@ from sparseinst.cli.info import info
 from sparseinst.cli.models import models
 from sparseinst.cli.predict import predict
 from sparseinst.cli.push import push
+from sparseinst.cli.runs import runs
 from sparseinst.cli.serve import serve
 from sparseinst.cli.train import train
 from sparseinst.errors import InputError
@@ -80,9 +82,10 @@ app = typer.Typer(
     cls=Commands, name="sparseinst", no_args_is_help=True, pretty_exceptions_enable=False,
     help="Real-time instance segmentation: train on your own images, measure, predict.",
 )  # fmt: skip
-for _command in (train, evaluate, predict, serve, models, info, convert, export, push, benchmark):
+for _command in (train, runs, evaluate, predict, serve, models, info, convert, export, push, benchmark):
     app.command(cls=SettingsCommand)(_command)
 app.add_typer(data, name="data")
+app.add_typer(batch, name="batch")
 
 
 def main() -> None:

@@ -60,10 +60,10 @@ def benchmark(
     """
     import torch
 
-    from sparseinst.inference import write_json
     from sparseinst.inference.timing import measure, sized
+    from sparseinst.inference.writers import write_json
     from sparseinst.runtime.origin import origin
-    from sparseinst.zoo import DEFAULT_MODEL
+    from sparseinst.zoo.models import DEFAULT_MODEL
     from sparseinst.zoo.names import DEMO_IMAGE
 
     output_file("--json", json)
@@ -105,9 +105,8 @@ def _pipeline(
     model: str, backend: str | None, choices: _Choices, *, score: float | None, random_weights: bool
 ) -> "Pipeline":
     from sparseinst.inference.pipeline import Pipeline
-    from sparseinst.runtime import open_backend
-    from sparseinst.runtime.backends import OWN_THREADS, backend_name
-    from sparseinst.zoo import load_model
+    from sparseinst.runtime.backends import OWN_THREADS, backend_name, open_backend
+    from sparseinst.zoo.models import load_model
 
     name = backend or backend_name(model)
     opened = open_backend(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -40,6 +40,15 @@ Diameter = Annotated[
     float | None,
     typer.Option(
         metavar="PX", help="Or that of most objects in pixels of the image: they then look as large as in training."
+    ),
+]
+DiameterOrAuto = Annotated[
+    str | None,
+    typer.Option(
+        "--diameter",
+        metavar="PX|auto",
+        help="Or that of most objects in pixels of the image: they then look as large as in training. auto "
+        "estimates it in a first pass over each image.",
     ),
 ]
 MaxInstances = Annotated[
@@ -96,6 +105,18 @@ def say_error(text: str) -> None:
     say(text, style="red", stderr=True)
 
 
+def say_found(data: Path) -> None:
+    """Tells what a data set was recognised as, and what is taken for what.
+
+    Raises:
+        InputError: it is none.
+    """
+    from sparseinst.data.formats.resolving import resolve_data
+
+    for line in resolve_data(data).found:
+        say(f"found {line}")
+
+
 def one_line(error: InputError) -> str:
     """The error's message alone, in one line: a loader process sends its traceback before it."""
     _, _, message = str(error).rpartition("InputError: ")
@@ -115,6 +136,22 @@ def chosen_tile(tile: int | None, no_tile: bool) -> int | None:
     return 0
 
 
+def parse_diameter(text: str | None) -> float | Literal["auto"] | None:
+    """What `Predictor` takes for --diameter.
+
+    Raises:
+        InputError: neither a number nor auto.
+    """
+    if text is None:
+        return None
+    if text.lower() == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"--diameter {text}: expected pixels or auto: give one of them") from error
+
+
 def count(number: int, noun: str) -> str:
     """A number with its noun.
 
@@ -131,12 +168,8 @@ def pick_device(name: str) -> str:
     Raises:
         InputError: there is no such device.
     """
-    import torch
+    from sparseinst.runtime.devices import resolve_device
 
-    from sparseinst.runtime import resolve_device
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
     return str(resolve_device(name))
 
 

@@ -28,7 +28,7 @@ def convert(
 
     No code in the file is run. The published files work as they are, too: --model FILE.pth wherever a model is named.
     """
-    from sparseinst.zoo import convert as bring
+    from sparseinst.zoo.conversion import convert as bring
 
     output_file("--out", out)
     names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]

@@ -11,7 +11,7 @@ from sparseinst.cli.common import (
     MODEL_HELP,
     Batch,
     Device,
-    Diameter,
+    DiameterOrAuto,
     Half,
     MaxInstances,
     NoTile,
@@ -23,20 +23,38 @@ from sparseinst.cli.common import (
     chosen_tile,
     console,
     output_file,
+    parse_diameter,
     pick_device,
     print_table,
     say,
+    say_found,
 )
+from sparseinst.cli.early import check_model, check_paths, check_tiles
 from sparseinst.cli.opening import BackendName, open_model
+from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
-    from sparseinst.evaluation import Evaluation
+    from sparseinst.data.formats.source import Split
+    from sparseinst.evaluation.count_figures import Counts
+    from sparseinst.evaluation.figures import Evaluation
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")],
-    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the images.")],
-    annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO annotation file.")],
+    model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")] = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the images.")] = None,
+    annotations: Annotated[Path | None, typer.Option(metavar="FILE", help="COCO annotation file.")] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="In place of a model and images: the result of `sparseinst batch` on them."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR_OR_FILE", help="Instead of both, a data set of any format, as `train` takes it."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="train|val|test", help="Part of --data; without it val, or the only one there is."),
+    ] = None,
     weights: Weights = None,
     random_weights: RandomWeights = False,
     backend: BackendName = None,
@@ -59,15 +77,27 @@ def evaluate(
     no_tile: NoTile = False,
     overlap: Overlap = None,
     scale: Scale = None,
-    diameter: Diameter = None,
+    diameter: DiameterOrAuto = None,
     max_instances: MaxInstances = None,
 ) -> None:
     """Measure a network on annotated images: COCO mask AP, in all and by class."""
-    from sparseinst.evaluation import evaluate as measure
-    from sparseinst.inference import write_json
+    check_paths(images, annotations, data, predictions)
+    check_model(model, weights, backend)
+    check_tiles(tile, overlap)
+    from sparseinst.evaluation.evaluator import evaluate as measure
+    from sparseinst.inference.writers import write_json
 
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
+    if predictions is not None:
+        if annotations is None or any(item is not None for item in (model, images, data, report)):
+            raise InputError("--predictions: expected --annotations with it, and no --model, --images, --data or "
+                             "--report: give these two alone")  # fmt: skip
+        _score(predictions, annotations, save=save, json=json, max_dets=max_dets)
+        return
+    if model is None:
+        raise InputError("expected --model or --predictions, got neither: give what to measure")
+    measured = _chosen(images, annotations, data, split)
     chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
     if chosen == "cpu":
         keep_freed_memory()
@@ -78,19 +108,58 @@ def evaluate(
     start = time.perf_counter()
     with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(
-            network, images, annotations, device=chosen, batch=batch, workers=workers, half=half, tile=tile,
-            overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances, max_dets=max_dets, save=save,
-            report=report, model_name=model,
+            network, measured, device=chosen, batch=batch, workers=workers, half=half, tile=tile,
+            overlap=overlap, scale=scale, diameter=parse_diameter(diameter), max_instances=max_instances,
+            max_dets=max_dets, save=save, report=report, model_name=model,
         )  # fmt: skip
     seconds = time.perf_counter() - start
     if json is not None:
         write_json(json, evaluation.to_json())
-    _print(evaluation, f"{model} on {annotations}", score=network.config.postprocess.score)
+    _print(evaluation, f"{model} on {measured.annotations}", score=network.config.postprocess.score)
     say(f"{seconds:.1f} s on {chosen}, {seconds / max(evaluation.images, 1):.3f} s per image, AP included")
     page = None if report is None else report / "index.html"
     for name, path in (("detections", save), ("figures", json), ("report", page)):
         if path is not None:
             say(f"{name}: {path}")
+
+
+def _score(folder: Path, annotations: Path, *, save: Path | None, json: Path | None, max_dets: int) -> None:
+    """Measures what a batch job has found."""
+    from sparseinst.evaluation.coco_eval import evaluate_results
+    from sparseinst.inference.writers import write_json
+    from sparseinst.scale.results import coco_results, read_job
+
+    job = read_job(folder)
+    results = coco_results(folder, annotations)
+    if save is not None:
+        write_json(save, results)
+    evaluation = evaluate_results(annotations, results, max_dets=max_dets)
+    if json is not None:
+        write_json(json, evaluation.to_json())
+    lowest = job["settings"]["score"]
+    _print(evaluation, f"{folder} on {annotations}", score=lowest or 0.0)
+    if lowest != 0:
+        say(
+            "The job kept what was above its score only, so AP is lower than that of the network: sparseinst batch "
+            "--score 0 keeps all.",
+            style="yellow",
+        )
+
+
+def _chosen(images: Path | None, annotations: Path | None, data: Path | None, part: str | None) -> "Split":
+    """The part of a data set that is meant."""
+    from sparseinst.data.formats.resolving import resolve_data
+    from sparseinst.data.formats.source import Split
+
+    if data is None:
+        if images is None or annotations is None:
+            raise InputError("expected --images and --annotations, or --data, got neither: name what to measure on")
+        return Split(images=images, annotations=annotations)
+    if images is not None or annotations is not None:
+        raise InputError("expected --data, or --images and --annotations, got both: leave one out")
+    split = resolve_data(data).part(part)
+    say_found(data)
+    return split
 
 
 def _print(evaluation: "Evaluation", title: str, *, score: float) -> None:
@@ -122,7 +191,18 @@ def _print(evaluation: "Evaluation", title: str, *, score: float) -> None:
             f"Of the detections from the default score {score:.2f} on, {evaluation.twins:.1%} have a twin (mask IoU "
             f"above 0.50) and {evaluation.pieces:.1%} are in several pieces."
         )
+    if evaluation.counts is not None:
+        _print_counts(evaluation.counts)
     present = [item for item in evaluation.per_class if item.instances]
     if len(present) > 1:
         figures = [(item.name, str(item.instances), shown(item.ap), shown(item.ap50)) for item in present]
         print_table(("class", "instances", "AP", "AP50"), figures)
+
+
+def _print_counts(counts: "Counts") -> None:
+    """The figures of people who count: all images pooled; those of each image are in the JSON file and the report."""
+    from sparseinst.evaluation.counting import summary_of, table_of
+
+    say(f"From the default score {counts.score:.2f} on:")
+    print_table(*table_of(counts.pooled))
+    say(summary_of(counts.pooled))

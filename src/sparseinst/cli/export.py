@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparseinst.cli.common import Weights, console, output_file, parse_size, print_table, say
+from sparseinst.cli.early import check_model
 from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def export(
     What is written holds settings and classes, too: --model FILE of predict and evaluate takes it. A web site is
     shown by any web server, such as python -m http.server.
     """
-    from sparseinst.exporting import export_model
+    check_model(model, weights)
+    from sparseinst.exporting.exporter import export_model
 
     if half and int8:
         raise InputError("--half and --int8: expected one precision, got both: leave one out")

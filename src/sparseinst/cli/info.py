@@ -71,9 +71,10 @@ def describe(model: str, *, size_hw: tuple[int, int] | None = None) -> dict[str,
     import torch
 
     from sparseinst.data.geometry import frame_hw
-    from sparseinst.modeling import build_model
     from sparseinst.modeling.cost import cost
-    from sparseinst.zoo import load_model, load_preset, preset_names
+    from sparseinst.modeling.model import build_model
+    from sparseinst.zoo.models import load_model
+    from sparseinst.zoo.names import load_preset, preset_names
 
     found = _find(model)
     preset = found.preset
@@ -110,7 +111,9 @@ def describe(model: str, *, size_hw: tuple[int, int] | None = None) -> dict[str,
 
 
 def _find(model: str) -> _Subject:
-    from sparseinst.zoo import checkpoint_extra, load_preset, preset_of, read_checkpoint, shipped_weights, weights_file
+    from sparseinst.zoo.checkpoint import checkpoint_extra, read_checkpoint
+    from sparseinst.zoo.models import preset_of, weights_file
+    from sparseinst.zoo.names import load_preset, shipped_weights
     from sparseinst.zoo.recognise import recognise
     from sparseinst.zoo.tensors import read_tensors
 
@@ -204,8 +207,10 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield f"classes ({len(facts['classes'])})", ", ".join(facts["classes"])
     yield "instances", f"at most {facts['max_instances']} in this frame: {facts['room']}"
     if facts["preprocess"]["kind"] == "native":
-        diameter = facts["preprocess"]["diameter_px"]
-        yield "objects trained on", "no size stated" if diameter is None else f"median diameter {diameter:.4g} px"
+        diameter, um = facts["preprocess"]["diameter_px"], facts["preprocess"].get("pixel_um")
+        size = "no size stated" if diameter is None else f"median diameter {diameter:.4g} px"
+        micrometres = "micrometres not stated" if um is None else f"pixels of {um:.4g} micrometres"
+        yield "objects trained on", f"{size}; {micrometres}"
     for name in ("preprocess", "thresholds", "backbone", "encoder", "decoder"):
         yield name, _assignments(facts[name])
     if facts["recipe"] is None:

@@ -10,8 +10,8 @@ from sparseinst.errors import InputError
 from sparseinst.files import is_file
 
 if TYPE_CHECKING:
-    from sparseinst.modeling import SparseInst
-    from sparseinst.runtime import Backend
+    from sparseinst.modeling.model import SparseInst
+    from sparseinst.runtime.backends import Backend
 
 BackendName = Annotated[
     str | None,
@@ -53,9 +53,8 @@ def open_model(
     Raises:
         InputError: no such model, device or backend, or an exported file and weights.
     """
-    from sparseinst.runtime import is_exported, open_backend
-    from sparseinst.runtime.backends import OWN_THREADS, backend_name
-    from sparseinst.zoo import load_model
+    from sparseinst.runtime.backends import OWN_THREADS, backend_name, is_exported, open_backend
+    from sparseinst.zoo.models import load_model
 
     def opened(network: "str | Path | SparseInst", on: str | None) -> "Backend":
         own = (backend or backend_name(network)) in OWN_THREADS
@@ -69,7 +68,7 @@ def open_model(
         return opened(model, None if device == "auto" else device)
     chosen = pick_device(device)
     if backend is None and chosen == "cpu" and not (half or random_weights or activation or max_instances):
-        fast = _converted(model, weights)
+        fast = converted(model, weights)
         if fast is not None:
             return opened(fast, chosen)
     network = load_model(model, weights=weights, random_weights=random_weights, device=chosen)
@@ -87,12 +86,12 @@ def say_what_ships() -> None:
     )
 
 
-def _converted(model: str, weights: Path | None) -> Path | None:
+def converted(model: str, weights: Path | None) -> Path | None:
     """The network's form for ONNX Runtime, converted now if need be; None if there is none to be had."""
     from sparseinst.config import SeedsConfig
     from sparseinst.runtime.cache import can_convert, converted_file, keep_converted
-    from sparseinst.zoo import load_model, shipped_weights, weights_file
-    from sparseinst.zoo.models import settings_of
+    from sparseinst.zoo.models import load_model, settings_of, weights_file
+    from sparseinst.zoo.names import shipped_weights
 
     if not can_convert():
         return None

@@ -10,7 +10,7 @@ from sparseinst.cli.common import (
     MODEL_HELP,
     Batch,
     Device,
-    Diameter,
+    DiameterOrAuto,
     Half,
     MaxInstances,
     NoTile,
@@ -20,12 +20,32 @@ from sparseinst.cli.common import (
     Tile,
     Weights,
     chosen_tile,
+    parse_diameter,
     pick_device,
 )
+from sparseinst.cli.early import check_model, check_source, check_tiles
 from sparseinst.cli.opening import BackendName, open_model, say_what_ships
+from sparseinst.cli.predict_cells import (
+    CellOptions,
+    Channel,
+    Measure,
+    PixelUm,
+    Project,
+    Regions,
+    Ring,
+    SaveGeojson,
+    SaveOutlines,
+    SaveRois,
+    SaveStack,
+    Sizes,
+    Stitch,
+    cell_files,
+    say_pixels_alone,
+)
 from sparseinst.cli.predict_telling import RowsBar, Shrunk, close_report, print_result, tell_filled
 from sparseinst.cli.predict_video import (
     Algorithm,
+    Divisions,
     Draw,
     Fps,
     Save,
@@ -40,7 +60,7 @@ from sparseinst.cli.predict_video import (
 )
 
 if TYPE_CHECKING:
-    from sparseinst.inference import ImageResult
+    from sparseinst.inference.outcome import ImageResult
 
 
 def predict(
@@ -95,7 +115,7 @@ def predict(
     no_tile: NoTile = False,
     overlap: Overlap = None,
     scale: Scale = None,
-    diameter: Diameter = None,
+    diameter: DiameterOrAuto = None,
     max_instances: MaxInstances = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", help="Take the images of a folder's subfolders, too, but for those in --out.")
@@ -107,21 +127,36 @@ def predict(
     fps: Fps = 25.0,
     track: Track = False,
     tracker: Algorithm = None,
+    divisions: Divisions = False,
     trails: Trails = True,
     zone: Zones = None,
     save_mot: SaveMot = False,
+    channel: Channel = None,
+    project: Project = None,
+    pixel_size: PixelUm = None,
+    measure: Measure = False,
+    ring: Ring = 5,
+    regions: Regions = None,
+    save_rois: SaveRois = False,
+    save_geojson: SaveGeojson = False,
+    save_outlines: SaveOutlines = False,
+    save_stack: SaveStack = False,
+    stitch: Stitch = False,
 ) -> None:
     """Find instances in images or a video: a picture of each image and a table, or the video with masks drawn.
 
     A broken file or page is reported and skipped; the exit code is then 1. Ctrl-C ends a video's files as they should.
 
-    It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .heic, ...).
+    It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .dng, ...).
     """
+    check_source(str(source))
+    check_model(model, weights, backend)
+    check_tiles(tile, overlap)
     from sparseinst.data.video.source import is_video
-    from sparseinst.inference import predict_files
+    from sparseinst.inference.prediction import predict_files
     from sparseinst.inference.scaling import at_scale
-    from sparseinst.runtime import is_exported
-    from sparseinst.zoo import DEFAULT_MODEL
+    from sparseinst.runtime.backends import is_exported
+    from sparseinst.zoo.models import DEFAULT_MODEL
 
     chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
     if chosen == "cpu":
@@ -133,36 +168,48 @@ def predict(
     if model is None and weights is None:
         say_what_ships()
     names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
-    video = VideoOptions(save, draw, show, skip, fps, track, tracker, trails, zone or (), save_mot)
+    cells = CellOptions(
+        channel, project, pixel_size, measure, ring, regions, save_rois, save_geojson, save_outlines, save_stack, stitch
+    )
+    size, view = parse_diameter(diameter), cells.view()
+    video = VideoOptions(save, draw, show, skip, fps, track, tracker, divisions, trails, zone or (), save_mot)
     if video.ask_for_video or is_video(source):
+        cells.refuse_for_video(size)
         predict_on_video(
             source, video, network=network, score=score, classes=names, out=out, save_json=save_json,
             save_masks=save_masks, iam=iam, recursive=recursive, device=chosen, batch=batch, half=half, tile=tile,
-            overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances,
+            overlap=overlap, scale=scale, diameter=None if size == "auto" else size, max_instances=max_instances,
         )  # fmt: skip
         return
     lowest = network.config.postprocess.score if score is None else score
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
     progress = RowsBar()
-    filled, shrunk = 0, Shrunk(at_scale(network.config.preprocess, scale=scale, diameter=diameter))
+    preprocess = at_scale(network.config.preprocess, scale=scale, diameter=None if size == "auto" else size)
+    filled, shrunk, sizes = 0, Shrunk(preprocess), Sizes(network.config.preprocess, diameter=size)
+    say_pixels_alone(cells, preprocess)
 
     def tell(result: "ImageResult") -> None:
         nonlocal filled
         progress.end()
-        print_result(result, nothing)
+        print_result(result, nothing, sizes.see(result))
+        if files is not None:
+            files.add(result)
         if result.instances is not None:
             filled += result.instances.full
             shrunk.see(result.instances)
 
-    report = predict_files(
-        source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
-        iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap, scale=scale, diameter=diameter,
-        max_instances=max_instances, recursive=recursive, on_image=tell, on_row=progress.tell,
-    )  # fmt: skip
+    with cell_files(cells, out, network.config.classes) as files:
+        report = predict_files(
+            source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
+            iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap, scale=scale, diameter=size,
+            max_instances=max_instances, recursive=recursive, view=view, pixel_um=pixel_size, on_image=tell,
+            on_row=progress.tell,
+        )  # fmt: skip
     close_report(report)
     if filled:
         tell_filled(filled, network, exported=is_exported(model), most=max_instances)
     if tile is None:
         shrunk.tell()
+    sizes.tell()
     if report.failures or report.unread_images:
         raise typer.Exit(1)

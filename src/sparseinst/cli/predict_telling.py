@@ -10,8 +10,8 @@ from sparseinst.errors import listed
 
 if TYPE_CHECKING:
     from sparseinst.config import PreprocessConfig
-    from sparseinst.inference import ImageResult, RunSummary
-    from sparseinst.runtime import Backend
+    from sparseinst.inference.outcome import ImageResult, RunSummary
+    from sparseinst.runtime.backends import Backend
     from sparseinst.structures import Instances
 
 _CROWD = 50
@@ -99,8 +99,8 @@ def tell_filled(images: int, network: "Backend", *, exported: bool, most: int | 
     say(f"{count(images, 'image')} filled all {shown}: there may be more objects; {advice}", style="yellow")
 
 
-def print_result(result: "ImageResult", nothing: str) -> None:
-    """Tells what was found in one image."""
+def print_result(result: "ImageResult", nothing: str, sizes: str = "") -> None:
+    """Tells what was found in one image, and something of the size of its objects."""
     head = f"[{result.position}/{result.total}]"
     if result.instances is None:
         say_error(f"{head} skipped: {result.error}")
@@ -111,7 +111,7 @@ def print_result(result: "ImageResult", nothing: str) -> None:
     if not number:
         say(f"{head} {name}: {nothing}")
         return
-    say(f"{head} {name}: {count(number, 'instance')}")
+    say(f"{head} {name}: {count(number, 'instance')}{f', {sizes}' if sizes else ''}")
     print_table(*result.table())
 
 

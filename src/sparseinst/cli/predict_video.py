@@ -18,8 +18,8 @@ from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
     from sparseinst.data.video.frame import VideoSource
-    from sparseinst.runtime import Backend
-    from sparseinst.video import VideoResult, VideoSummary
+    from sparseinst.runtime.backends import Backend
+    from sparseinst.video.outcome import VideoResult, VideoSummary
 
 _PANEL = "Video"
 _RECENT = 50
@@ -52,6 +52,13 @@ Algorithm = Annotated[
     str | None,
     typer.Option("--tracker", metavar="NAME", rich_help_panel=_PANEL, help="How to follow them; without it, mask."),
 ]
+Divisions = Annotated[
+    bool,
+    typer.Option(
+        "--divisions", rich_help_panel=_PANEL,
+        help="Follow cells through their divisions: the track ends, two new ones name it as their parent.",
+    ),
+]  # fmt: skip
 Trails = Annotated[
     bool, typer.Option("--trails/--no-trails", rich_help_panel=_PANEL, help="Draw where a followed object has been.")
 ]
@@ -80,6 +87,7 @@ class VideoOptions(NamedTuple):
     fps: float
     track: bool
     tracker: str | None
+    divisions: bool
     trails: bool
     zones: Sequence[str]
     save_mot: bool
@@ -92,7 +100,7 @@ class VideoOptions(NamedTuple):
     @property
     def tracks(self) -> bool:
         """Whether objects are to be followed."""
-        return bool(self.track or self.tracker or self.zones or self.save_mot)
+        return bool(self.track or self.tracker or self.divisions or self.zones or self.save_mot)
 
     @property
     def algorithm(self) -> str | None:
@@ -115,7 +123,7 @@ def predict_on_video(
     **settings: Any,
 ) -> None:
     """Goes through the video, shows how it is going, and tells what was found; `settings` are of `predict_video`."""
-    from sparseinst.video import predict_video
+    from sparseinst.video.prediction import predict_video
 
     if iam:
         raise InputError("iam: expected images, got a video: take single frames for their activation maps")
@@ -133,8 +141,8 @@ def predict_on_video(
     with _interruptible() as stop, _Progress() as progress:
         report = predict_video(
             source, model=network, show=options.show, skip=options.skip, track=options.algorithm,
-            trails=options.trails, zones=options.zones, fps=options.fps, on_frame=progress.step, stop=stop,
-            **files, **settings,
+            divisions=options.divisions, trails=options.trails, zones=options.zones, fps=options.fps,
+            on_frame=progress.step, stop=stop, **files, **settings,
         )  # fmt: skip
     _close(report)
     if stop.interrupted:
@@ -223,7 +231,8 @@ def _close(report: "VideoSummary") -> None:
         f"{report.fps:.1f} frames/s (the network alone {report.network_fps:.1f})",
     ]
     if report.tracks is not None:
-        parts.insert(2, count(report.tracks, "track"))
+        divided = "" if report.divisions is None else f" ({count(report.divisions, 'division')})"
+        parts.insert(2, count(report.tracks, "track") + divided)
     if report.broken:
         parts.insert(1, f"{count(report.broken, 'broken packet')}")
     for zone in report.zones:

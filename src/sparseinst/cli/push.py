@@ -39,7 +39,7 @@ def push(
 
     Log in first with `hf auth login`. Afterwards it loads by name: --model hf:OWNER/NAME.
     """
-    from sparseinst.hub import push_to_hub
+    from sparseinst.hub.publish import push_to_hub
 
     drawn = None if picture is None else _draw(model, picture)
     url = push_to_hub(
@@ -52,8 +52,8 @@ def push(
 
 def _draw(model: str, picture: Path) -> "NDArray[np.uint8]":
     """What the network finds in an image, drawn over it."""
-    from sparseinst.drawing import draw, legible_scale
-    from sparseinst.inference import Predictor
+    from sparseinst.drawing.instances import draw, legible_scale
+    from sparseinst.inference.predictor import Predictor
 
     predictor = Predictor(model)
     image = predictor.pipeline.read(picture)

@@ -24,6 +24,7 @@ from sparseinst.cli.common import (
     chosen_tile,
     say,
 )
+from sparseinst.cli.early import check_model, check_tiles
 from sparseinst.cli.opening import BackendName, open_model, say_what_ships
 from sparseinst.errors import InputError, misfit
 
@@ -90,10 +91,12 @@ def serve(
 
     Ctrl-C or SIGTERM ends it when what runs is finished.
     """
+    check_model(model, weights, backend)
+    check_tiles(tile, overlap)
     _check_installed()
-    from sparseinst.serving import ServeSettings
     from sparseinst.serving.server import serve as run
-    from sparseinst.zoo import DEFAULT_MODEL
+    from sparseinst.serving.settings import ServeSettings
+    from sparseinst.zoo.models import DEFAULT_MODEL
 
     name = DEFAULT_MODEL if model is None else model
     shipped = name == DEFAULT_MODEL and weights is None and not random_weights

@@ -1,40 +1,63 @@
 """`sparseinst train`."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparseinst.cli.allocator import keep_freed_memory
-from sparseinst.cli.common import Device, console, pick_device, say, say_error, setting
+from sparseinst.cli.common import Device, console, pick_device, say, say_error, say_found, setting
+from sparseinst.cli.early import check_model, check_paths, check_settings
+from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
-    from sparseinst.training import TrainResult
+    from sparseinst.training.result import TrainResult
+
+_STOPPED = 130
+"""Exit code after a second Ctrl-C."""
 
 
 def train(
     data: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="DIR_OR_YAML",
-            help="A folder with train.json + train/ (and val.json + val/), in COCO 2017's layout or Roboflow's, "
-            "or a YAML file that names images and annotations.",
+            help="A folder or file with images and masks, recognised by looking: COCO, YOLO (data.yaml), LabelMe, "
+            "label images, Pascal VOC; or a YAML file that names images and annotations.",
         ),
-    ],
+    ] = None,
     model: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="A preset (see `sparseinst models`), its YAML file, or weights to train on."),
-    ] = "lite",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A preset (see `sparseinst models`), its YAML file, or weights to train on; without it, lite or "
+            "nuclei, whichever suits the data.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder of the run; without it, one in runs/ with the name of the data."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Go on exactly where the run in this folder stopped; the folder is all that is needed."
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             help="Instead of the model's own recipe: small-data, fine-tune, full-coco, published, or a YAML file.",
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="micrographs|photos|aerial",
+            help="Turns, flips and colours by what the images are; see samples.png.",
         ),
     ] = None,
     init: Annotated[
@@ -48,7 +71,14 @@ def train(
     ] = None,
     epochs: Annotated[float | None, setting("recipe.epochs")] = None,
     iterations: Annotated[int | None, setting("recipe.iterations")] = None,
-    batch: Annotated[int | None, setting("recipe.batch")] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INTEGER|auto",
+            help="Images of one step over all processes, accumulation not counted; auto for the largest that fits on a "
+            "GPU, the fastest on a CPU.",
+        ),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(
@@ -57,11 +87,17 @@ def train(
         ),
     ] = None,
     lr: Annotated[float | None, setting("recipe.optim.lr")] = None,
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            metavar="backbone|STRIDE|none", help="Layers of the backbone that stay as they are: all, or up to a stride."
+        ),
+    ] = None,
+    patience: Annotated[int | None, setting("recipe.patience")] = None,
     workers: Annotated[int | None, setting("recipe.workers")] = None,
     precision: Annotated[str | None, setting("recipe.precision", metavar="fp32|bf16|fp16")] = None,
     seed: Annotated[int | None, setting("recipe.seed")] = None,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where the run in --out stopped.")] = False,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -72,6 +108,16 @@ def train(
     max_minutes: Annotated[
         float | None, typer.Option(min=0, help="Stop after so many minutes, evaluated and saved, wherever the run is.")
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            "--log",
+            "--trackers",
+            metavar="NAMES",
+            help="Where to log to beside the folder: some of tensorboard (the default), wandb, mlflow, with commas "
+            "between them, or none. (torchrun takes --log for itself: say --trackers there.)",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,31 +125,71 @@ def train(
         ),
     ] = None,
 ) -> None:
-    """Train a network on your own images and their COCO annotations.
+    """Train a network on your own images and their masks.
+
+    Ctrl-C ends it with everything saved; --resume DIR goes on.
 
     Several GPUs: torchrun --nproc-per-node=4 -m sparseinst.cli train ...
     """
-    from sparseinst.training import parse_assignments, run_folder
-    from sparseinst.training import train as run
+    check_paths(data, resume)
+    check_model(model)
+    check_settings(model, settings or [])
+    from sparseinst.training.interruption import Interrupted
+    from sparseinst.training.settings import parse_assignments
+    from sparseinst.training.trainer import train as run
 
-    # Named before the processes of a run meet, so that all of them find the same.
-    out = run_folder(data, resume=resume) if out is None else out
+    out = _folder(data, out, resume)
     if _speaks():
-        say(f"network {model}, run in {out}")
+        say(f"run in {out}")
+        if data is not None:
+            say_found(data)
     chosen = pick_device(device)
     if chosen == "cpu":
         keep_freed_memory()
     try:
         result = run(
-            data, model, out, recipe=recipe, init=init, iterations=iterations, epochs=epochs, batch=batch, size=size,
-            lr=lr, workers=workers, precision=precision, seed=seed, settings=parse_assignments(settings or []),
-            device=chosen, resume=resume, minutes=minutes, max_minutes=max_minutes, console=console(),
+            data, model, out, recipe=recipe, augment=augment, init=init, iterations=iterations, epochs=epochs,
+            batch=int(batch) if batch is not None and batch.isdecimal() else batch, size=size, lr=lr, freeze=freeze,
+            patience=patience, workers=workers, precision=precision, seed=seed,
+            settings=parse_assignments(settings or []), device=chosen, resume=resume is not None, minutes=minutes,
+            max_minutes=max_minutes, log=_names(log), console=console(),
         )  # fmt: skip
+    except Interrupted as stop:
+        if _speaks():
+            say_error(
+                f"{stop.name}: stopped after iteration {stop.iteration}, which is saved; to go on: {_resume(out)}"
+            )
+        raise typer.Exit(stop.exit_code) from None
     except KeyboardInterrupt:
-        say_error(f"training stopped; what was saved last is in {out}: the same command with --resume goes on from it")
-        raise
+        if _speaks():
+            say_error(f"stopped at once; {_what_is_saved(out)}")
+        raise typer.Exit(_STOPPED) from None
     if _speaks():
-        _report(result, data)
+        _report(result)
+
+
+def _folder(data: Path | None, out: Path | None, resume: Path | None) -> Path:
+    """The folder of the run, named before the processes of a run meet, so that all of them find the same.
+
+    Raises:
+        InputError: neither data nor a run to resume is named, or two folders are.
+    """
+    from sparseinst.training.folder import run_folder
+
+    if resume is not None:
+        if out is not None and out.resolve() != resume.resolve():
+            raise InputError(f"expected --resume {resume} or --out {out}, got both: a run goes on in its own folder")
+        return resume
+    if data is None:
+        raise InputError("expected --data, or --resume with the folder of a run, got neither: name your images")
+    return run_folder(data) if out is None else out
+
+
+def _names(log: str | None) -> tuple[str, ...] | None:
+    """The trackers of --log."""
+    if log is None:
+        return None
+    return tuple(name for part in log.split(",") if (name := part.strip()) and name != "none")
 
 
 def _speaks() -> bool:
@@ -111,21 +197,40 @@ def _speaks() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _report(result: "TrainResult", data: Path) -> None:
-    from sparseinst.data.formats import resolve_data
+def _resume(out: Path) -> str:
+    return f"sparseinst train --resume {_quoted(out)}"
 
-    if not result.finished:
-        say(f"stopped at the time limit after {result.iterations} iterations; the same command with --resume goes on")
+
+def _what_is_saved(out: Path) -> str:
+    from sparseinst.training.folder import STATE
+
+    if not (out / STATE).is_file():
+        return "nothing was saved yet"
+    return f"what was saved last is in {out}; to go on from there: {_resume(out)}"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
+def _report(result: "TrainResult") -> None:
+    if result.ended == "time":
+        say(f"stopped at the time limit after {result.iterations} iterations; to go on: {_resume(result.out)}")
+    if result.ended == "patience":
+        say(f"stopped after {result.iterations} iterations, as AP no longer rises; to go on all the same: "
+            f"{_resume(result.out)} --set patience=null")  # fmt: skip
     if result.best_ap is not None:
-        say(f"best: AP {result.best_ap:.4f} at iteration {result.best_iteration}, in {result.best}")
+        say(f"best: AP {result.best_ap:.4f} at iteration {result.best_iteration}, in {result.weights}")
     if result.surplus_targets:
         say(f"{result.surplus_targets} instances had no slot to learn from: raise decoder.slots", style="yellow")
     say(f"curves, pictures and logs: {result.out}")
-    weights, split = result.best or result.last, resolve_data(data).val
+    weights, split = _quoted(result.weights), result.validation
     say(f"look at it: sparseinst predict IMAGES --model {weights}")
-    if split is not None:
+    if split is not None and split.kind == "coco":
         say(
-            f"measure it: sparseinst evaluate --model {weights} --images {split.images} "
-            f"--annotations {split.annotations}"
+            f"measure it: sparseinst evaluate --model {weights} --images {_quoted(split.images)} "
+            f"--annotations {_quoted(split.annotations)}"
         )
-    say(f"ship it: sparseinst export {weights} --format onnx --out {weights.with_suffix('.onnx')}")
+    elif split is not None:
+        say(f"measure it: sparseinst evaluate --model {weights} --data {_quoted(split.annotations)}")
+    say(f"ship it: sparseinst export {weights} --format onnx --out {_quoted(result.weights.with_suffix('.onnx'))}")

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -10,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.config import IntensityConfig
+from sparseinst.data.formats.content import Content, Notes
+from sparseinst.data.formats.reading import read_content
+from sparseinst.data.formats.source import Split
 from sparseinst.data.images import read_image
-from sparseinst.data.records import Records, read_records
+from sparseinst.data.records import Blobs, Records, parse_records
 from sparseinst.errors import InputError, listed
 from sparseinst.files import is_file, is_folder
 from sparseinst.masks import rle
@@ -47,8 +51,22 @@ class CocoDataset:
         Raises:
             InputError: the file is not COCO (the message names the record), or image files are missing.
         """
-        images_dir, annotations = Path(images_dir), Path(annotations)
-        records = read_records(annotations)
+        return cls.of(Split(images=Path(images_dir), annotations=Path(annotations)))
+
+    @classmethod
+    def of(cls, split: Split, content: Content | None = None) -> Self:
+        """Reads and checks a part of a data set, of any format.
+
+        Args:
+            split: the part.
+            content: what was read of it already; None reads it (see `read_told`).
+
+        Raises:
+            InputError: a record is malformed (the message names it), or image files are missing.
+        """
+        content = read_told(split) if content is None else content
+        images_dir, annotations = split.images, split.annotations
+        records = parse_records(annotations, content)
         dataset = cls(
             images_dir, annotations, records.classes, records.category_ids, records, np.arange(len(records.classes))
         )
@@ -149,8 +167,37 @@ class CocoDataset:
             class_of=np.array([position.get(name, -1) for name in own], np.int64),
         )
 
+    def only(self, indices: Sequence[int]) -> Self:
+        """Some of the images, in this order."""
+        records, spans = self.records, [self._span(index) for index in indices]
+        rows = [row for span in spans for row in range(span.start, span.stop)]
+        chosen = replace(
+            records,
+            image_ids=records.image_ids[list(indices)],
+            sizes_hw=records.sizes_hw[list(indices)],
+            file_names=Blobs.pack([records.file_names[index] for index in indices]),
+            first=np.concatenate([[0], np.cumsum([span.stop - span.start for span in spans])]).astype(np.int64),
+            labels=records.labels[rows],
+            masks=Blobs.pack([records.masks[row] for row in rows]),
+        )
+        return replace(self, records=chosen)
+
     def _span(self, index: int) -> slice:
         return slice(int(self.records.first[index]), int(self.records.first[index + 1]))
+
+
+def read_told(split: Split) -> Content:
+    """`read_content`, with a warning of what is left out.
+
+    Raises:
+        InputError: something cannot be read.
+    """
+    content = read_content(split, notes := Notes())
+    if notes.broken:
+        raise InputError(notes.broken[0][1])
+    for line in notes.lines():
+        _LOGGER.warning("%s: left out: %s", split.annotations, line)
+    return content
 
 
 def _colored(pixels: NDArray[np.int64], labels: NDArray[np.int32], size: int) -> list[NDArray[np.int32]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparseinst.config import IntensityConfig
+from sparseinst.data.heif import know_heif
 from sparseinst.data.intensity import Bounds, bounds_of, stretch
 from sparseinst.data.pixels import array_of, decoding, pixels_of
 from sparseinst.errors import InputError
@@ -35,8 +36,11 @@ def read_image(
     """
     name = "image" if isinstance(source, bytes) else str(source)
     file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
-    with decoding(name), Image.open(file, formats=formats) as image:
-        return to_rgb8(pixels_of(image, file), intensity)
+    with decoding(name):
+        if isinstance(file, Path):
+            know_heif(file)
+        with Image.open(file, formats=formats) as image:
+            return to_rgb8(pixels_of(image, file), intensity)
 
 
 def to_rgb8(

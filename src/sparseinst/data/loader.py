@@ -4,8 +4,12 @@ So a run can be resumed at any iteration, and neither the number of workers nor 
 looks like in an epoch.
 """
 
+import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
+from types import FrameType
 from typing import Any, NamedTuple
 
 import cv2
@@ -18,7 +22,7 @@ from sparseinst.config import IntensityConfig, ModelConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.copy_paste import View, copy_paste
 from sparseinst.data.geometry import frame_hw as padded_hw
-from sparseinst.data.geometry import pad
+from sparseinst.data.prepare import pad
 from sparseinst.data.targets import reduce_masks
 from sparseinst.data.transforms import TrainTransform
 from sparseinst.errors import InputError
@@ -27,6 +31,9 @@ from sparseinst.structures import Batch, Targets
 
 Key = tuple[int, int]
 """(epoch, index of the image)."""
+
+_OUTLIVES_SIGTERM_S = 30.0
+"""How long a loader process outlives SIGTERM."""
 
 
 class Sample(NamedTuple):
@@ -211,7 +218,7 @@ def training_loader(
         num_workers=recipe.workers,
         collate_fn=partial(collate, mask_stride=model_config.mask_stride, frame_hw=augment.frame_hw),
         pin_memory=pin_memory,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
         generator=torch.Generator(),  # its draw is used by nobody: leave the global one, which training uses, alone
     )
 
@@ -220,7 +227,19 @@ def _hash(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
-def _one_thread(worker: int) -> None:
-    """The processes are the parallelism; threads within them only fight for the cores."""
+def _start_worker(worker: int) -> None:
+    """The processes are the parallelism; threads within them only fight for the cores.
+
+    Ctrl-C and SIGTERM often reach every process of a group, but it is for the training process to end its loaders:
+    until it has saved what it has learnt, it needs them.
+    """
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_later)
+
+
+def _end_later(number: int, frame: FrameType | None) -> None:
+    timer = threading.Timer(_OUTLIVES_SIGTERM_S, os._exit, (0,))
+    timer.daemon = True
+    timer.start()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparseinst.config import IntensityConfig
+from sparseinst.data.heif import know_heif
 from sparseinst.data.images import to_rgb8
 from sparseinst.data.pixels import UNREADABLE, decoding, pixels_of
 from sparseinst.errors import InputError
@@ -63,8 +64,9 @@ def read_pages(path: Path, intensity: IntensityConfig) -> Iterator[Page]:
     with ExitStack() as opened:
         try:
             with decoding(str(path)):
+                know_heif(path)
                 image = opened.enter_context(Image.open(path))
-                numbers = _numbers(image)
+                numbers = image_numbers(image)
         except InputError as error:
             yield Page(None, 1, partial(_refuse, error))
             return
@@ -83,7 +85,7 @@ def _read(image: Image.Image, path: Path, number: int, name: str, intensity: Int
         return to_rgb8(pixels_of(image, path), intensity)
 
 
-def _numbers(image: Image.Image) -> list[int]:
+def image_numbers(image: Image.Image) -> list[int]:
     """Places of the images in an opened file, which stands at the first again."""
     if image.format != "TIFF":
         return list(range(getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1))

@@ -1,5 +1,6 @@
-"""Reads a COCO annotation file, checks every record, and packs what training needs into a few arrays."""
+"""Checks every record of COCO annotations, and packs what training needs into a few arrays."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from sparseinst.data.segmentation import encode_segmentation
 from sparseinst.errors import InputError, brief
-from sparseinst.files import read_json
 from sparseinst.masks.runs import decode_runs
 
 _LOGGER = logging.getLogger(__name__)
@@ -62,18 +62,35 @@ class Records:
     labels: NDArray[np.int64]
     masks: Blobs
 
+    def digest(self) -> str:
+        """SHA-256 of all of it, as 64 hexadecimal digits."""
+        parts = (self.image_ids, self.sizes_hw, self.file_names.data, self.first, self.labels, self.masks.data)
+        names = "\n".join(self.classes).encode("utf-8", "surrogatepass")
+        return hashlib.sha256(b"".join([names, *(part.tobytes() for part in parts)])).hexdigest()
 
-def read_records(path: Path) -> Records:
-    """Reads and checks an annotation file.
+
+def parse_records(path: Path, data: Mapping[str, Any]) -> Records:
+    """Checks what an annotation file holds, or what another format was read to.
 
     Annotations whose mask covers no pixel of the image (too few points, no area, wholly outside) are left out, counted
     and logged in one warning; anything that is not COCO is an error.
 
+    Args:
+        path: of the file, for messages.
+        data: its content.
+
     Raises:
-        InputError: the file is absent, not JSON, or a record is malformed, naming the record and its field.
+        InputError: a record is malformed, naming the record and its field.
     """
-    data = _read_json(path)
+    if not isinstance(data, Mapping):
+        hint = " (a results list has no images)" if isinstance(data, list) else ""
+        raise InputError(
+            f"{path}: expected a COCO object with images, annotations and categories, got {brief(data)}{hint}: "
+            "give the annotation file"
+        )
     classes = _categories(path, _field(path, "the file", data, "categories", list))
+    if (parent := placeholder(data)) is not None:
+        _LOGGER.warning("%s: category %r left out: it is the parent that Roboflow adds", path, classes.pop(parent))
     images = _images(path, _field(path, "the file", data, "images", list))
     masks = _Masks(
         path, _field(path, "the file", data, "annotations", list), images, {i: k for k, i in enumerate(classes)}
@@ -185,15 +202,21 @@ class _Masks:
                 raise InputError(f"{self.path}: {name}: segmentation: {error}: write the annotation again") from error
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
-    data = read_json(path, expected="a COCO annotation file")
-    if not isinstance(data, dict):
-        hint = " (a results list has no images)" if isinstance(data, list) else ""
-        raise InputError(
-            f"{path}: expected a COCO object with images, annotations and categories, got {brief(data)}{hint}: "
-            "give the annotation file"
-        )
-    return data
+def placeholder(data: Mapping[str, Any]) -> int | None:
+    """The id of the category that Roboflow puts above the others in its COCO files; None where there is none.
+
+    It has no annotation, no parent (`supercategory` none), and is named as the parent of all the others.
+    """
+    categories = [item for item in data["categories"] if isinstance(item, Mapping)]
+    parents = {item.get("name"): item.get("id") for item in categories if item.get("supercategory") == "none"}
+    if len(parents) != 1 or len(categories) < 2:
+        return None
+    ((name, key),) = parents.items()
+    others = [item for item in categories if item.get("id") != key]
+    used = any(isinstance(item, Mapping) and item.get("category_id") == key for item in data.get("annotations", ()))
+    if used or any(item.get("supercategory") != name for item in others):
+        return None
+    return int(key) if isinstance(key, int) else None
 
 
 def _categories(path: Path, records: list[Any]) -> dict[int, str]:

@@ -11,7 +11,7 @@ OVERLAY, LABELS, IAM = "_overlay", "_labels", "_iam"
 SIGNATURE = "sparseinst"
 """The name of the software that a picture states."""
 
-_NAMES = re.compile(r".*_(overlay|labels|iam)\.(png|jpg|tif)|mask\d+\.tif")
+_NAMES = re.compile(r".*_(overlay|labels|iam)\.(png|jpg|tif)|.*_labels\.ome\.tif|mask\d+\.tif")
 _SIGNED_WITHIN = 1024
 """Bytes from the start of a file: PNG and JPEG are signed behind their first block, TIFF in its first directory."""
 

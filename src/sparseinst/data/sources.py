@@ -6,18 +6,19 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sparseinst.data.large import is_zarr
+from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.signature import is_ours
 from sparseinst.errors import InputError, listed
 from sparseinst.files import is_file, is_folder, readable, shown
 
 IMAGE_SUFFIXES = frozenset({
-    ".apng", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+    ".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm",
+    ".tif", ".tiff", ".webp",
 })  # fmt: skip
 """Suffixes (in lower case) taken from folders and globs; a file named outright may have any."""
 
 _FOREIGN = (
-    ".arw", ".avif", ".bif", ".cr2", ".cr3", ".czi", ".dcm", ".dng", ".exr", ".heic", ".heif", ".ims", ".j2k", ".jp2",
+    ".arw", ".bif", ".cr2", ".cr3", ".czi", ".dcm", ".dng", ".exr", ".ims", ".j2k", ".jp2",
     ".jpx", ".jxl", ".lif", ".lsm", ".mrc", ".mrxs", ".nd2", ".ndpi", ".nef", ".nii", ".nii.gz", ".oib", ".oif", ".oir",
     ".orf", ".qptiff", ".raf", ".rw2", ".scn", ".stk", ".svs", ".tga", ".vsi", ".zarr", ".zvi",
 )  # fmt: skip
@@ -167,10 +168,26 @@ def _goes_with_images(path: Path) -> bool:
     return path.suffix.lower() in _SIDECARS or name.endswith(_VIDEOS) or name in _SYSTEM
 
 
+def lines_of(content: bytes, source: object) -> list[str]:
+    """What a list file names, one image a line; empty lines are left out.
+
+    Args:
+        content: of the file, in UTF-8.
+        source: where it is from, for messages.
+
+    Raises:
+        InputError: it is no such text, or names nothing.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}: expected a text file in UTF-8, one image path a line: {error}") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise InputError(f"{source}: expected one image path a line, found none: fill the list")
+    return lines
+
+
 def _listed(path: Path) -> list[Path]:
     with readable(path, expected="a text file in UTF-8, one image path a line", hint="correct the list"):
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    images = [path.parent / line.strip() for line in lines if line.strip()]
-    if not images:
-        raise InputError(f"{path}: expected one image path a line, found none: fill the list")
-    return images
+        return [path.parent / line for line in lines_of(path.read_bytes(), path)]

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparseinst.data.geometry import MULTIPLE_PX, frame_hw, pad
+from sparseinst.data.geometry import MULTIPLE_PX, frame_hw
+from sparseinst.data.prepare import pad
 from sparseinst.structures import Targets
 
 

@@ -9,8 +9,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
-from sparseinst.data.geometry import network_hw, resize, resized_hw
+from sparseinst.data.geometry import network_hw, resized_hw
 from sparseinst.data.photometric import Photometric
+from sparseinst.data.prepare import resize
 from sparseinst.errors import InputError
 from sparseinst.recipe import AugmentConfig
 

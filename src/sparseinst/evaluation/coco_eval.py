@@ -9,7 +9,9 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from sparseinst.data.records import read_records
+from sparseinst.data.formats.reading import read_content
+from sparseinst.data.formats.source import Split
+from sparseinst.data.records import parse_records
 from sparseinst.errors import InputError
 from sparseinst.evaluation.calibration import thresholds
 from sparseinst.evaluation.figures import NOTHING, ClassFigures, Evaluation, Figures, figures, mean
@@ -42,8 +44,10 @@ def evaluate_results(
     Raises:
         InputError: a file is not of its form, or a result names an image or category that is not in the annotations.
     """
-    read_records(Path(annotations))  # checks every record
-    return score_results(annotations, results, max_dets=max_dets, groups=groups).evaluation
+    path = Path(annotations)
+    content = read_content(Split(images=path.parent, annotations=path))
+    parse_records(path, content)  # checks every record
+    return score_results(path, results, max_dets=max_dets, groups=groups, content=content).evaluation
 
 
 class Scored(NamedTuple):
@@ -74,17 +78,19 @@ def score_results(
     *,
     max_dets: int,
     groups: Mapping[int, str] | None,
+    content: Mapping[str, Any] | None = None,
 ) -> Scored:
-    """`evaluate_results` of an annotation file that has been checked already."""
+    """`evaluate_results` of annotations that have been checked already; `content` where they have been read, too."""
     check_max_dets(max_dets)
     path = Path(annotations)
-    truth = ground_truth(path)
+    content = read_content(Split(images=path.parent, annotations=path)) if content is None else content
+    truth = ground_truth(content, path)
     found = detections(results, truth, path)
     counted = [item for item in truth["annotations"] if not item["iscrowd"]]
     most = max(Counter((item["image_id"], item["category_id"]) for item in counted).values(), default=0)
     caps = [max_dets] if most <= max_dets else [max_dets, -(-most // _ROUND) * _ROUND]
     gt = COCO(truth)
-    dt = gt.loadRes(found)
+    dt = _loaded(gt, truth, found)
     precision, recall = _accumulate(gt, dt, caps, [image["id"] for image in truth["images"]])
     matches = match(truth, found, max_dets=max_dets)
     by_score = thresholds(matches)
@@ -104,6 +110,15 @@ def score_results(
         },
     )
     return Scored(evaluation, truth, found, matches, precision[:, :, :, 0, 0], gt, dt)
+
+
+def _loaded(gt: Any, truth: Mapping[str, Any], found: list[dict[str, Any]]) -> Any:
+    """Results as COCO's own loader gives them, without its pass over all masks: their areas are known."""
+    if not found or found[0].get("bbox"):
+        return gt.loadRes(found)
+    for number, item in enumerate(found, 1):
+        item["id"], item["iscrowd"] = number, 0
+    return COCO({**truth, "annotations": found})
 
 
 def check_max_dets(max_dets: int) -> None:

@@ -5,21 +5,23 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from sparseinst.data import CocoDataset
+from sparseinst.data.coco import CocoDataset, read_told
+from sparseinst.data.formats.source import Split
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import check_max_dets, score_results
+from sparseinst.evaluation.counting import count_objects
 from sparseinst.evaluation.figures import Evaluation
 from sparseinst.evaluation.oddities import oddities
 from sparseinst.evaluation.report.contents import run_facts
 from sparseinst.evaluation.report.files import check_report_folder, write_report
-from sparseinst.inference import to_coco, write_json
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
-from sparseinst.modeling import SparseInst
+from sparseinst.inference.writers import to_coco, write_json
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
 
 _LOGGER = logging.getLogger(__name__)
@@ -27,17 +29,17 @@ _LOGGER = logging.getLogger(__name__)
 
 def evaluate(
     model: SparseInst | Backend | str | Path,
-    images: str | Path,
-    annotations: str | Path,
+    images: str | Path | Split,
+    annotations: str | Path | None = None,
     *,
-    device: str | torch.device | None = None,
+    device: str | torch.device | None = "auto",
     batch: int = 1,
     workers: int = 2,
     half: bool = False,
     tile: int | None = None,
     overlap: int | None = None,
     scale: float | None = None,
-    diameter: float | None = None,
+    diameter: float | Literal["auto"] | None = None,
     max_instances: int | None = None,
     max_dets: int = 100,
     save: str | Path | None = None,
@@ -49,16 +51,17 @@ def evaluate(
 
     Args:
         model: a network, a backend, or the name or checkpoint of a network.
-        images: folder of the images.
-        annotations: COCO file; its categories and the model's classes meet by name.
-        device: where to run; None is where the network is (cpu for a name or file).
+        images: folder of the images; or a part of a data set of any format (`resolve_data(...).val`).
+        annotations: COCO file, unless that part brings its own; its categories and the model's classes meet by name.
+        device: where to run (see `runtime.devices.Device`).
         batch: images at once.
         workers: threads that read and resize images; 0 reads them in between.
         half: compute in 16 bits.
         tile: cut larger images into tiles of this side, in pixels (see `Predictor`).
         overlap: pixels that neighbouring tiles share.
         scale: network pixels for each pixel of the image, in place of that of a network at native scale.
-        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
+        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`); "auto"
+            estimates it for each image (see `estimated_diameter`).
         max_instances: most instances in an image (see `Predictor`); None is what the network's settings say.
         max_dets: highest-scored detections of a class in an image that count.
         save: where to write the detections as a COCO results list.
@@ -78,21 +81,42 @@ def evaluate(
         model, device=device, half=half, batch=batch, score=0.0, tile=tile, overlap=overlap, scale=scale,
         diameter=diameter, max_instances=max_instances,
     )  # fmt: skip
-    dataset = CocoDataset.load(images, annotations).remap(pipeline.classes)
-    results: list[dict[str, Any]] = []
-    for index, instances in enumerate(pipeline.found(_cuts(dataset, pipeline, workers))):
-        results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
-    results = [item for item in results if item["category_id"] != -1]  # a class that the file does not know
+    split = _split(images, annotations)
+    content = read_told(split)
+    dataset = CocoDataset.of(split, content).remap(pipeline.classes)
+    results = detect(pipeline, dataset, workers=workers)
     if save is not None:
         write_json(Path(save), results)
         _LOGGER.info("%s: %d detections", save, len(results))
-    scored = score_results(annotations, results, max_dets=max_dets, groups=groups)
-    odd = oddities(scored.detections, score=pipeline.backend.config.postprocess.score)
-    scored = scored._replace(evaluation=replace(scored.evaluation, twins=odd.twins, pieces=odd.pieces))
+    scored = score_results(split.annotations, results, max_dets=max_dets, groups=groups, content=content)
+    score = pipeline.backend.config.postprocess.score
+    odd = oddities(scored.detections, score=score)
+    counts = count_objects(scored.truth, scored.detections, score=score, max_dets=max_dets, groups=groups)
+    evaluation = replace(scored.evaluation, twins=odd.twins, pieces=odd.pieces, counts=counts)
+    scored = scored._replace(evaluation=evaluation)
     if report is not None:
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
         write_report(Path(report), scored, dataset, run_facts(pipeline, dataset, model=name, half=half), groups=groups)
     return scored.evaluation
+
+
+def detect(pipeline: Pipeline, dataset: CocoDataset, *, workers: int) -> list[dict[str, Any]]:
+    """COCO results of all images of a data set whose labels are the network's (see `CocoDataset.remap`).
+
+    What is of a class that the data set does not know is left out. Arguments as of `evaluate`.
+    """
+    results: list[dict[str, Any]] = []
+    for index, instances in enumerate(pipeline.found(_cuts(dataset, pipeline, workers))):
+        results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
+    return [item for item in results if item["category_id"] != -1]
+
+
+def _split(images: str | Path | Split, annotations: str | Path | None) -> Split:
+    if isinstance(images, Split):
+        return images
+    if annotations is None:
+        raise InputError(f"{images}: expected the annotations of these images, got none: name their COCO file")
+    return Split(images=Path(images), annotations=Path(annotations))
 
 
 def _cuts(dataset: CocoDataset, pipeline: Pipeline, workers: int) -> Iterator[Cut]:
@@ -101,7 +125,7 @@ def _cuts(dataset: CocoDataset, pipeline: Pipeline, workers: int) -> Iterator[Cu
     def read(index: int) -> Cut:
         return pipeline.cut(dataset.image(index, pipeline.preprocess.intensity))
 
-    if not workers:
+    if not workers or pipeline.estimates:  # the network itself would run in those threads
         yield from map(read, range(len(dataset)))
         return
     # images to be cut are large, and each fills batches by itself

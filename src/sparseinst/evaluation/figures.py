@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.evaluation.count_figures import Counts
+
 NOTHING = -1.0
 """What COCO's evaluation gives as a figure where the images hold no instance that counts."""
 
@@ -73,6 +75,8 @@ class Evaluation(Figures):
         twins: share (0..1) of the detections at the model's default score that have another of them in their image, of
             whatever class, at a mask IoU above 0.50; -1 without detections, or where no model was at hand.
         pieces: share of the same that are in several pieces (8-connected); -1 where none is.
+        counts: what is shown at the model's default score, right, wrong or missed, by image; None where no model was
+            at hand.
     """
 
     images: int
@@ -86,6 +90,7 @@ class Evaluation(Figures):
     per_group: dict[str, Figures]
     twins: float = NOTHING
     pieces: float = NOTHING
+    counts: Counts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values; figures that do not exist are null."""

@@ -11,15 +11,18 @@ from sparseinst.files import read_json
 from sparseinst.masks import rle
 from sparseinst.masks.runs import decode_runs
 
+_CHUNK = 4096
+"""Masks decoded at once while checking."""
 
-def ground_truth(path: Path) -> dict[str, Any]:
-    """A checked annotation file with what COCO's evaluation needs filled in.
+
+def ground_truth(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Checked annotations, read from `path`, with what COCO's evaluation needs filled in.
 
     Annotations are numbered anew, for COCO's evaluation takes a match with id 0 for none and mixes up equal ids. Masks
     that cover no pixel of their image are left out, as in training.
     """
-    content = read_json(path, expected="a COCO annotation file")
     sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    names = {image["id"]: str(image.get("file_name", image["id"])) for image in content["images"]}
     annotations: list[dict[str, Any]] = []
     for number, item in enumerate(content["annotations"]):
         size = sizes[item["image_id"]]
@@ -31,6 +34,7 @@ def ground_truth(path: Path) -> dict[str, Any]:
         annotations.append(
             {
                 "id": len(annotations) + 1,
+                "place": number,  # in the file
                 "image_id": item["image_id"],
                 "category_id": item["category_id"],
                 "iscrowd": int(bool(item.get("iscrowd"))),
@@ -40,7 +44,10 @@ def ground_truth(path: Path) -> dict[str, Any]:
             }
         )
     return {
-        "images": [{"id": image_id, "height": size[0], "width": size[1]} for image_id, size in sizes.items()],
+        "images": [
+            {"id": image_id, "file_name": names[image_id], "height": size[0], "width": size[1]}
+            for image_id, size in sizes.items()
+        ],
         "annotations": annotations,
         "categories": [{"id": item["id"], "name": item["name"]} for item in content["categories"]],
     }
@@ -49,7 +56,7 @@ def ground_truth(path: Path) -> dict[str, Any]:
 def detections(
     results: str | Path | Sequence[Mapping[str, Any]], truth: Mapping[str, Any], annotations: Path
 ) -> list[dict[str, Any]]:
-    """A checked copy of a COCO results list, or of the one in a file.
+    """A checked copy of a COCO results list, or of the one in a file, with the area of each mask.
 
     Args:
         results: records with image_id, category_id, score and segmentation.
@@ -65,10 +72,34 @@ def detections(
         source, records = "results", list(results)
     sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
     categories = {category["id"] for category in truth["categories"]}
-    return [
+    checked = [
         _detection(f"{source}: result number {number}", record, sizes, categories, annotations)
         for number, record in enumerate(records)
     ]
+    for first in range(0, len(checked), _CHUNK):
+        _check_runs(checked[first : first + _CHUNK], source, first)
+    return checked
+
+
+def _check_runs(chunk: Sequence[dict[str, Any]], source: str, first: int) -> None:
+    """Adds the areas of masks, or raises InputError unless the runs of all add up to their images."""
+    counts = [item["segmentation"]["counts"].encode() for item in chunk]
+    sizes = [item["segmentation"]["size"] for item in chunk]
+    try:
+        runs = decode_runs(counts)
+    except ValueError as error:
+        if len(chunk) > 1:  # one of them is damaged: which?
+            for place, item in enumerate(chunk):
+                _check_runs([item], source, first + place)
+        raise InputError(f"{source}: result number {first}: segmentation: {error}: write the results again") from error
+    for place, (pixels, (height, width)) in enumerate(zip(runs.totals.tolist(), sizes, strict=True)):
+        if pixels != height * width:
+            raise InputError(
+                f"{source}: result number {first + place}: expected the runs of its mask to add up to the image's "
+                f"{height * width} pixels, got {pixels}: write the results again"
+            )
+    for item, area in zip(chunk, runs.areas.tolist(), strict=True):
+        item["area"] = area
 
 
 def _read(path: Path) -> list[Any]:
@@ -103,15 +134,6 @@ def _detection(
     counts = encode_segmentation(where, segmentation, size)
     if counts is None:
         raise InputError(f"{where}: expected a polygon of at least three points, got none: leave the result out")
-    try:
-        pixels = int(decode_runs([counts]).totals[0])
-    except ValueError as error:
-        raise InputError(f"{where}: segmentation: {error}: write the results again") from error
-    if pixels != size[0] * size[1]:
-        raise InputError(
-            f"{where}: expected the runs of its mask to add up to the image's {size[0] * size[1]} pixels, "
-            f"got {pixels}: write the results again"
-        )
     return {**record, "score": score, "segmentation": _record(counts, size)}
 
 

@@ -1,13 +1,13 @@
-"""Which detection took which annotated instance at IoU 0.5, by COCO's rule: best score first, each its best free one.
+"""Which detection took which annotated instance, by COCO's rule: best score first, each its best free one.
 
 A detection is matched before all of lower score, so what it took is the same at every score threshold: one matching
 answers for all of them.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from faster_coco_eval.core import mask as coco_mask
@@ -56,6 +56,46 @@ class Matches:
         return np.not_equal(self.taken, FALSE)
 
 
+class Overlaps(NamedTuple):
+    """What lies on what in one image: d detections that count, best first, and t annotations."""
+
+    image: Mapping[str, Any]
+    """Its record."""
+    found: NDArray[np.int64]
+    """(d,) places in the results list."""
+    truths: NDArray[np.int64]
+    """(t,) places among the annotations."""
+    ious: NDArray[np.float64]
+    """(d, t) IoUs, 0 between classes that may not meet; with a crowd, the part of the detection that lies on it."""
+    crowd: NDArray[np.bool_]
+    """(t,) whether an annotation is a crowd."""
+
+
+def overlaps(
+    truth: Mapping[str, Any],
+    detections: Sequence[_Record],
+    *,
+    max_dets: int,
+    by_class: bool = True,
+    min_score: float = 0.0,
+) -> Iterator[Overlaps]:
+    """Of each image in turn what lies on what; the arguments are those of `match`."""
+    label_of = _label_of(truth)
+    truth_labels, labels = _labels(truth["annotations"], label_of), _labels(detections, label_of)
+    crowd = np.array([bool(item["iscrowd"]) for item in truth["annotations"]], bool)
+    scores = np.array([item["score"] for item in detections], np.float64)
+    truths_in, found_in = by_image(truth["annotations"]), by_image(detections)
+    for image in truth["images"]:
+        mine = _best_first(found_in[image["id"]], scores, labels, max_dets, min_score)
+        theirs = np.array(truths_in[image["id"]], np.int64)
+        ious = np.zeros((len(mine), len(theirs)))
+        if len(mine) and len(theirs):
+            ious = pairwise_ious([detections[i] for i in mine], [truth["annotations"][i] for i in theirs])
+        if by_class:
+            ious[labels[mine][:, None] != truth_labels[theirs]] = 0
+        yield Overlaps(image, mine, theirs, ious, crowd[theirs])
+
+
 def match(
     truth: Mapping[str, Any],
     detections: Sequence[_Record],
@@ -73,25 +113,18 @@ def match(
         by_class: only instances of the detection's class may be taken; otherwise those of any class.
         min_score: detections below it do not count.
     """
-    label_of = {key: label for label, key in enumerate(sorted(item["id"] for item in truth["categories"]))}
+    label_of = _label_of(truth)
     truth_labels = _labels(truth["annotations"], label_of)
     crowd = np.array([bool(item["iscrowd"]) for item in truth["annotations"]], bool)
     labels = _labels(detections, label_of)
     scores = np.array([item["score"] for item in detections], np.float64)
     taken = np.full(len(detections), FALSE)
     counts = np.zeros(len(detections), bool)
-    truths_in, found_in = by_image(truth["annotations"]), by_image(detections)
-    for image in truth["images"]:
-        mine = _best_first(found_in[image["id"]], scores, labels, max_dets, min_score)
-        theirs = np.array(truths_in[image["id"]], np.int64)
-        counts[mine] = True
-        if not (len(mine) and len(theirs)):
-            continue
-        ious = _ious([detections[i] for i in mine], [truth["annotations"][i] for i in theirs])
-        if by_class:
-            ious[labels[mine][:, None] != truth_labels[theirs]] = 0
-        taken[mine], on_crowd = _take(ious, crowd[theirs], theirs)
-        counts[mine[on_crowd]] = False
+    for one in overlaps(truth, detections, max_dets=max_dets, by_class=by_class, min_score=min_score):
+        places, on_crowd = take(one)
+        counts[one.found[~on_crowd]] = True
+        right = places != FALSE
+        taken[one.found[right]] = one.truths[places[right]]
     return _matches(truth, detections, labels, scores, taken, counts, truth_labels, crowd)
 
 
@@ -126,6 +159,10 @@ def _matches(
     )
 
 
+def _label_of(truth: Mapping[str, Any]) -> dict[int, int]:
+    return {key: label for label, key in enumerate(sorted(item["id"] for item in truth["categories"]))}
+
+
 def _labels(records: Iterable[_Record], label_of: Mapping[int, int]) -> NDArray[np.int64]:
     return np.array([label_of[item["category_id"]] for item in records], np.int64)
 
@@ -155,22 +192,29 @@ def _best_first(
     return order[rank < max_dets]
 
 
-def _ious(found: Sequence[_Record], truth: Sequence[_Record]) -> NDArray[np.float64]:
+def pairwise_ious(found: Sequence[_Record], truth: Sequence[_Record]) -> NDArray[np.float64]:
     """(d, t) IoUs; with a crowd, the part of the detection that lies on it."""
     masks = ([item["segmentation"] for item in records] for records in (found, truth))
     return np.array(coco_mask.iou(*masks, [item["iscrowd"] for item in truth]), np.float64)
 
 
-def _take(
-    ious: NDArray[np.float64], crowd: NDArray[np.bool_], truths: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(d,) what each detection of an image takes, in their order, and (d,) whether it lies on a crowd instead."""
+def take(overlaps: Overlaps, *, iou: float = IOU) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """What each detection of an image takes, in their order.
+
+    Args:
+        overlaps: of the image.
+        iou: least IoU.
+
+    Returns:
+        (d,) the place among the image's own annotations, or `FALSE`; and (d,) whether it lies on a crowd instead.
+    """
+    ious, crowd = overlaps.ious, overlaps.crowd
     taken = np.full(len(ious), FALSE)
     free = ~crowd
-    reach = ious >= IOU
+    reach = ious >= iou
     for d in np.flatnonzero((reach & free).any(axis=1)):
         open_to = np.where(reach[d] & free, ious[d], -1.0)
         best = len(open_to) - 1 - int(open_to[::-1].argmax())  # among equals COCO takes the last
         if open_to[best] > 0:
-            taken[d], free[best] = truths[best], False
+            taken[d], free[best] = best, False
     return taken, (taken == FALSE) & (reach & crowd).any(axis=1)

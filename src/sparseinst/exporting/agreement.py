@@ -11,11 +11,11 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from sparseinst.config import ModelConfig, NativeConfig, SeedsConfig
-from sparseinst.data.geometry import Prepared, prepare, stack
 from sparseinst.data.images import read_image
+from sparseinst.data.prepare import Prepared, prepare, stack
 from sparseinst.errors import InputError
 from sparseinst.exporting.images import read_prepared
-from sparseinst.runtime import Backend
+from sparseinst.runtime.backends import Backend
 from sparseinst.runtime.exported import Precision
 from sparseinst.structures import Candidates
 from sparseinst.zoo.names import DEMO_IMAGE

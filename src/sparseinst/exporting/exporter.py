@@ -19,14 +19,17 @@ from sparseinst.exporting.half import to_half
 from sparseinst.exporting.operators import check_candidates, check_operators
 from sparseinst.exporting.quantise import quantise
 from sparseinst.files import atomic, atomic_folder, file_hash
-from sparseinst.modeling import SparseInst, with_max_instances
-from sparseinst.runtime import EagerBackend, open_backend, optimise
+from sparseinst.modeling.model import SparseInst, with_max_instances
+from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.exported import Exported, Precision, Provenance
 from sparseinst.runtime.exported_backend import save_program
+from sparseinst.runtime.rewrites import optimise
+from sparseinst.runtime.torch_backend import EagerBackend
 from sparseinst.runtime.tracing import to_onnx, to_openvino, trace
 from sparseinst.version import __version__
 from sparseinst.web import site as web
-from sparseinst.zoo import load_model, shipped_weights, weights_file
+from sparseinst.zoo.models import load_model, weights_file
+from sparseinst.zoo.names import shipped_weights
 
 if TYPE_CHECKING:
     import onnx

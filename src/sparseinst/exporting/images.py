@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sparseinst.config import PreprocessConfig
-from sparseinst.data.geometry import Prepared, prepare
 from sparseinst.data.images import read_image
+from sparseinst.data.prepare import Prepared, prepare
 
 
 def read_prepared(path: Path, preprocess: PreprocessConfig) -> Prepared:

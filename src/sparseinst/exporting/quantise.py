@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparseinst.config import PreprocessConfig
-from sparseinst.data.geometry import stack
+from sparseinst.data.prepare import stack
 from sparseinst.errors import InputError
 from sparseinst.exporting.images import read_prepared
 from sparseinst.runtime.tracing import missing_extra

@@ -219,7 +219,8 @@ def _training(facts: Mapping[str, Any]) -> str:
     if "batch" in recipe:
         parts[0] += f" of {recipe['batch'] * optim.get('accumulate', 1)} images"
     if "lr" in optim:
-        parts.append(f"AdamW, learning rate {optim['lr']:g} at {optim['reference_batch']} images, {optim['schedule']}")
+        name = {"muon": "Muon and AdamW"}.get(optim.get("algorithm"), "AdamW")
+        parts.append(f"{name}, learning rate {optim['lr']:g} at {optim['reference_batch']} images, {optim['schedule']}")
     if "precision" in recipe:
         parts.append(str(recipe["precision"]))
     if isinstance(facts.get("seconds"), int | float):

@@ -16,7 +16,7 @@ from sparseinst.data.images import read_image, to_rgb8
 from sparseinst.errors import InputError
 from sparseinst.files import read_json
 from sparseinst.hub.card import figures_of, model_card
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.version import __version__
 from sparseinst.zoo.checkpoint import checkpoint_extra, save_checkpoint
 from sparseinst.zoo.conversion import convert

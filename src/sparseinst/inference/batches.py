@@ -6,10 +6,10 @@ from itertools import islice
 from torch import Tensor
 
 from sparseinst.activation import ActivationMaps, activation_maps
-from sparseinst.data.geometry import Prepared, stack
+from sparseinst.data.prepare import Prepared, stack
 from sparseinst.errors import InputError
 from sparseinst.inference.limits import limited
-from sparseinst.modeling import select
+from sparseinst.modeling.postprocess import select
 from sparseinst.runtime.backends import Backend
 from sparseinst.structures import Instances
 

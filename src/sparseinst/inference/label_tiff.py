@@ -31,7 +31,7 @@ def write_label_tiff(path: Path, instances: Instances) -> None:
     big = instances.size_hw[0] * instances.size_hw[1] * dtype.itemsize > _BIG_BYTES
     with atomic(path) as temporary, TiffWriter(temporary, bigtiff=big) as file:
         file.write(
-            _tiles(instances, dtype),
+            label_tiles(instances, dtype),
             shape=instances.size_hw,
             dtype=dtype,
             tile=(TILE_PX, TILE_PX),
@@ -43,7 +43,7 @@ def write_label_tiff(path: Path, instances: Instances) -> None:
         )
 
 
-def _tiles(instances: Instances, dtype: np.dtype[np.unsignedinteger]) -> Iterator[NDArray[np.unsignedinteger]]:
+def label_tiles(instances: Instances, dtype: np.dtype[np.unsignedinteger]) -> Iterator[NDArray[np.unsignedinteger]]:
     """The (TILE_PX, TILE_PX) tiles of the image, row by row; 0 beyond its edges."""
     across = -(-instances.size_hw[1] // TILE_PX)
     for row, members in enumerate(_by_row(instances)):

@@ -4,26 +4,33 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
-from sparseinst.data.large import LargeImage, is_zarr, large_size_hw
+from sparseinst.config import PreprocessConfig
+from sparseinst.data.large.image import LargeImage, large_size_hw
+from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.row_merging import RowMerger
 from sparseinst.inference.tiles import Cut, cut
 from sparseinst.masks.grid import Window
-from sparseinst.modeling import without_small_pieces
+from sparseinst.modeling.postprocess import without_small_pieces
 from sparseinst.structures import Instances
 
 LARGE_PX = 2**26
 """Pixels (8192 x 8192) above which an image is read by windows, where its format allows it."""
+
+MIDDLE_PX = 2048
+"""Side of the part from which the size of the objects of a large image is estimated."""
 
 _LOGGER = logging.getLogger(__name__)
 _SETTINGS = "settings.json"
@@ -32,35 +39,45 @@ OnRow = Callable[[int, int], None]
 """Is told how many rows of tiles are done, and how many there are."""
 
 
-def is_large(path: Path) -> bool:
+def is_large(path: Path, *, by_axes: bool = False) -> bool:
     """Whether a file is to be read by windows: TIFF files of more than `LARGE_PX`, and zarr folders of any size.
+
+    Args:
+        path: the file.
+        by_axes: files are opened by their axes, which holds a plane in memory: only zarr folders of more pixels count.
 
     Raises:
         InputError: the file's header is damaged.
     """
-    if is_zarr(path):
+    if is_zarr(path) and not by_axes:
         return True
-    if path.suffix.lower() not in (".tif", ".tiff", ".btf"):
+    if not is_zarr(path) and path.suffix.lower() not in (".tif", ".tiff", ".btf"):
         return False
     size_hw = large_size_hw(path)
     return size_hw is not None and size_hw[0] * size_hw[1] > LARGE_PX
 
 
 def find_in_large(
-    pipeline: Pipeline, image: LargeImage, *, rows: "Rows | None" = None, on_row: OnRow | None = None
+    pipeline: Pipeline,
+    image: LargeImage,
+    *,
+    preprocess: PreprocessConfig | None = None,
+    rows: "Rows | None" = None,
+    on_row: OnRow | None = None,
 ) -> Instances:
     """The instances of an image of any size; what is held follows their number and the width of the image.
 
     Args:
         pipeline: its tiles are those of images in memory.
         image: to be read by windows.
+        preprocess: how it is brought to the network; None is that of the pipeline.
         rows: keeps what was found in each row of tiles, so that a run that died goes on there.
         on_row: is told after each row.
 
     Raises:
         InputError: the image is damaged, or too large to be seen in one pass and not to be cut.
     """
-    tiling, size_hw = pipeline.tiling_of(image.size_hw), image.size_hw
+    tiling, size_hw = pipeline.tiling_of(image.size_hw, preprocess), image.size_hw
     if tiling is None and size_hw[0] * size_hw[1] > LARGE_PX:
         raise InputError(
             f"expected an image of at most {LARGE_PX:,} pixels for one pass, got {size_hw[0]} x {size_hw[1]}: give "
@@ -74,7 +91,7 @@ def find_in_large(
     for number, row in enumerate(by_row):
         found = None if rows is None else rows.load(number)
         if found is None:
-            found = list(pipeline.found(_alone(pipeline, image, row)))
+            found = list(pipeline.found(_alone(pipeline, image, row, preprocess)))
             if rows is not None:
                 rows.save(number, found)
         finished.append(_finished(merger.add(found, row), pipeline))
@@ -84,9 +101,18 @@ def find_in_large(
     return pipeline.named(Instances.joined(finished, size_hw))
 
 
-def _alone(pipeline: Pipeline, image: LargeImage, row: Sequence[Window]) -> Iterator[Cut]:
+def middle_of(image: LargeImage) -> NDArray[np.uint8]:
+    """The middle of an image, (h, w, 3) uint8 RGB, of at most `MIDDLE_PX` a side."""
+    height, width = image.size_hw
+    top, left = max(0, (height - MIDDLE_PX) // 2), max(0, (width - MIDDLE_PX) // 2)
+    return image.read((slice(top, min(height, top + MIDDLE_PX)), slice(left, min(width, left + MIDDLE_PX))))
+
+
+def _alone(
+    pipeline: Pipeline, image: LargeImage, row: Sequence[Window], preprocess: PreprocessConfig | None
+) -> Iterator[Cut]:
     """Tiles as images of their own, each read when its turn comes."""
-    return (cut(image.read(window), None, pipeline.prepare) for window in row)
+    return (cut(image.read(window), None, partial(pipeline.prepare, preprocess=preprocess)) for window in row)
 
 
 def _finished(instances: Instances, pipeline: Pipeline) -> Instances:
@@ -100,11 +126,21 @@ class Rows:
         folder: where to keep it.
         path: the image.
         pipeline: what finds.
+        preprocess: how the image is brought to the network; None is that of the pipeline.
+        at: which part of the file the image is (see `open_large`).
     """
 
-    def __init__(self, folder: Path, path: Path, pipeline: Pipeline) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        path: Path,
+        pipeline: Pipeline,
+        preprocess: PreprocessConfig | None = None,
+        at: Mapping[str, int] | None = None,
+    ) -> None:
         self.folder = folder
-        settings = json.dumps(_settings(path, pipeline), sort_keys=True)
+        about = _settings(path, pipeline, preprocess or pipeline.preprocess) | {"at": dict(at or {})}
+        settings = json.dumps(about, sort_keys=True)
         kept = folder / _SETTINGS
         if kept.is_file() and kept.read_text(encoding="utf-8") != settings:
             _LOGGER.warning(f"{folder}: rows of another image, network or setting: begun again")
@@ -157,7 +193,7 @@ class Rows:
         return self.folder / f"row{row:05d}.npz"
 
 
-def _settings(path: Path, pipeline: Pipeline) -> dict[str, Any]:
+def _settings(path: Path, pipeline: Pipeline, preprocess: PreprocessConfig) -> dict[str, Any]:
     """All that what is found depends on."""
     stat = path.stat()
     exported = getattr(pipeline.backend, "exported", None)
@@ -166,7 +202,7 @@ def _settings(path: Path, pipeline: Pipeline) -> dict[str, Any]:
         "image": [path.name, stat.st_size, stat.st_mtime_ns],
         "network": pipeline.backend.config.model_dump(mode="json"),
         "weights": _digest(network) if isinstance(network, nn.Module) else repr(exported),
-        "preprocess": pipeline.preprocess.model_dump(mode="json"),
+        "preprocess": preprocess.model_dump(mode="json"),
         "score": pipeline.score,
         "tiling": repr(pipeline.tiling),
         "max_instances": pipeline.max_instances,

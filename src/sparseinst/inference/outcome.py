@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sparseinst.config import PreprocessConfig
 from sparseinst.data.pages import page_name
+from sparseinst.data.physical import PixelSize
 from sparseinst.data.sources import is_foreign_image
+from sparseinst.data.stacks.stack import Place
 from sparseinst.structures import Instances
 
 
@@ -43,6 +46,10 @@ class ImageResult:
         page: the page's place in the file, from 0; None if it is the only one.
         pages: how many pages of the file are gone through.
         tiles: how many tiles it was seen in; 1 in one pass.
+        place: time point and plane, where the file was opened by its axes (see `data.stacks`).
+        pixel: how large a pixel is, as the file or the caller says.
+        preprocess: how it was brought to the network.
+        stem: what names of files about the whole file begin with, where any are written.
     """
 
     path: Path
@@ -57,6 +64,10 @@ class ImageResult:
     page: int | None = None
     pages: int = 1
     tiles: int = 1
+    place: Place | None = None
+    pixel: PixelSize | None = None
+    preprocess: PreprocessConfig | None = None
+    stem: str | None = None
 
     @property
     def name(self) -> str:

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.activation import ActivationMaps
-from sparseinst.data.large import LargeImage, shrunk
+from sparseinst.data.large.image import LargeImage, shrunk
 from sparseinst.data.signature import IAM, LABELS, OVERLAY
 from sparseinst.data.sources import Sources
-from sparseinst.drawing import OVERVIEW_PX, draw, draw_overview, legible_scale, overview_shrink
 from sparseinst.drawing.activation_sheet import draw_activation
+from sparseinst.drawing.instances import draw, legible_scale
+from sparseinst.drawing.overview import OVERVIEW_PX, draw_overview, overview_shrink
 from sparseinst.errors import InputError
 from sparseinst.inference.label_tiff import write_label_tiff
 from sparseinst.inference.writers import OutputStems, to_coco, write_image, write_json, write_labels
@@ -54,6 +55,10 @@ class Pictures:
         self.folder, self._images, self._classes, self._masks = folder, sources.images, classes, masks
         self._stems = OutputStems(sources.images, folder, _ENDINGS)
         self._own = [self._stems.take(stem) for stem in sources.stems]
+
+    def own_stem(self, index: int) -> str:
+        """What the names of files about the file `index` as a whole begin with."""
+        return self._own[index]
 
     def stem(self, index: int, page: int | None, pages: int) -> str:
         """What the names of the pictures about the image `index` begin with; to be asked for once a page."""

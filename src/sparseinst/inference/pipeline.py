@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sparseinst.config import PreprocessConfig
-from sparseinst.data.geometry import Prepared, prepare
+from sparseinst.config import NativeConfig, PreprocessConfig
 from sparseinst.data.images import read_image, to_rgb8
+from sparseinst.data.prepare import Prepared, prepare
 from sparseinst.errors import InputError
 from sparseinst.inference.batches import Batches, Explained
 from sparseinst.inference.limits import at_most
-from sparseinst.inference.scaling import FrameWatch, at_scale
-from sparseinst.inference.tiles import Cut, Tiling, cut, join_cuts, one_of_explained, one_of_tiles, own_tiling
-from sparseinst.modeling import SparseInst
+from sparseinst.inference.scaling import FrameWatch, at_pixel_size, at_scale, checked_auto
+from sparseinst.inference.sizing import estimated_diameter
+from sparseinst.inference.tiles import Cut, cut, join_cuts, one_of_explained, one_of_tiles
+from sparseinst.inference.tiling import Tiling, own_tiling
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend, open_backend
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
@@ -38,6 +40,8 @@ class Pipeline:
     Attributes:
         backend: what runs the network.
         preprocess: how images are brought to it.
+        estimates: whether the scale of each image follows from how large its objects seem.
+        scale_is_given: whether the scale was given, or how large objects are.
         tiling: how images are cut, if that was asked for.
         cuts_itself: whether those are cut that are too large for one pass.
         frame_watch: warns where a fixed frame cannot hold an image.
@@ -50,14 +54,14 @@ class Pipeline:
         self,
         model: SparseInst | Backend | str | Path,
         *,
-        device: str | torch.device | None = None,
+        device: str | torch.device | None = "auto",
         half: bool = False,
         batch: int = 1,
         score: float | None = None,
         tile: int | None = None,
         overlap: int | None = None,
         scale: float | None = None,
-        diameter: float | None = None,
+        diameter: float | Literal["auto"] | None = None,
         max_instances: int | None = None,
     ) -> None:
         if batch < 1:
@@ -70,10 +74,15 @@ class Pipeline:
             model = at_most(model, max_instances)
         self.backend, self.max_instances, self.batch = model, max_instances, batch
         self.score = model.config.postprocess.score if score is None else score
-        self.preprocess = at_scale(_with_frame(model.config.preprocess, model.frame), scale=scale, diameter=diameter)
+        self.preprocess = at_scale(
+            _with_frame(model.config.preprocess, model.frame),
+            scale=scale, diameter=None if diameter == "auto" else diameter,
+        )  # fmt: skip
+        self.estimates = checked_auto(diameter, scale, self.preprocess)
+        self.scale_is_given = scale is not None or diameter is not None
         self.cuts_itself = tile != 0
         self.tiling = Tiling.of(tile or None, overlap, self.preprocess)
-        self.frame_watch = FrameWatch(self.preprocess)
+        self.frame_watch = FrameWatch()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -84,6 +93,12 @@ class Pipeline:
     def lookahead(self) -> int:
         """How many images it is worth to read ahead."""
         return self.batches().lookahead
+
+    @property
+    def knows_micrometres(self) -> bool:
+        """Whether the scale of an image follows from the size of its pixels, where that is known."""
+        known = isinstance(self.preprocess, NativeConfig) and self.preprocess.pixel_um is not None
+        return known and not self.scale_is_given
 
     @property
     def explains(self) -> bool:
@@ -98,19 +113,50 @@ class Pipeline:
             return read_image(image, intensity)
         return to_rgb8(_array_of(image) if isinstance(image, Tensor) else image, intensity)
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> Prepared:
-        """(H, W, 3) uint8 RGB resized for the network; a fixed frame that cannot hold it is warned of."""
-        self.frame_watch.see((pixels.shape[0], pixels.shape[1]))
-        return prepare(pixels, self.preprocess)
+    def prepare(self, pixels: NDArray[np.uint8], preprocess: PreprocessConfig | None = None) -> Prepared:
+        """(H, W, 3) uint8 RGB resized for the network; a fixed frame that cannot hold it is warned of.
 
-    def cut(self, image: AnyImage) -> Cut:
-        """The image as the network takes it: whole or in tiles (see `tiling_of`), each prepared when its turn comes."""
+        Args:
+            pixels: the image.
+            preprocess: how it is brought to the network; None is that of the pipeline, as everywhere here.
+        """
+        preprocess = preprocess or self.preprocess
+        self.frame_watch.see((pixels.shape[0], pixels.shape[1]), preprocess)
+        return prepare(pixels, preprocess)
+
+    def cut(self, image: AnyImage, preprocess: PreprocessConfig | None = None) -> Cut:
+        """The image as the network takes it: whole or in tiles (see `tiling_of`), each prepared when its turn comes.
+
+        Without a `preprocess` the scale may be that which its objects ask for (`estimates`, see `sized`).
+        """
         pixels = self.read(image)
-        return cut(pixels, self.tiling_of((pixels.shape[0], pixels.shape[1])), self.prepare)
+        preprocess = preprocess or self.sized(pixels)
+        tiling = self.tiling_of((pixels.shape[0], pixels.shape[1]), preprocess)
+        return cut(pixels, tiling, partial(self.prepare, preprocess=preprocess))
 
-    def tiling_of(self, size_hw: tuple[int, int]) -> Tiling | None:
+    def tiling_of(self, size_hw: tuple[int, int], preprocess: PreprocessConfig | None = None) -> Tiling | None:
         """How an image of (height, width) is cut: as was asked for, else where one pass would be too large."""
-        return own_tiling(size_hw, self.preprocess) if self.tiling is None and self.cuts_itself else self.tiling
+        if self.tiling is not None or not self.cuts_itself:
+            return self.tiling
+        return own_tiling(size_hw, preprocess or self.preprocess)
+
+    def sized(self, pixels: NDArray[np.uint8], pixel_um: float | None = None) -> PreprocessConfig:
+        """How an image is brought to the network.
+
+        At the scale that was given; at that which its objects ask for, where they are to be estimated; at that which
+        its pixels ask for, where their size is known and the network states its own; else at the network's.
+
+        Args:
+            pixels: (H, W, 3) uint8 RGB.
+            pixel_um: micrometres of its pixels, where that is known.
+        """
+        if self.estimates:
+            diameter = estimated_diameter(pixels, self._first_pass, self.preprocess)
+            return at_scale(self.preprocess, diameter=diameter)
+        return self.preprocess if self.scale_is_given else at_pixel_size(self.preprocess, pixel_um)
+
+    def _first_pass(self, pixels: NDArray[np.uint8], preprocess: PreprocessConfig) -> Instances:
+        return next(self.found([self.cut(pixels, preprocess)], score=self.backend.config.postprocess.score))
 
     def found(self, cuts: Iterable[Cut], *, score: float | None = None) -> Iterator[Instances]:
         """Instances of each image, in their order, best first; images are asked for as their turn comes, a few ahead.

@@ -3,19 +3,22 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 
+from sparseinst.data.physical import PixelSize
 from sparseinst.data.sources import find_sources
+from sparseinst.data.stacks.stack import View
 from sparseinst.errors import InputError
 from sparseinst.inference.image_run import OnTileRow, Run
 from sparseinst.inference.limits import labels_of
 from sparseinst.inference.outcome import ImageResult, RunSummary
 from sparseinst.inference.outputs import CocoFile, Pictures
 from sparseinst.inference.pipeline import Pipeline
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
-from sparseinst.zoo import DEFAULT_MODEL
+from sparseinst.zoo.models import DEFAULT_MODEL
 
 RESULTS_NAME = "predictions.json"
 
@@ -30,15 +33,17 @@ def predict_files(
     save_json: bool = False,
     save_masks: bool = False,
     iam: bool = False,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = "auto",
     batch: int = 1,
     half: bool = False,
     tile: int | None = None,
     overlap: int | None = None,
     scale: float | None = None,
-    diameter: float | None = None,
+    diameter: float | Literal["auto"] | None = None,
     max_instances: int | None = None,
     recursive: bool = False,
+    view: View | None = None,
+    pixel_um: float | None = None,
     on_image: Callable[[ImageResult], None] | None = None,
     on_row: OnTileRow | None = None,
 ) -> RunSummary:
@@ -59,16 +64,22 @@ def predict_files(
         save_masks: write STEM_labels.png there: 16 bits, 0 background, i + 1 where instance i is. From 65,536 instances
             on it is STEM_labels.tif, of 32 bits.
         iam: write STEM_iam.png there: the best instances beside their activation maps (see `draw_activation`).
-        device: where to run.
+        device: where to run (see `runtime.devices.Device`).
         batch: images at once.
         half: compute in 16 bits.
         tile: cut larger images into tiles of this side, in pixels (see `Predictor`).
         overlap: pixels that neighbouring tiles share.
         scale: network pixels for each pixel of the image, in place of that of a network at native scale.
-        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
+        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`); "auto"
+            estimates it for each image (see `estimated_diameter`).
         max_instances: most instances in an image (see `Predictor`); None is what the network's settings say.
         recursive: take the images of a folder's subfolders, too, but for those in `out`. Results then name images by
             their paths in the folder, and files about them begin with the names of their subfolders: sub_STEM.
+        view: opens files by their axes (OME-TIFF, ImageJ's TIFF, OME-Zarr): one channel of each plane of each time
+            point, or a projection of the planes, is an image of its own, numbered in this order. None takes pages as
+            they come.
+        pixel_um: micrometres of a pixel of all images; None is what the files say. A network that states its own sees
+            images at the scale that follows.
         on_image: called after each file or page, in order, with what became of it.
         on_row: called after each row of tiles of a very large image, with its path, the rows done and their number.
 
@@ -90,8 +101,11 @@ def predict_files(
     )  # fmt: skip
     labels = labels_of(classes, pipeline.classes)
     pictures = None if folder is None else Pictures(folder, sources, pipeline.classes, masks=save_masks)
+    if pixel_um is not None and not pixel_um > 0:
+        raise InputError(f"pixel_um must be above 0, got {pixel_um}: give the micrometres of a pixel")
+    pixel = None if pixel_um is None else PixelSize(pixel_um, pixel_um)
     coco = CocoFile(pipeline.classes) if save_json else None
-    run = Run(sources, pipeline, labels, pictures, coco, iam=iam, on_row=on_row)
+    run = Run(sources, pipeline, labels, pictures, coco, iam=iam, on_row=on_row, view=view, pixel=pixel)
     start = time.perf_counter()
     for result in run:
         if on_image is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import Literal, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from sparseinst.inference.batches import Explained
 from sparseinst.inference.limits import labels_of
 from sparseinst.inference.pipeline import AnyImage, Pipeline
 from sparseinst.inference.streaming import Found, stream
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
 from sparseinst.structures import Instances
 
@@ -28,8 +28,7 @@ class Predictor:
     Args:
         model: a network (in float32; it is left as it is), a backend, the name or checkpoint file of a network, or an
             exported file.
-        device: where it runs: None is where a network is, cpu for a name or checkpoint, and the best that its runtime
-            has for an exported file; a backend has chosen already.
+        device: where it runs (see `runtime.devices.Device`); a backend has chosen already.
         half: compute in 16 bits (a backend has chosen already).
         batch: images at once.
         score: lowest score to keep; None takes the one that comes with the checkpoint.
@@ -38,7 +37,8 @@ class Predictor:
             (see `own_tiling`), 0 nothing.
         overlap: pixels that neighbouring tiles share at least, about the size of most objects; None is a quarter tile.
         scale: network pixels for each pixel of the image, in place of that of a network at native scale.
-        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
+        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`); "auto"
+            estimates it for each image in a first pass (see `estimated_diameter`).
         max_instances: most instances in an image (in a tile of one that is cut): a network of seeds looks for as many;
             of slots or an exported file, which hold no more than they do, the best are kept. None is what the network's
             settings say. `Instances.full` tells where all places were taken.
@@ -61,14 +61,14 @@ class Predictor:
         self,
         model: SparseInst | Backend | str | Path,
         *,
-        device: str | torch.device | None = None,
+        device: str | torch.device | None = "auto",
         half: bool = False,
         batch: int = 1,
         score: float | None = None,
         tile: int | None = None,
         overlap: int | None = None,
         scale: float | None = None,
-        diameter: float | None = None,
+        diameter: float | Literal["auto"] | None = None,
         max_instances: int | None = None,
     ) -> None:
         self.pipeline = Pipeline(

@@ -47,6 +47,33 @@ def at_scale(
     return preprocess.model_copy(update={"scale": preprocess.scale * preprocess.diameter_px / value})
 
 
+def at_pixel_size(preprocess: PreprocessConfig, pixel_um: float | None) -> PreprocessConfig:
+    """The settings for an image whose pixels measure so many micrometres; as they are where that is not known, or where
+    the network does not state how large those were that it was trained on.
+    """
+    if pixel_um is None or not isinstance(preprocess, NativeConfig) or preprocess.pixel_um is None:
+        return preprocess
+    return preprocess.model_copy(update={"scale": preprocess.scale * pixel_um / preprocess.pixel_um})
+
+
+def checked_auto(diameter: object, scale: float | None, preprocess: PreprocessConfig) -> bool:
+    """Whether diameters are to be estimated.
+
+    Raises:
+        InputError: with a network for which that cannot be done, or together with a scale.
+    """
+    if diameter != "auto":
+        return False
+    if scale is not None:
+        raise InputError("expected scale or diameter, got both: leave one out")
+    if not isinstance(preprocess, NativeConfig) or preprocess.diameter_px is None:
+        raise InputError(
+            "diameter auto: expected a network at native scale that states the diameter of the objects it was trained "
+            "on, got another: leave diameter out, or give scale where there is one"
+        )
+    return True
+
+
 def shrunk_by(size_hw: tuple[int, int], preprocess: PreprocessConfig) -> float:
     """How many times smaller than it is an image of (height, width) is seen in one pass; 1 at native scale.
 
@@ -60,19 +87,13 @@ def shrunk_by(size_hw: tuple[int, int], preprocess: PreprocessConfig) -> float:
 
 
 class FrameWatch:
-    """Warns once where a fixed frame cannot hold an image at the network's scale.
+    """Warns once where a fixed frame cannot hold an image at the network's scale."""
 
-    Args:
-        preprocess: how images are brought to the network.
-    """
-
-    def __init__(self, preprocess: PreprocessConfig) -> None:
-        self.preprocess = preprocess
+    def __init__(self) -> None:
         self._told = False
 
-    def see(self, original_hw: tuple[int, int]) -> None:
-        """Looks at the size of an image."""
-        config = self.preprocess
+    def see(self, original_hw: tuple[int, int], config: PreprocessConfig) -> None:
+        """Looks at the size of an image, and how it is brought to the network."""
         if self._told or not isinstance(config, NativeConfig) or config.frame_hw is None:
             return
         if shrinks(original_hw, config):

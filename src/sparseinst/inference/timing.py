@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sparseinst.data.geometry import stack
 from sparseinst.data.images import read_image
+from sparseinst.data.prepare import stack
 from sparseinst.errors import InputError
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.writers import to_coco
-from sparseinst.modeling import select
+from sparseinst.modeling.postprocess import select
 
 STEPS = ("decode", "preprocess", "network", "select", "encode")
 """File to RGB; RGB to the network's input; input to candidates; candidates to instances; instances to COCO JSON."""

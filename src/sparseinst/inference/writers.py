@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from sparseinst.data.signature import SIGNATURE, signed
-from sparseinst.drawing import draw, legible_scale
+from sparseinst.drawing.instances import draw, legible_scale
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
 from sparseinst.inference.description import describe, to_dataframe

@@ -1,11 +1,15 @@
 """Masks on the grid of the network, and where in an image they lie."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Window = tuple[slice, slice]
 """Rows and columns of an image, each with start and stop."""

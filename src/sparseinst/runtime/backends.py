@@ -11,15 +11,15 @@ from torch.export import ExportedProgram
 from sparseinst.config import ModelConfig, SeedsConfig, for_whole_masks
 from sparseinst.errors import InputError
 from sparseinst.files import is_file, shown
-from sparseinst.modeling import SparseInst, with_max_instances
-from sparseinst.runtime.devices import resolve_device
+from sparseinst.modeling.model import SparseInst, with_max_instances
+from sparseinst.runtime.devices import Device, is_auto, resolve_device
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.exported_backend import ExportedBackend, load_program
 from sparseinst.runtime.rewrites import optimise
 from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
 from sparseinst.runtime.tracing import to_onnx, to_openvino, trace
 from sparseinst.structures import Candidates
-from sparseinst.zoo import load_model
+from sparseinst.zoo.models import load_model
 
 
 @runtime_checkable
@@ -38,7 +38,6 @@ class Backend(Protocol):
         """(B, 3, H, W) uint8 RGB and (B, 2) int64 sizes within the frame to candidates."""
 
 
-Device = str | torch.device | None
 Model = str | Path | SparseInst
 
 
@@ -90,8 +89,7 @@ def _open_openvino(model: Model, wanted: Wanted) -> Backend:
 def _open_exported(model: Model, wanted: Wanted) -> Backend:
     _refuse_half(wanted)
     _refuse_threads(wanted)
-    default = "cuda" if torch.cuda.is_available() else "cpu"
-    chosen = resolve_device(default if wanted.device is None else wanted.device)
+    chosen = resolve_device(wanted.device)
     if _is_file(model, ".pt2"):
         return ExportedBackend(*load_program(model), device=chosen)
     return ExportedBackend(*_traced(_network(model, wanted), in_multiples=True), device=chosen)
@@ -127,6 +125,7 @@ SUFFIXES: dict[str, str] = {
 }
 """Suffix of an exported file -> the backend that runs it."""
 
+_PYTORCH = ("torch", "eager")
 OWN_THREADS = frozenset({"onnxruntime", "openvino"})
 """Backends whose threads are chosen when they are opened; those of the others are PyTorch's."""
 
@@ -135,7 +134,7 @@ def open_backend(
     model: Model,
     *,
     name: str | None = None,
-    device: Device = None,
+    device: Device = "auto",
     half: bool = False,
     threads: int | None = None,
     compile: bool = False,
@@ -148,8 +147,7 @@ def open_backend(
         name: one of `BACKENDS`; None goes by the file's suffix, and takes torch for a network, name or checkpoint.
             "onnxruntime", "openvino" and "exported" also take a network, name or checkpoint, which they convert first
             (some seconds).
-        device: where to run. None is where a network is, cpu for a name or checkpoint, and the best that the runtime
-            has for an exported file.
+        device: where to run (see `Device`); "auto" is the best that the runtime has for an exported file.
         half: compute in 16 bits (torch and OpenVINO; ONNX, .pt2 and TensorRT files are exported so).
         threads: threads of one call (the backends of `OWN_THREADS`); None takes all cores.
         compile: of the torch backend, compile the network anew for each shape, which takes long.
@@ -166,6 +164,8 @@ def open_backend(
         raise InputError(f"threads must be at least 1, got {threads}: give the number of threads, or leave it out")
     if compile and name != "torch":
         raise InputError(f"compile: expected the backend torch, got {name!r}: leave compile out")
+    if is_auto(device):
+        device = resolve_device(None) if name in _PYTORCH and not isinstance(model, SparseInst) else None
     return BACKENDS[name](model, Wanted(device, half, threads, compile, max_instances))
 
 

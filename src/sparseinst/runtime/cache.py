@@ -10,7 +10,7 @@ import torch
 
 from sparseinst.config import ModelConfig, for_whole_masks
 from sparseinst.files import atomic, file_hash
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.tracing import to_onnx, trace
 from sparseinst.version import __version__

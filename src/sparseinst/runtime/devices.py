@@ -4,24 +4,36 @@ import torch
 
 from sparseinst.errors import InputError
 
+Device = str | torch.device | None
+"""Where something runs: "cpu", "cuda", "cuda:1", "mps" or "auto" (as is None): where a network given as a module is,
+and otherwise a CUDA GPU if there is one, else the CPU.
+"""
 
-def resolve_device(device: str | torch.device) -> torch.device:
-    """The torch device of this name.
+
+def is_auto(device: Device) -> bool:
+    """Whether the choice is left to us."""
+    return device is None or device == "auto"
+
+
+def resolve_device(device: Device) -> torch.device:
+    """The torch device of this name; "auto" and None are a CUDA GPU if there is one, else the CPU.
 
     Raises:
         InputError: the name means nothing or this machine has no such device.
     """
+    if device is None or device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
-        raise InputError(f"device {str(device)!r}: expected cpu, cuda, cuda:0, ... or mps") from error
+        raise InputError(f"device {str(device)!r}: expected auto, cpu, cuda, cuda:0, ... or mps") from error
     present = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (resolved.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
     }
     if resolved.type not in present:
-        raise InputError(f"device {str(device)!r}: expected cpu, cuda, cuda:0, ... or mps")
+        raise InputError(f"device {str(device)!r}: expected auto, cpu, cuda, cuda:0, ... or mps")
     if not present[resolved.type]:
         raise InputError(f"device {str(device)!r}: this machine (or this build of torch) has none; use device cpu")
     return resolved

@@ -67,7 +67,7 @@ def _providers(device: str | torch.device | None, available: list[str]) -> list[
     kind, _, number = str(device).partition(":")
     if kind == "cpu":
         return [_CPU]
-    if kind == "cuda" and number.isdigit() | (not number) and _CUDA in available:
+    if kind == "cuda" and (number.isdigit() or not number) and _CUDA in available:
         return [(_CUDA, {"device_id": int(number or 0)}), _CPU]
     raise InputError(
         f"device {str(device)!r}: expected one that ONNX Runtime has here ({', '.join(available)}): use device cpu, or "

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from sparseinst.config import ModelConfig, for_whole_masks
-from sparseinst.modeling import Segmenter, SparseInst, with_budget, with_max_instances
+from sparseinst.modeling.model import SparseInst, with_budget, with_max_instances
+from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.modeling.seeds.decoder import SeedsDecoder
 from sparseinst.modeling.seeds.selection import NEVER
 from sparseinst.runtime.cuda_graphs import CudaGraphs, ShapeCache
-from sparseinst.runtime.devices import resolve_device
+from sparseinst.runtime.devices import is_auto, resolve_device
 from sparseinst.runtime.rewrites import optimise
 from sparseinst.runtime.windowed import WindowedSegmenter
 from sparseinst.structures import Candidates
@@ -34,7 +35,7 @@ class EagerBackend:
     def __init__(
         self, model: SparseInst, *, device: str | torch.device | None = None, activation: bool = False
     ) -> None:
-        self.device = resolve_device(model.mean.device if device is None else device)
+        self.device = resolve_device(model.mean.device if is_auto(device) else device)
         self.config: ModelConfig = model.config
         self.frame: tuple[int, int] | None = model.config.preprocess.frame_hw
         self._segmenter = self._segmenter_of(model, activation=activation).to(self.device).eval()
@@ -102,7 +103,7 @@ class TorchBackend(EagerBackend):
         activation: bool = False,
         cuda_graphs: bool = False,
     ) -> None:
-        device = resolve_device(model.mean.device if device is None else device)
+        device = resolve_device(model.mean.device if is_auto(device) else device)
         network = optimise(model)
         if half:
             network.set_dtype(torch.bfloat16 if device.type == "cpu" else torch.float16)

@@ -12,7 +12,8 @@ from torch.export import Dim, ExportedProgram
 
 from sparseinst.data.geometry import MULTIPLE_PX
 from sparseinst.errors import InputError
-from sparseinst.modeling import Segmenter, SparseInst
+from sparseinst.modeling.model import SparseInst
+from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.runtime.exported import INPUTS, Exported
 
 if TYPE_CHECKING:

@@ -1,5 +1,1 @@
 """A network as a service: images and frames in over HTTP and WebSocket, instances out as JSON."""
-
-from sparseinst.serving.settings import ServeSettings
-
-__all__ = ["ServeSettings"]

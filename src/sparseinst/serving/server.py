@@ -22,7 +22,7 @@ from sparseinst.serving.connections import MOST_HEADER_BYTES, BoundedProtocol, C
 from sparseinst.serving.settings import SHARED_FOLDER, ServeSettings
 
 if TYPE_CHECKING:
-    from sparseinst.runtime import Backend
+    from sparseinst.runtime.backends import Backend
     from sparseinst.serving.service import OpenNetwork
 
 _HUNG_S = 60

@@ -21,7 +21,7 @@ from sparseinst.data.geometry import EXAMPLE_PX
 from sparseinst.inference.description import MaskKind, describe, png_url
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
-from sparseinst.runtime import Backend
+from sparseinst.runtime.backends import Backend
 from sparseinst.serving import activation_png
 from sparseinst.serving.batching import Batcher, Done, Places
 from sparseinst.serving.budget import Budget

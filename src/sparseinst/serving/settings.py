@@ -78,7 +78,7 @@ class ServeSettings(Settings):
         Raises:
             InputError: settings that do not go together.
         """
-        from sparseinst.inference.tiles import Tiling
+        from sparseinst.inference.tiling import Tiling
 
         if not self.is_local and self.api_key is None and not self.open_to_all:
             raise InputError(

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from sparseinst.data import CocoDataset, training_loader
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.loader import training_loader
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset
 from sparseinst.structures import Batch

@@ -18,7 +18,7 @@ _STEPS = (5, 30)
 """Fewest and most steps timed ..."""
 _SHARE = 0.04
 """... which end between when this share of the time is spent."""
-_EVALUATIONS = 8
+EVALUATIONS = 8
 _EVALUATION_SHARE = 0.2
 """Of the time; where so many evaluations take more, there are fewer."""
 WARMUP_SHARE = 0.04
@@ -99,8 +99,8 @@ def length_for(pace: Pace, seconds: float, *, evaluate_every: int | None = None)
     """
     if evaluate_every is not None:
         return Length(max(1, int(seconds / (pace.step_s + pace.evaluation_s / evaluate_every))), evaluate_every)
-    affordable = int(_EVALUATION_SHARE * seconds / pace.evaluation_s) if pace.evaluation_s else _EVALUATIONS
-    evaluations = min(_EVALUATIONS, max(1, affordable))
+    affordable = int(_EVALUATION_SHARE * seconds / pace.evaluation_s) if pace.evaluation_s else EVALUATIONS
+    evaluations = min(EVALUATIONS, max(1, affordable))
     iterations = max(1, int((seconds - evaluations * pace.evaluation_s) / pace.step_s))
     return Length(iterations, -(-iterations // evaluations))
 

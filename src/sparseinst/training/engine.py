@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,10 +11,14 @@ from torch import Tensor
 
 from sparseinst.config import SlotsConfig
 from sparseinst.errors import InputError
-from sparseinst.modeling import Learner, SparseInst, count_instances
+from sparseinst.modeling.backbones import spare_depthwise
+from sparseinst.modeling.learner import Learner
+from sparseinst.modeling.model import SparseInst
+from sparseinst.modeling.slots.criterion import count_instances
 from sparseinst.recipe import Recipe
 from sparseinst.structures import Batch
 from sparseinst.training.ema import WeightAverage
+from sparseinst.training.muon import Muon
 from sparseinst.training.optim import base_learning_rate, learning_rate_factor, parameter_groups
 
 _PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -40,8 +45,16 @@ class Step:
     requests: tuple[bool, ...]
 
 
-def make_accelerator(recipe: Recipe, device: torch.device) -> Any:
+def make_accelerator(
+    recipe: Recipe, device: torch.device, *, log: Sequence[str] = (), folder: Path | None = None
+) -> Any:
     """Accelerate's engine for a recipe: precision, accumulation and, under torchrun, several processes.
+
+    Args:
+        recipe: what it depends on.
+        device: where to run.
+        log: names of the trackers that it is to have (see `trackers`).
+        folder: where those put their files that have a folder.
 
     Raises:
         InputError: accelerate is missing, the precision does not run on the device, or the batch cannot be split.
@@ -59,6 +72,8 @@ def make_accelerator(recipe: Recipe, device: torch.device) -> Any:
         mixed_precision=_PRECISIONS[recipe.precision],
         gradient_accumulation_steps=recipe.optim.accumulate,
         cpu=device.type == "cpu",
+        log_with=list(log) or None,
+        project_dir=folder,
         kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
     )
     if accelerator.device.type != device.type:
@@ -103,11 +118,16 @@ class Engine:
             _synchronise_norms(model)
         if recipe.optim.freeze is not None:
             model.backbone.freeze(recipe.optim.freeze)  # type: ignore[operator]
+        if accelerator.device.type == "cpu" and recipe.precision == "bf16":
+            spare_depthwise(model)
         self.base_lr = base_learning_rate(recipe.optim, recipe.batch * recipe.optim.accumulate)
         self.trained = Learner(model, recipe.loss)
         self.losses = self.trained.names
-        groups = parameter_groups(self.trained, recipe.optim.weight_decay, rule=recipe.optim.decay_rule)
-        optimizer = torch.optim.AdamW(groups, lr=self.base_lr)
+        muon = recipe.optim.algorithm == "muon"
+        groups = parameter_groups(
+            self.trained, recipe.optim.weight_decay, rule=recipe.optim.decay_rule, orthogonal=muon
+        )
+        optimizer = (Muon if muon else torch.optim.AdamW)(groups, lr=self.base_lr)
         self.network = model
         self.model, self.optimizer = accelerator.prepare(self.trained, optimizer)
         self.model.train()
@@ -144,17 +164,26 @@ class Engine:
         self.average.update(self.network)
         return step
 
-    def state_dict(self) -> dict[str, Any]:
-        """All tensors that a step depends on. Every process must call it."""
+    def state_dict(self, *, over: bool = False) -> dict[str, Any]:
+        """All tensors that a step depends on. Every process must call it.
+
+        Args:
+            over: no step will follow: the averaged weights are all that is kept.
+        """
         from accelerate.utils import gather_object
 
+        average = self.average.module.state_dict()
+        if over:
+            return {"model": average, "average": {}, "updates": self.average.updates, "optimizer": None}
+        own = self.network.state_dict()
         rng = torch.get_rng_state()
         if self.accelerator.device.type == "cuda":
             rng = torch.cat([rng, torch.cuda.get_rng_state(self.accelerator.device)])
         scaler = self.accelerator.scaler
         return {
-            "model": self.network.state_dict(),
-            "average": self.average.module.state_dict(),
+            "model": own,
+            # what is frozen, or not averaged at all, is the same twice
+            "average": {name: tensor for name, tensor in average.items() if not torch.equal(tensor, own[name])},
             "updates": self.average.updates,
             "optimizer": self.optimizer.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
@@ -170,8 +199,10 @@ class Engine:
         if state.get("auxiliary"):
             raise InputError("this run trains auxiliary heads, which no longer exist: start it again in another folder")
         self.network.load_state_dict(state["model"])
-        self.average.module.load_state_dict(state["average"])
+        self.average.module.load_state_dict({**state["model"], **state["average"]})
         self.average.updates = state["updates"]
+        if state["optimizer"] is None:
+            return  # of a run that is over
         self.optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])

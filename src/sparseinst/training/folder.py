@@ -1,10 +1,15 @@
 """The folder of a run."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sparseinst.errors import InputError
+from sparseinst.training.facts import FACTS
+from sparseinst.training.lock import locked
+from sparseinst.training.split import HELD_OUT
 
-STATE, LAST, BEST, CONFIG = "state.pt", "last.safetensors", "best.safetensors", "config.yaml"
+STATE, BEST, CONFIG = "state.pt", "best.safetensors", "config.yaml"
 
 RUNS = Path("runs")
 """Where runs go that are given no folder."""
@@ -39,18 +44,35 @@ def check_folder(out: Path, resume: bool) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: expected a folder for the run, found a file: choose another name")
     if state.is_file() and not resume:
-        raise InputError(f"{out}: holds a run already: resume it (--resume) or choose another folder")
-    if resume and not state.is_file():
-        raise InputError(f"{out}: expected the state of a run to resume ({STATE}), found none: start without --resume")
+        raise InputError(f"{out}: holds a run already: resume it (--resume {out}) or choose another folder")
+    if resume and not state.is_file() and not was_begun(out):
+        raise InputError(
+            f"{out}: expected the folder of a run to resume, with its {STATE}, found none: check the path, or start a "
+            "run without --resume"
+        )
 
 
-def make_folder(out: Path) -> None:
-    """Makes the folder of a run.
+def was_begun(out: Path) -> bool:
+    """Whether a run was started in a folder, though perhaps ended before anything was saved."""
+    return (out / CONFIG).is_file() and (out / FACTS).is_file()
+
+
+@contextmanager
+def opened(out: Path) -> Iterator[None]:
+    """Makes the folder of a run and keeps other processes out of it; if no run begins in it, nothing is left.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: it cannot be made, or another process is in it.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out}: this folder cannot be made ({error}): choose another place") from error
+    try:
+        with locked(out):
+            yield
+    finally:
+        if not (out / CONFIG).is_file():
+            (out / HELD_OUT).unlink(missing_ok=True)
+            if not any(out.iterdir()):
+                out.rmdir()

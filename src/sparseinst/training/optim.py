@@ -14,19 +14,36 @@ _DECAYS: dict[str, Callable[[str, nn.Parameter], bool]] = {
     "matrices": lambda _, parameter: parameter.ndim > 1,
 }
 """By `OptimConfig.decay_rule`, whether a parameter of this name has weight decay."""
+_OTHERS = frozenset(("backbone", "classifier", "head", "refine", "activation", "kernel", "objectness"))
+"""Parts whose weights are left to AdamW even so: the backbone, where orthogonal steps cost most and bring nothing, and
+the last layers, each of whose outputs has a size of its own."""
+_COOLDOWN = 0.4
+"""Share of a run with the flat schedule in which the learning rate falls."""
 
 
 def parameter_groups(
-    model: nn.Module, weight_decay: float, *, rule: Literal["published", "matrices"] = "published"
+    model: nn.Module,
+    weight_decay: float,
+    *,
+    rule: Literal["published", "matrices"] = "published",
+    orthogonal: bool = False,
 ) -> list[dict[str, object]]:
-    """Trained parameters in two groups for AdamW: with weight decay, and without where the rule says so."""
+    """Trained parameters in two groups: with weight decay, and without where the rule says so.
+
+    With `orthogonal` the inner weights of encoder and decoder are in one of their own before these, for `Muon`.
+    """
     decays = _DECAYS[rule]
+    turned: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
     undecayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            (decayed if decays(name, parameter) else undecayed).append(parameter)
+            if orthogonal and parameter.ndim > 1 and _OTHERS.isdisjoint(name.split(".")):
+                turned.append(parameter)
+            else:
+                (decayed if decays(name, parameter) else undecayed).append(parameter)
     groups: list[dict[str, object]] = [
+        {"params": turned, "weight_decay": weight_decay, "orthogonal": True},
         {"params": decayed, "weight_decay": weight_decay},
         {"params": undecayed, "weight_decay": 0.0},
     ]
@@ -61,6 +78,8 @@ def learning_rate_factor(config: OptimConfig, done: int, iterations: int) -> flo
     if config.schedule == "multistep":
         milestones = [round(fraction * iterations) for fraction in sorted(config.milestones)]
         factor = 0.1 ** bisect_right(milestones, done)
+    elif config.schedule == "flat":
+        factor = min(1.0, (1 - done / iterations) / _COOLDOWN)
     else:
         progress = (done - config.warmup) / max(1, iterations - config.warmup)
         factor = (1 + math.cos(math.pi * min(1.0, max(0.0, progress)))) / 2

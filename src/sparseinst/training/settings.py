@@ -151,6 +151,19 @@ def validated(values: Mapping[str, object]) -> Preset:
         raise InputError(misfit(error, each="setting ")) from error
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name.
+
+    Example:
+        >>> flat({"optim": {"lr": 0.1}, "batch": 2})
+        {'optim.lr': 0.1, 'batch': 2}
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found.update(flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
+    return found
+
+
 def write_config(path: Path, preset: Preset, *, notes: Mapping[str, object]) -> None:
     """Writes the settings of a run as a preset file, with notes (data, start) as comments at its top."""
     lines = [f"# {name}: {value}" for name, value in notes.items()]

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from sparseinst.errors import InputError, misfit
 from sparseinst.files import atomic, is_file, readable
 from sparseinst.recipe import Preset
+from sparseinst.training.settings import flat
 from sparseinst.zoo.migration import current_preset, gone_mechanisms
 
 _FORMAT = "sparseinst-run-2"
 """Mark of the files written here; those of version 0.1 have none."""
 
-_FREE = ("workers", "log_every", "evaluate_every", "pictures", "max_dets")
+FREE = ("workers", "log_every", "evaluate_every", "pictures", "max_dets", "patience")
 """Parts of the recipe that do not change what is computed, so that a resumed run may change them."""
 
 
@@ -31,6 +32,8 @@ class Progress:
         best_ap: best AP so far, in 0..1; None before the first evaluation.
         best_iteration: when that was.
         score: default score that the last evaluation gave the network; None before.
+        owes_evaluation: whether the evaluation of this iteration was broken off.
+        waited: evaluations since the best one, without a better AP.
         surplus: targets seen so far that had no slot.
         seconds: time spent, over all resumptions, evaluations included.
         window: sums of the loss terms since the last row of the log, with the number of iterations under "count" and
@@ -41,6 +44,8 @@ class Progress:
     best_ap: float | None = None
     best_iteration: int = 0
     score: float | None = None
+    owes_evaluation: bool = False
+    waited: int = 0
     surplus: int = 0
     seconds: float = 0.0
     window: dict[str, float] = field(default_factory=dict)
@@ -78,17 +83,12 @@ def load_state(path: Path, preset: Preset, data: str) -> tuple[Progress, dict[st
         InputError: there is no such file, it is damaged, or settings or data have changed; or version 0.1 wrote it with
             settings that are gone, without which the run cannot go on exactly.
     """
-    if not is_file(path):
-        raise InputError(f"{path}: expected the state of a run to resume, found none: start without resume")
-    with readable(path, expected="the state of a run", hint="start again in another folder"):
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        if not {"preset", "data", "progress", "tensors"} <= set(content):
-            raise ValueError("parts of it are missing")
+    content = _read(path)
     changes = _changes(_preset(content, path).model_dump(mode="json"), preset.model_dump(mode="json"))
     if changes:
         raise InputError(
             f"{path}: resuming needs the settings that the run was started with; changed: {'; '.join(changes)}. "
-            f"Give the same settings (or model={path.parent / 'config.yaml'}), or start in another folder"
+            "Leave them out, for the folder has them, or start in another folder"
         )
     if content["data"] != data:
         raise InputError(
@@ -96,6 +96,25 @@ def load_state(path: Path, preset: Preset, data: str) -> tuple[Progress, dict[st
             "give the same data, or start in another folder"
         )
     return Progress(**content["progress"]), content["tensors"]
+
+
+def saved_preset(path: Path) -> Preset:
+    """All settings of the run whose state this is; those that it was too early to know have their defaults.
+
+    Raises:
+        InputError: as `load_state`.
+    """
+    return _preset(_read(path), path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not is_file(path):
+        raise InputError(f"{path}: expected the state of a run to resume, found none: start without resume")
+    with readable(path, expected="the state of a run", hint="start again in another folder"):
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if not {"preset", "data", "progress", "tensors"} <= set(content):
+            raise ValueError("parts of it are missing")
+    return content
 
 
 def _preset(content: dict[str, Any], path: Path) -> Preset:
@@ -125,13 +144,6 @@ def _preset(content: dict[str, Any], path: Path) -> Preset:
 
 def _changes(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:
     """Settings that differ, as "optim.lr: 0.1 in the run, 0.2 now"."""
-    before, now = ({**_flat(p["model"]), **_flat(p["recipe"])} for p in (saved, current))
-    names = [name for name in {**before, **now} if name not in _FREE and before.get(name) != now.get(name)]
+    before, now = ({**flat(p["model"]), **flat(p["recipe"])} for p in (saved, current))
+    names = [name for name in {**before, **now} if name not in FREE and before.get(name) != now.get(name)]
     return [f"{name}: {before.get(name)} in the run, {now.get(name)} now" for name in names]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat.update(_flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
-    return flat

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sparseinst.data import CocoDataset
-from sparseinst.data.formats import Split
-from sparseinst.drawing import draw, legible_scale
-from sparseinst.evaluation import Evaluation, evaluate
-from sparseinst.inference import Predictor, write_image
-from sparseinst.modeling import SparseInst
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.source import Split
+from sparseinst.drawing.instances import draw, legible_scale
+from sparseinst.evaluation.evaluator import evaluate
+from sparseinst.evaluation.figures import Evaluation
+from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.writers import write_image
+from sparseinst.modeling.model import SparseInst
 from sparseinst.recipe import Recipe
 from sparseinst.structures import Instances
 
@@ -41,12 +43,12 @@ class Validation:
     ) -> None:
         self.split, self.recipe, self.device, self.batch = split, recipe, device, batch
         # Read now, so that a mistake in the file is an error before the training and not after it.
-        self.dataset = CocoDataset.load(split.images, split.annotations).remap(tuple(classes))
+        self.dataset = CocoDataset.of(split).remap(tuple(classes))
 
     def measure(self, model: SparseInst) -> Evaluation:
         """AP of a network in eval mode."""
         return evaluate(
-            model, self.split.images, self.split.annotations, device=self.device, batch=self.batch,
+            model, self.split, device=self.device, batch=self.batch,
             workers=self.recipe.workers, half=False, max_dets=self.recipe.max_dets,
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.masks import rle
+from sparseinst.masks.runs import decode_runs
 from sparseinst.structures import Instances
 
 _REACH = 1.5
@@ -24,24 +24,27 @@ class Outline(NamedTuple):
     area: float
     label: int
 
+    middle: NDArray[np.float64]
+    """(2,) x, y in the box, with as many pixels of the mask left of it as right, and above it as below.
+
+    Not the mean, which a stray piece at the other end of the picture would carry away.
+    """
+
     @classmethod
     def of(cls, instances: Instances) -> list[Self]:
         """The outlines of all instances."""
-        found = []
-        for counts, area, label in zip(instances.rles, instances.areas, instances.labels, strict=True):
-            mask, corner = rle.cutout(counts, instances.size_hw)
-            found.append(cls(mask, np.array(corner, float), float(area), int(label)))
+        runs, boxes, found = decode_runs(instances.rles), instances.boxes.astype(int), []
+        for index, (area, label) in enumerate(zip(instances.areas, instances.labels, strict=True)):
+            x0, y0, x1, y1 = boxes[index].tolist()
+            mask = runs.dense(index, instances.size_hw[0], (slice(y0, y1), slice(x0, x1)))
+            middle = np.array([_median(mask.sum(0)), _median(mask.sum(1))])
+            found.append(cls(mask, np.array([x0, y0], float), float(area), int(label), middle))
         return found
 
     @property
     def centre(self) -> NDArray[np.float64]:
-        """(2,) x, y of the centre of the mask."""
-        rows, columns = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
-        weights_y, weights_x = self.mask.sum(1)[rows], self.mask.sum(0)[columns]
-        centre: NDArray[np.float64] = (
-            self.corner + 0.5 + np.array([columns @ weights_x, rows @ weights_y]) / max(self.area, 1)
-        )
-        return centre
+        """(2,) x, y of the middle in the image."""
+        return self.corner + self.middle
 
     @property
     def diameter(self) -> float:
@@ -78,6 +81,16 @@ def nearness(expected: list[Outline], found: list[Outline]) -> NDArray[np.float6
     alike = (ratio <= _SIZES) & _same_label(expected, found)
     result = np.where(alike, 1 - apart / (_REACH * diameter), 0).clip(min=0)
     return result
+
+
+def _median(counts: NDArray[np.int64]) -> float:
+    """Where half of what is counted lies on either side, with cell i from i to i + 1."""
+    if not counts.any():
+        return 0.0
+    total = np.cumsum(counts)
+    half = float(total[-1]) / 2
+    cell = int(np.searchsorted(total, half))
+    return cell + 1 - (float(total[cell]) - half) / float(counts[cell])
 
 
 def _boxes(items: list[Outline]) -> NDArray[np.float64]:

@@ -6,11 +6,11 @@ from typing import Any
 
 from sparseinst.data.video.source import Source
 from sparseinst.inference.predictor import Predictor
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
 from sparseinst.video.outcome import VideoResult
 from sparseinst.video.tracking import MASK, Tracker
-from sparseinst.zoo import DEFAULT_MODEL
+from sparseinst.zoo.models import DEFAULT_MODEL
 
 
 def track(
@@ -19,6 +19,7 @@ def track(
     model: SparseInst | Backend | str | Path = DEFAULT_MODEL,
     algorithm: str = MASK,
     max_lost: int = 30,
+    divisions: bool = False,
     **options: Any,
 ) -> Iterator[VideoResult]:
     """The frames of a video, in order, each with its instances and the ids of the objects that they are.
@@ -28,6 +29,7 @@ def track(
         model: a network, a backend, the name or checkpoint file of a network, or an exported file.
         algorithm: see `Tracker`.
         max_lost: frames for which an object that is not seen is waited for.
+        divisions: objects can become two (see `Tracker`); `VideoResult.parents` then says what came from what.
         options: of `Predictor`.
 
     Raises:
@@ -36,6 +38,7 @@ def track(
     Example:
         `for frame, instances, ids, *_ in track("cells.mp4"):`
     """
-    tracker = Tracker(algorithm=algorithm, max_lost=max_lost)
+    tracker = Tracker(algorithm=algorithm, max_lost=max_lost, divisions=divisions)
     for frame, instances in Predictor(model, **options).stream(source):
-        yield VideoResult(frame, instances, tracker.update(instances))
+        ids = tracker.update(instances)
+        yield VideoResult(frame, instances, ids, tracker.parents(ids) if divisions else None)

@@ -36,11 +36,22 @@ class JsonlWriter:
     def __init__(self, file: IO[str], classes: Sequence[str]) -> None:
         self._file, self._classes = file, classes
 
-    def add(self, frame: VideoFrame, instances: Instances, ids: NDArray[np.int64] | None = None) -> None:
-        """Writes the line of a frame; with track ids (n,), every instance has a `track_id`, which is 0 before one."""
+    def add(
+        self,
+        frame: VideoFrame,
+        instances: Instances,
+        ids: NDArray[np.int64] | None = None,
+        parents: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Writes the line of a frame.
+
+        With track ids (n,), every instance has a `track_id`, which is 0 before one; with parents (n,) a `parent_id`,
+        the track from whose division it came, or 0.
+        """
         records = self._records(instances)
-        for record, track in zip(records, [] if ids is None else ids.tolist(), strict=False):
-            record["track_id"] = track
+        for key, numbers in (("track_id", ids), ("parent_id", parents)):
+            for record, number in zip(records, [] if numbers is None else numbers.tolist(), strict=False):
+                record[key] = number
         height, width = frame.size_hw
         line = {"frame": frame.index, "seconds": round(frame.seconds, 6), "width": width, "height": height}
         json.dump({**line, "instances": records}, self._file, ensure_ascii=False, allow_nan=False)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.drawing import draw_as
+from sparseinst.drawing.instances import draw_as
 from sparseinst.inference.streaming import Found
 from sparseinst.structures import Instances
 from sparseinst.video.outcome import VideoResult
@@ -19,6 +19,7 @@ class Marks:
         classes: class names by label.
         labels: (k,) the classes to keep; None keeps all.
         track: algorithm that follows objects (see `Tracker`); None follows none.
+        divisions: followed objects can become two (see there).
         trails: draw where each object has been.
         zones: where to count objects (see `parse_zone`).
         draw: make pictures.
@@ -33,6 +34,7 @@ class Marks:
         *,
         labels: NDArray[np.int64] | None,
         track: str | None,
+        divisions: bool,
         trails: bool,
         zones: Sequence[str],
         draw: bool,
@@ -41,20 +43,30 @@ class Marks:
         self._tracker: Any = None
         self._trails: Any = None
         self._counter: Any = None
+        self._bonds: Any = None
         self._ids: set[int] = set()
+        self._mothers: set[int] = set()
+        self._divisions = divisions
         if track is not None:
+            from sparseinst.video.bonds import Bonds
             from sparseinst.video.tracking import Tracker
             from sparseinst.video.trails import Trails
             from sparseinst.video.zones import parse_zone
 
-            self._tracker = Tracker(algorithm=track)
+            self._tracker = Tracker(algorithm=track, divisions=divisions)
             self._trails = Trails() if trails and draw else None
+            self._bonds = Bonds() if divisions and draw else None
             self._zones = [parse_zone(zone) for zone in zones]
 
     @property
     def tracks(self) -> int | None:
         """Objects followed so far."""
         return None if self._tracker is None else len(self._ids)
+
+    @property
+    def divisions(self) -> int | None:
+        """Objects that became two so far."""
+        return len(self._mothers) if self._tracker is not None and self._divisions else None
 
     @property
     def counts(self) -> list[dict[str, Any]]:
@@ -65,26 +77,33 @@ class Marks:
         """First stage: what is kept of the instances, and their ids."""
         for frame, instances in found:
             kept = instances if self._labels is None else instances[np.isin(instances.labels, self._labels)]
-            ids = None if self._tracker is None else self._tracker.update(kept)
-            if ids is not None:
+            ids = parents = None
+            if self._tracker is not None:
+                ids = self._tracker.update(kept)
                 self._ids.update(ids[ids > 0].tolist())
-            yield VideoResult(frame, kept, ids)
+            if ids is not None and self._divisions:
+                parents = self._tracker.parents(ids)
+                self._mothers.update(parents[parents > 0].tolist())
+            yield VideoResult(frame, kept, ids, parents)
 
     def drawn(self, results: Iterator[VideoResult]) -> Generator[VideoResult]:
         """Second stage: counts, and the picture."""
         for result in results:
             if result.ids is not None:
-                self._count(result.instances, result.ids)
+                self._count(result.instances, result.ids, result.parents)
             yield result._replace(picture=self._picture(result)) if self._draw else result
 
-    def _count(self, instances: Instances, ids: NDArray[np.int64]) -> None:
+    def _count(self, instances: Instances, ids: NDArray[np.int64], parents: NDArray[np.int64] | None) -> None:
         if self._counter is None and self._zones:
             from sparseinst.video.zones import ZoneCounter
 
             self._counter = ZoneCounter(self._zones, instances.size_hw, self._classes)
-        for counted in (self._counter, self._trails):
-            if counted is not None:
-                counted.update(instances, ids)
+        if self._counter is not None:
+            self._counter.update(instances, ids)
+        if self._trails is not None:
+            self._trails.update(instances, ids, parents)
+        if self._bonds is not None:
+            self._bonds.update(instances, parents)
 
     def _picture(self, result: VideoResult) -> NDArray[np.uint8]:
         instances, ids = result.instances, result.ids
@@ -93,7 +112,14 @@ class Marks:
         if ids is None:
             # a slot tends to keep to its object from frame to frame, so that colours seldom jump
             return draw_as(result.frame.image, instances, texts, instances.slots)
-        texts = [f"#{track} {text}" if track else text for track, text in zip(ids, texts, strict=True)]
+        parents = np.zeros_like(ids) if result.parents is None else result.parents
+        origins = [f" of #{parent}" if parent else "" for parent in parents]
+        texts = [
+            f"#{track}{origin} {text}" if track else text
+            for track, origin, text in zip(ids, origins, texts, strict=True)
+        ]
         below = result.frame.image if self._trails is None else self._trails.draw(result.frame.image)
         picture = draw_as(below, instances, texts, ids)
+        if self._bonds is not None:
+            picture = self._bonds.draw(picture)
         return picture if self._counter is None else np.asarray(self._counter.draw(picture), np.uint8)

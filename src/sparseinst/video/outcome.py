@@ -18,6 +18,8 @@ class VideoResult(NamedTuple):
     instances: Instances
     ids: NDArray[np.int64] | None = None
     """(n,) track ids from 1, 0 where none is confirmed; None without tracking."""
+    parents: NDArray[np.int64] | None = None
+    """(n,) ids of the tracks from whose division these came, 0 for none; None where nothing divides."""
     picture: NDArray[np.uint8] | None = None
     """(H, W, 3) uint8 RGB, where one is drawn."""
     dropped: int = 0
@@ -35,6 +37,7 @@ class VideoSummary:
         instances: instances found, summed over the frames.
         per_class: of each class that was found, most first.
         tracks: objects followed; None without tracking.
+        divisions: of these, those that became two; None where nothing divides.
         zones: counts of the zones (see `ZoneCounter.counts`).
         seconds: wall time, loading the network not counted.
         network_seconds: of these, the time that the network and the making of its masks were busy.
@@ -47,6 +50,7 @@ class VideoSummary:
     instances: int
     per_class: dict[str, int]
     tracks: int | None
+    divisions: int | None
     zones: list[dict[str, Any]]
     seconds: float
     network_seconds: float

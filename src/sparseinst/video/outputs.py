@@ -56,14 +56,16 @@ class Outputs:
     def written(self, results: Iterator[VideoResult]) -> Generator[VideoResult]:
         """Writes each result, and hands it on."""
         for result in results:
-            frame, instances, ids = result.frame, result.instances, result.ids
+            frame, instances, ids, parents = result.frame, result.instances, result.ids, result.parents
             for kind, writer in self._writers.items():
                 if kind == "video":
                     writer.write(result.picture, frame.time)
                 elif kind == "json":
-                    writer.add(frame, instances, ids)
+                    writer.add(frame, instances, ids, parents)
+                elif kind == "mot":
+                    writer.add(frame.index + 1, instances, ids)  # MOTChallenge counts frames from 1
                 else:
-                    writer.add(frame.index + (kind == "mot"), instances, ids)  # MOTChallenge counts frames from 1
+                    writer.add(frame.index, instances, ids, parents)
             yield result
 
     def stop_here(self) -> None:

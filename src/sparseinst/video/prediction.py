@@ -16,13 +16,13 @@ from sparseinst.inference.limits import labels_of
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.stages import Stage, Stages
 from sparseinst.inference.streaming import Found, Network, paced
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
 from sparseinst.video.display import Screen
 from sparseinst.video.marks import Marks
 from sparseinst.video.outcome import VideoResult, VideoSummary
 from sparseinst.video.outputs import Outputs, open_outputs
-from sparseinst.zoo import DEFAULT_MODEL
+from sparseinst.zoo.models import DEFAULT_MODEL
 
 TRACKER = "mask"
 """Algorithm for what needs tracking and names none."""
@@ -41,10 +41,11 @@ def predict_video(
     show: bool = False,
     skip: bool = False,
     track: str | None = None,
+    divisions: bool = False,
     trails: bool = True,
     zones: Sequence[str] = (),
     fps: float = RATE,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = "auto",
     batch: int = 1,
     half: bool = False,
     tile: int | None = None,
@@ -74,10 +75,11 @@ def predict_video(
         skip: keep up with time: what comes while the network is busy is dropped, but for the newest. A file is then
             gone through at its own pace.
         track: algorithm that gives instances ids (see `Tracker`); None gives none, unless something here needs them.
+        divisions: objects can become two, as cells do: two new tracks then name that which ended as their parent.
         trails: draw where each tracked object has been.
         zones: lines and polygons to count tracked objects in (see `parse_zone`).
         fps: frames a second of images in a row.
-        device: where to run.
+        device: where to run (see `runtime.devices.Device`).
         batch: frames at once.
         half: compute in 16 bits.
         tile: cut larger frames into tiles of this side, in pixels (see `Predictor`).
@@ -100,9 +102,9 @@ def predict_video(
     for path in files.values():
         if path.exists() and isinstance(source, str | Path) and path.resolve() == Path(source).resolve():
             raise InputError(f"{path}: expected another file than the video itself: name another")
-    needs_ids = zones or "mot" in files or "masks" in files
+    needs_ids = zones or divisions or "mot" in files or "masks" in files
     marks = Marks(
-        pipeline.classes, labels=labels_of(classes, pipeline.classes), trails=trails, zones=zones,
+        pipeline.classes, labels=labels_of(classes, pipeline.classes), divisions=divisions, trails=trails, zones=zones,
         track=track or (TRACKER if needs_ids else None), draw=show or "video" in files,
     )  # fmt: skip
     with closing(open_video(source, fps=fps, intensity=pipeline.preprocess.intensity)) as video:
@@ -153,8 +155,8 @@ class _Run:
         found = {self.pipeline.classes[i]: int(self.counts[i]) for i in order if self.counts[i]}
         return VideoSummary(
             frames=self.frames, dropped=self.dropped, broken=self.video.broken, instances=int(self.counts.sum()),
-            per_class=found, tracks=self.marks.tracks, zones=self.marks.counts, seconds=seconds,
-            network_seconds=self.network.seconds, files=files,
+            per_class=found, tracks=self.marks.tracks, divisions=self.marks.divisions, zones=self.marks.counts,
+            seconds=seconds, network_seconds=self.network.seconds, files=files,
         )  # fmt: skip
 
     def _taken(self, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:

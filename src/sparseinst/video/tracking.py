@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from sparseinst.errors import InputError
 from sparseinst.structures import Instances
 from sparseinst.video.association import Outline, nearness, overlaps
+from sparseinst.video.division import divided
 
 Ids = NDArray[np.int64]
 _Similarity = Callable[[list[Outline], list[Outline]], NDArray[np.float64]]
@@ -51,17 +52,24 @@ class Tracker:
             nearness for what moved further than it is large), or "bytetrack", "ocsort", "sort" (by boxes; needs the
             package `trackers`).
         max_lost: frames for which an object that is not seen is waited for.
+        divisions: objects can become two, as cells do: the track ends, and two new ones name it as their parent (see
+            `parents`). Of "mask" alone.
 
     Raises:
-        InputError: no such algorithm, max_lost below 0, or the package `trackers` is not installed.
+        InputError: no such algorithm, or one that knows no divisions; max_lost below 0; the package `trackers` is not
+            installed.
     """
 
-    def __init__(self, *, algorithm: str = MASK, max_lost: int = 30) -> None:
+    def __init__(self, *, algorithm: str = MASK, max_lost: int = 30, divisions: bool = False) -> None:
         if algorithm not in ALGORITHMS:
             raise InputError(f"tracking: expected one of {', '.join(ALGORITHMS)}, got {algorithm!r}: choose one")
         if max_lost < 0:
             raise InputError(f"max_lost must be at least 0, got {max_lost}: give a number of frames")
-        self._algorithm, self._max_lost = algorithm, max_lost
+        if divisions and algorithm != MASK:
+            raise InputError(
+                f"divisions: expected tracking by {MASK!r}, got {algorithm!r}, which knows none: leave one of them out"
+            )
+        self._algorithm, self._max_lost, self._divisions = algorithm, max_lost, divisions
         self.reset()
 
     def update(self, instances: Instances) -> Ids:
@@ -70,9 +78,16 @@ class Tracker:
 
     def reset(self) -> None:
         """Forgets all objects: the next frame is the first."""
+        self._parents: dict[int, int] = {}
         self._tracker: _Algorithm = (
-            _ByMask(self._max_lost) if self._algorithm == MASK else _ByLibrary(self._algorithm, self._max_lost)
+            _ByMask(self._max_lost, self._parents if self._divisions else None)
+            if self._algorithm == MASK
+            else _ByLibrary(self._algorithm, self._max_lost)
         )
+
+    def parents(self, ids: Ids) -> Ids:
+        """(n,) ids of the objects from whose division those with ids (n,) came, 0 for none."""
+        return np.array([self._parents.get(number, 0) for number in ids.tolist()], np.int64)
 
 
 class _Algorithm(Protocol):
@@ -85,7 +100,7 @@ class _Track:
 
     def __init__(self, outline: Outline) -> None:
         self.outline, self.velocity = outline, np.zeros(2)
-        self.seen, self.lost, self.id = 1, 0, 0
+        self.seen, self.lost, self.id, self.parent = 1, 0, 0, 0
 
     @property
     def expected(self) -> Outline:
@@ -103,10 +118,15 @@ class _Track:
 
 
 class _ByMask:
-    """Overlap of masks (see `Tracker`)."""
+    """Overlap of masks (see `Tracker`).
 
-    def __init__(self, max_lost: int) -> None:
-        self._max_lost = max_lost
+    Args:
+        max_lost: as there.
+        parents: where to note which id came from which; None divides nothing.
+    """
+
+    def __init__(self, max_lost: int, parents: dict[int, int] | None) -> None:
+        self._max_lost, self._parents = max_lost, parents
         self._tracks: list[_Track] = []
         self._first, self._next_id = True, 1
 
@@ -117,6 +137,8 @@ class _ByMask:
         self._match(owners, outlines, np.flatnonzero(sure), overlaps, _LEAST_IOU)
         self._match(owners, outlines, np.flatnonzero(~sure), overlaps, _LEAST_IOU)
         self._match(owners, outlines, np.arange(len(outlines)), nearness, _LEAST_NEARNESS, lost=0)
+        if self._parents is not None:
+            self._divide(owners, outlines, instances.scores)
         for index, track in owners.items():
             track.add(outlines[index])
         self._forget({id(track) for track in owners.values()})
@@ -148,6 +170,19 @@ class _ByMask:
             if alike[row, column] > 0:
                 owners[free[column]] = tracks[row]
 
+    def _divide(self, owners: dict[int, _Track], outlines: list[Outline], scores: NDArray[np.float32]) -> None:
+        """Ends the tracks of objects that became two, and begins those of their daughters."""
+        mothers = [track for track in self._tracks if track.id and not track.lost]
+        mates = {id(track): index for index, track in owners.items()}
+        free = [index for index in np.flatnonzero(scores >= _BEGIN).tolist() if index not in owners]
+        places = {place: mates[id(track)] for place, track in enumerate(mothers) if id(track) in mates}
+        for place, daughters in divided([track.expected for track in mothers], places, outlines, free):
+            self._tracks.remove(mothers[place])
+            for index in daughters:  # they are added to once more below, which makes them known at once
+                owners[index] = daughter = _Track(outlines[index])
+                daughter.parent = mothers[place].id
+                self._tracks.append(daughter)
+
     @staticmethod
     def _beginning(owners: dict[int, _Track], outlines: list[Outline], scores: NDArray[np.float32]) -> list[int]:
         """Free detections that are new objects, best first: not one that has a track, found twice."""
@@ -174,6 +209,8 @@ class _ByMask:
     def _id_of(self, track: _Track) -> int:
         if not track.id and (self._first or track.seen >= _CONFIRMED):
             track.id, self._next_id = self._next_id, self._next_id + 1
+            if self._parents is not None and track.parent:
+                self._parents[track.id] = track.parent
         return track.id
 
 

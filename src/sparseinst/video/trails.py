@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.drawing import color_of
+from sparseinst.drawing.palette import color_of
 from sparseinst.structures import Instances
 from sparseinst.video.association import Outline
 
@@ -24,12 +24,17 @@ class Trails:
         self._length, self._frame = length, 0
         self._places: dict[int, deque[tuple[int, NDArray[np.float64]]]] = {}
 
-    def update(self, instances: Instances, ids: NDArray[np.int64]) -> None:
-        """Adds the centres of the masks of a frame; ids (n,), 0 is none."""
+    def update(self, instances: Instances, ids: NDArray[np.int64], parents: NDArray[np.int64] | None = None) -> None:
+        """Adds the centres of the masks of a frame; ids (n,) and parents (n,), 0 is none: trails fork at divisions."""
         self._frame += 1
         known = ids > 0
-        for track, outline in zip(ids[known].tolist(), Outline.of(instances[known]), strict=True):
-            self._places.setdefault(track, deque()).append((self._frame, outline.centre))
+        origins = np.zeros_like(ids) if parents is None else parents
+        for track, origin, outline in zip(
+            ids[known].tolist(), origins[known].tolist(), Outline.of(instances[known]), strict=True
+        ):
+            if track not in self._places:
+                self._places[track] = deque(list(self._places.get(origin, ()))[-1:])
+            self._places[track].append((self._frame, outline.centre))
         for track, places in list(self._places.items()):
             while places and places[0][0] <= self._frame - self._length:
                 places.popleft()

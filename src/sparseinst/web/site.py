@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
+from sparseinst.config import NativeConfig
 from sparseinst.files import file_hash
+from sparseinst.inference.tiling import largest_tiles
 from sparseinst.runtime.exported import Exported
 from sparseinst.web import ort as ort_web
 from sparseinst.web.model_facts import SAMPLE, model_facts
@@ -21,7 +24,7 @@ import { BrowserEngine } from "./browser_engine.js";
 
 export const engine = new BrowserEngine();
 """
-_SIZES = {"kind", "short_px", "long_px", "scale", "frame_hw"}
+_SIZES = {"kind", "short_px", "long_px", "scale", "frame_hw", "one_pass_px"}
 """Of the settings of preprocessing, as far as a kind has them: what a page needs to bring a picture to the network."""
 _POSTPROCESS = {"gate", "mask_threshold", "least_piece"}
 """Of the settings of what comes after the network, those that do not change with the picture or the visitor's wish."""
@@ -66,6 +69,7 @@ def _model(exported: Exported) -> dict[str, object]:
             "images": exported.images,
             "activation": config.decoder.activation,
             "preprocess": config.preprocess.model_dump(mode="json", include=_SIZES),
+            "tiles": asdict(largest_tiles(config.preprocess)) if isinstance(config.preprocess, NativeConfig) else None,
             **config.postprocess.model_dump(mode="json", include=_POSTPROCESS),
         },
     }

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sparseinst.config import ModelConfig, PreprocessConfig
 from sparseinst.errors import InputError, brief, listed, misfit
 from sparseinst.files import atomic, parse_json, readable
-from sparseinst.modeling import SparseInst
+from sparseinst.modeling.model import SparseInst
 from sparseinst.zoo.tensors import read_safetensors
 from sparseinst.zoo.upstream import backbone_name, is_detectron2_resnet, is_published, our_name
 

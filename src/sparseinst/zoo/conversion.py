@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sparseinst.errors import InputError
 from sparseinst.files import file_hash
-from sparseinst.modeling import SparseInst, build_model
+from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.zoo.checkpoint import load_strictly, save_checkpoint
 from sparseinst.zoo.recognise import recognise, with_class_names
 from sparseinst.zoo.tensors import PICKLED, read_tensors

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from sparseinst.errors import InputError, listed
 from sparseinst.version import __version__
-from sparseinst.zoo.models import HUB
 
 _LOGGER = logging.getLogger(__name__)
 
+HUB = "hf:"
+"""How the name of a model on the Hugging Face Hub begins."""
 FILE = "model.safetensors"
 """Name of the checkpoint in a repository."""
 

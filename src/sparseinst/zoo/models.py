@@ -11,8 +11,8 @@ from torch import Tensor
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError, misfit
 from sparseinst.files import is_yaml
-from sparseinst.modeling import SparseInst, build_model
 from sparseinst.modeling.cost import check_memory
+from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.recipe import Preset, Recipe
 from sparseinst.zoo.checkpoint import (
     backbone_tensors,
@@ -22,6 +22,7 @@ from sparseinst.zoo.checkpoint import (
     read_checkpoint,
     translate,
 )
+from sparseinst.zoo.download import HUB, fetch
 from sparseinst.zoo.migration import current_recipe
 from sparseinst.zoo.names import load_preset, shipped_weights
 from sparseinst.zoo.recognise import recognise
@@ -32,9 +33,6 @@ _LOGGER = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "nuclei"
 """The network whose weights ship with the package; it knows nuclei in micrographs and nothing else."""
-
-HUB = "hf:"
-"""How the name of a model on the Hugging Face Hub begins."""
 
 PUBLISHED_WEIGHTS = "https://github.com/hustvl/SparseInst"
 """Where the authors link the checkpoints of the published networks."""
@@ -78,8 +76,6 @@ def load_model(
 def weights_file(name_or_path: str | Path) -> Path | None:
     """The file of weights that a model's name stands for (fetched from the Hub if need be); None for a preset."""
     if str(name_or_path).startswith(HUB):
-        from sparseinst.zoo.download import fetch
-
         return fetch(str(name_or_path))
     path = Path(name_or_path)
     return path if path.suffix in (".safetensors", *PICKLED) else None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sparseinst.config import ModelConfig, SlotsConfig
 from sparseinst.errors import InputError, listed
-from sparseinst.modeling import build_model
+from sparseinst.modeling.model import build_model
 from sparseinst.recipe import Preset
 from sparseinst.zoo.checkpoint import SHOWN, misfits, translate
 from sparseinst.zoo.names import load_preset, preset_names

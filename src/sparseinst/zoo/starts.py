@@ -4,9 +4,10 @@ from pathlib import Path
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
-from sparseinst.modeling import SparseInst, build_model
+from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.zoo.models import init_weights
 from sparseinst.zoo.names import shipped_weights
+from sparseinst.zoo.remote import timm_weights, unreachable
 
 
 def shipped_start(backbone: str) -> Path | None:
@@ -17,6 +18,28 @@ def shipped_start(backbone: str) -> Path | None:
     """
     name, _, tag = backbone.partition(".")
     return shipped_weights(name) if tag in ("", "in1k") else None
+
+
+def start_of(config: ModelConfig) -> str:
+    """What `start_network` will start from, in words, found out within seconds and without fetching it.
+
+    Raises:
+        InputError: timm's weights are needed, are not on this machine, and cannot be fetched now.
+    """
+    name = config.backbone.name
+    if shipped_start(name) is not None:
+        return f"ImageNet weights of {name} that ship with the package, the rest fresh"
+    found = timm_weights(name)
+    if found.here or found.address is None:
+        return f"timm's weights in backbone {name}, the rest fresh"
+    problem = unreachable(found.address)
+    if problem is not None:
+        raise InputError(
+            f"backbone {name!r}: expected timm's weights on this machine or a network to fetch them ({found.address}), "
+            f"found neither ({problem}): connect once, give weights with --init FILE, start from fresh ones with "
+            "--init random, or take --model lite, whose weights ship"
+        )
+    return f"timm's weights in backbone {name}, fetched now from {found.address}, the rest fresh"
 
 
 def start_network(config: ModelConfig) -> tuple[SparseInst, str]:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sparseinst.config import IntensityConfig
-from sparseinst.data import read_image, to_rgb8
-from sparseinst.data.large import is_zarr, large_size_hw, open_large
+from sparseinst.data.images import read_image, to_rgb8
+from sparseinst.data.large.image import large_size_hw, open_large
+from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.errors import InputError
 
 PERCENTILE = IntensityConfig()
@@ -84,13 +85,14 @@ def test_values_that_are_no_number_in_some_window_or_in_all(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("shrink", [1, 2, 3, 7, 100, 1000])
-@pytest.mark.parametrize("step_px", [16, 1024])
-def test_an_overview_averages(color_path: Path, shrink: int, step_px: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparseinst.data.large.image._AVERAGED_PX", step_px)
-    padded = np.pad(COLOR, [(0, -90 % shrink), (0, -140 % shrink), (0, 0)], "edge").astype(float)
+@pytest.mark.parametrize("size_hw", [(90, 140), (1100, 35), (30, 2300)])
+def test_an_overview_averages(tmp_path: Path, shrink: int, size_hw: tuple[int, int]) -> None:
+    values = RANDOM.integers(0, 256, (*size_hw, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", compression="zlib", tile=(32, 16))
+    padded = np.pad(values, [*((0, -side % shrink) for side in size_hw), (0, 0)], "edge").astype(float)
     height, width = padded.shape[0] // shrink, padded.shape[1] // shrink
     expected = padded.reshape(height, shrink, width, shrink, 3).mean((1, 3))
-    with open_large(color_path, PERCENTILE) as image:
+    with open_large(tmp_path / "a.tif", PERCENTILE) as image:
         picture = image.overview(shrink)
     assert picture.shape == expected.shape and picture.dtype == np.uint8
     assert np.abs(picture - expected).max() <= 0.51

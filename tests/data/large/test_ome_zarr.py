@@ -10,8 +10,9 @@ import pytest
 import zarr
 
 from sparseinst.config import IntensityConfig
-from sparseinst.data import to_rgb8
-from sparseinst.data.large import is_zarr, large_size_hw, open_large
+from sparseinst.data.images import to_rgb8
+from sparseinst.data.large.image import large_size_hw, open_large
+from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.errors import InputError
 
 PERCENTILE = IntensityConfig()

@@ -12,8 +12,8 @@ import tifffile
 from PIL import Image
 
 from sparseinst.config import IntensityConfig
-from sparseinst.data import read_image, to_rgb8
-from sparseinst.data.large import LargeImage, large_size_hw, open_large
+from sparseinst.data.images import read_image, to_rgb8
+from sparseinst.data.large.image import LargeImage, large_size_hw, open_large
 from sparseinst.errors import InputError
 
 PERCENTILE = IntensityConfig()

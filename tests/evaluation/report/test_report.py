@@ -12,11 +12,12 @@ import pytest
 
 from scenes import IDS, NAMES, SIDE, random_scene, record, write_truth
 from sparseinst.config import IntensityConfig
-from sparseinst.data import CocoDataset
+from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import score_results
 from sparseinst.evaluation.report.contents import RunFacts
 from sparseinst.evaluation.report.files import check_report_folder, write_report
+from sparseinst.files import read_json
 from sparseinst.runtime.origin import origin
 
 Records = list[dict[str, Any]]
@@ -157,7 +158,13 @@ def test_a_report_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     written(tmp_path, [record(1, IDS[0], (0, 0, 9, 9))], [])
     before = (tmp_path / "report/index.html").read_bytes()
     dataset = CocoDataset.load(tmp_path, tmp_path / "truth.json")
-    scored = score_results(tmp_path / "truth.json", [], max_dets=100, groups=None)
+    scored = score_results(
+        read_json(tmp_path / "truth.json", expected="annotations"),
+        tmp_path / "truth.json",
+        [],
+        max_dets=100,
+        groups=None,
+    )
     about = RunFacts("m", "b", "f", "i", "a", "0", 0.3, IntensityConfig(), origin())
     (tmp_path / "1.png").unlink()
     with pytest.raises(InputError, match=r"1\.png"):

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from sparseinst.modeling import Learner, SparseInst, build_model
+from sparseinst.modeling.learner import Learner
+from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Batch, Targets
 from tiny import discs, tiny_seeds_config

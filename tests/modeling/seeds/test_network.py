@@ -7,10 +7,13 @@ import torch
 from torch import Tensor
 
 from sparseinst.errors import InputError
-from sparseinst.modeling import Learner, Segmenter, build_model, count_instances, with_max_instances
+from sparseinst.modeling.learner import Learner
+from sparseinst.modeling.model import build_model, with_max_instances
+from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.modeling.seeds.prior import PRIOR_CHANNELS, UNIT_CELLS, shape_prior
+from sparseinst.modeling.slots.criterion import count_instances
 from sparseinst.recipe import LossConfig
-from sparseinst.runtime import optimise
+from sparseinst.runtime.rewrites import optimise
 from sparseinst.structures import Batch, Targets
 from tiny import discs, tiny_seeds, tiny_seeds_config
 

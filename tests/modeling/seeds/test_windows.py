@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from sparseinst import Predictor
 from sparseinst.masks.grid import mean_inside
-from sparseinst.modeling import Segmenter
+from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.modeling.seeds.decoder import Fields, SeedsDecoder
 from sparseinst.modeling.seeds.selection import NEVER, Budget, Seeds
 from sparseinst.modeling.seeds.windows import grow_in_windows
-from sparseinst.runtime import EagerBackend, TorchBackend, WindowedSegmenter
-from sparseinst.zoo import load_model
+from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
+from sparseinst.runtime.windowed import WindowedSegmenter
+from sparseinst.zoo.models import load_model
 from sparseinst.zoo.names import DEMO_IMAGE
 from tiny import tiny_seeds
 

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparseinst.modeling import Criterion, Matcher, count_instances
+from sparseinst.modeling.slots.criterion import Criterion, count_instances
+from sparseinst.modeling.slots.matcher import Matcher
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Predictions, Targets
 from tiny import discs

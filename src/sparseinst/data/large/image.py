@@ -1,6 +1,7 @@
 """An image of any size, seen through windows as 8-bit RGB."""
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from sparseinst.config import IntensityConfig
 from sparseinst.data.images import to_rgb8
 from sparseinst.data.intensity import Bounds, bounds_of
-from sparseinst.data.large.ome_zarr import is_zarr, open_zarr
+from sparseinst.data.large.ome_zarr import is_zarr, open_zarr, zarr_image
 from sparseinst.data.large.raster import Raster, Source
 from sparseinst.data.large.tiff import is_tiff, open_tiff, tiff_size_hw
 from sparseinst.data.orientation import oriented, seen_hw, stored
@@ -145,7 +146,9 @@ def shrunk(image: NDArray[np.uint8], shrink: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(padded, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def open_large(path: str | Path, intensity: IntensityConfig, *, cache_bytes: int = CACHE_BYTES) -> LargeImage:
+def open_large(
+    path: str | Path, intensity: IntensityConfig, *, cache_bytes: int = CACHE_BYTES, at: Mapping[str, int] | None = None
+) -> LargeImage:
     """Opens a TIFF file, a zarr array or an OME-Zarr image to be read by windows.
 
     Of a TIFF file it is the first page, of a zarr image the first plane and time point, with one channel or three
@@ -155,15 +158,16 @@ def open_large(path: str | Path, intensity: IntensityConfig, *, cache_bytes: int
         path: a TIFF file of any kind, or a folder that holds a zarr array or an OME-Zarr image.
         intensity: what to do with values of more than 8 bits.
         cache_bytes: most bytes of decoded tiles, strips or chunks that are kept.
+        at: the page of a TIFF file ("page"), or where on the axes of a zarr image ("t", "z", "c"), each from 0.
 
     Raises:
         InputError: there is no such file or folder, it is damaged, or it holds something else.
     """
     path = Path(path)
     if is_zarr(path):
-        return LargeImage(open_zarr(path, cache_bytes), intensity)
+        return LargeImage(open_zarr(path, cache_bytes, at or {}), intensity)
     if is_tiff(path):
-        return LargeImage(open_tiff(path, cache_bytes), intensity)
+        return LargeImage(open_tiff(path, cache_bytes, None if at is None else at["page"]), intensity)
     raise InputError(f"{path}: expected a TIFF file or a zarr folder, found none: check the path")
 
 
@@ -176,4 +180,4 @@ def large_size_hw(path: str | Path) -> tuple[int, int] | None:
     path = Path(path)
     if is_tiff(path):
         return tiff_size_hw(path)
-    return open_zarr(path, 0).base.layout.size_hw if is_zarr(path) else None
+    return zarr_image(path).size_hw if is_zarr(path) else None

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.data.large.raster import BLOCK_PX, LARGEST_BLOCK, Layout, Raster, Source
+from sparseinst.data.physical import PixelSize, size_of_ome_zarr
 from sparseinst.errors import InputError
 from sparseinst.files import is_file, is_folder
 from sparseinst.masks.grid import Window
@@ -28,11 +30,29 @@ def is_zarr(path: Path) -> bool:
     return is_folder(path) and any(is_file(path / mark) for mark in _MARKS)
 
 
-def open_zarr(path: Path, cache_bytes: int) -> Source:
-    """Opens a zarr array, or the first image of an OME-Zarr group, of its first plane and time point.
+class ZarrImage(NamedTuple):
+    """A zarr array, or the first image of an OME-Zarr group."""
+
+    axes: tuple[str, ...]
+    """Their names, of t, c, z, y and x."""
+    levels: tuple["zarr.Array[Any]", ...]
+    """The arrays, the largest first."""
+    channels: tuple[str, ...] = ()
+    """Their names, if the image states them."""
+    pixel: PixelSize | None = None
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width."""
+        shape = self.levels[0].shape
+        return shape[self.axes.index("y")], shape[self.axes.index("x")]
+
+
+def zarr_image(path: Path) -> ZarrImage:
+    """Opens a zarr array, or the first image of an OME-Zarr group.
 
     Raises:
-        InputError: zarr is not installed, or the folder is damaged or holds no grey or RGB image.
+        InputError: zarr is not installed, or the folder is damaged or holds no image.
     """
     try:
         import zarr
@@ -43,18 +63,39 @@ def open_zarr(path: Path, cache_bytes: int) -> Source:
     try:
         node = zarr.open(str(path), mode="r")
         if isinstance(node, zarr.Array):
-            return Source(_raster(path, node, _axes_of_array(path, node), cache_bytes), tuple, lambda: None)
-        axes, arrays = _multiscale(path, node)
-        base, *reduced = (_raster(path, array, axes, cache_bytes) for array in arrays)
-        return Source(base, lambda: reduced, lambda: None)
+            return _checked(path, ZarrImage(_axes_of_array(path, node), (node,)))
+        return _checked(path, _multiscale(path, node))
     except InputError:
         raise
     except Exception as error:  # zarr's errors have no common class
         raise InputError(f"{path}: expected a zarr image, could not open it ({error!r}): replace it") from error
 
 
-def _multiscale(path: Path, group: "zarr.Group") -> tuple[tuple[str, ...], list["zarr.Array[Any]"]]:
-    """The names of the axes of an OME-Zarr image, and its arrays, the largest first."""
+def open_zarr(path: Path, cache_bytes: int, at: Mapping[str, int] = MappingProxyType({})) -> Source:
+    """Opens a zarr array, or the first image of an OME-Zarr group.
+
+    Args:
+        path: the folder.
+        cache_bytes: most bytes of chunks that are kept.
+        at: where on the axes t, z and c; without it the first plane and time point, in all channels.
+
+    Raises:
+        InputError: zarr is not installed, or the folder is damaged or holds no grey or RGB image.
+    """
+    image = zarr_image(path)
+    base, *reduced = (_raster(path, array, image.axes, cache_bytes, at) for array in image.levels)
+    return Source(base, lambda: reduced, lambda: None)
+
+
+def _checked(path: Path, image: ZarrImage) -> ZarrImage:
+    sizes = dict(zip(image.axes, image.levels[0].shape, strict=True))
+    if not {"y", "x"} <= set(sizes) <= set(_OLD_AXES) or 0 in sizes.values():
+        got = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise InputError(f"{path}: expected axes y and x, of t, z and c at most, got {got}: save one image")
+    return image
+
+
+def _multiscale(path: Path, group: "zarr.Group") -> ZarrImage:
     import zarr
 
     attributes: dict[str, Any] = group.attrs.asdict()
@@ -68,9 +109,15 @@ def _multiscale(path: Path, group: "zarr.Group") -> tuple[tuple[str, ...], list[
         )
     axes = scales[0].get("axes", _OLD_AXES)
     names = tuple(str(axis["name"] if isinstance(axis, Mapping) else axis) for axis in axes)
-    nodes = [group[str(level["path"])] for level in scales[0]["datasets"]]
-    arrays = [node for node in nodes if isinstance(node, zarr.Array)]
-    return names, arrays
+    levels = scales[0]["datasets"]
+    nodes = [group[str(level["path"])] for level in levels]
+    channels = metadata.get("omero", {}).get("channels", ())
+    return ZarrImage(
+        names,
+        tuple(node for node in nodes if isinstance(node, zarr.Array)),
+        tuple(str(channel.get("label") or number) for number, channel in enumerate(channels)),
+        size_of_ome_zarr(axes, levels[0].get("coordinateTransformations", ())),
+    )
 
 
 def _axes_of_array(path: Path, array: "zarr.Array[Any]") -> tuple[str, ...]:
@@ -90,12 +137,14 @@ def _axes_of_array(path: Path, array: "zarr.Array[Any]") -> tuple[str, ...]:
     )
 
 
-def _raster(path: Path, array: "zarr.Array[Any]", axes: Sequence[str], cache_bytes: int) -> Raster:
+def _raster(
+    path: Path, array: "zarr.Array[Any]", axes: Sequence[str], cache_bytes: int, at: Mapping[str, int]
+) -> Raster:
     sizes, chunks = dict(zip(axes, array.shape, strict=True)), dict(zip(axes, array.chunks, strict=True))
-    channels = sizes.get("c", 1)
-    if not {"y", "x"} <= set(axes) <= set(_OLD_AXES) or channels not in (1, 3) or 0 in array.shape:
+    channels = 1 if "c" in at else sizes.get("c", 1)
+    if channels not in (1, 3):
         raise InputError(
-            f"{path}: expected axes y and x, of t, z and c at most, and 1 channel or 3 (RGB), got "
+            f"{path}: expected 1 channel or 3 (RGB), got "
             f"{', '.join(f'{name} {size}' for name, size in sizes.items())}: write the channel to look at as an image"
         )
     dtype = np.dtype(array.dtype)
@@ -107,11 +156,11 @@ def _raster(path: Path, array: "zarr.Array[Any]", axes: Sequence[str], cache_byt
             f"{path}: expected chunks of at most {LARGEST_BLOCK:,} bytes, got {chunk_bytes:,} {array.chunks}: "
             f"write it in chunks of {BLOCK_PX} x {BLOCK_PX} pixels"
         )
-    seen = [axis for axis in axes if axis in ("y", "x", "c")]
+    seen = [axis for axis in axes if axis in ("y", "x", "c") and axis not in at]
     order = [seen.index(axis) for axis in ("y", "x", "c") if axis in seen]
 
     def load(window: Window) -> NDArray[Any]:
-        part = {"y": window[0], "x": window[1], "c": slice(None)}
+        part: dict[str, int | slice[int, int, None]] = {"y": window[0], "x": window[1], "c": slice(None), **at}
         values = np.asarray(array[tuple(part.get(axis, 0) for axis in axes)]).transpose(order)
         return values if values.ndim == 3 else values[:, :, None]
 

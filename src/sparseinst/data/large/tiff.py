@@ -47,8 +47,8 @@ def tiff_size_hw(path: Path) -> tuple[int, int]:
         return seen_hw((page.imagelength, page.imagewidth), _orientation(page))
 
 
-def open_tiff(path: Path, cache_bytes: int) -> Source:
-    """Opens the first page of a TIFF file.
+def open_tiff(path: Path, cache_bytes: int, number: int | None = None) -> Source:
+    """Opens a page of a TIFF file; without a number the first, and further ones are warned of.
 
     Tiles and strips are decoded when they are asked for. Where that would take too much memory, for they are larger
     than `LARGEST_BLOCK` or a row of windows takes more strips than the cache holds, the page is decoded once into a
@@ -59,7 +59,7 @@ def open_tiff(path: Path, cache_bytes: int) -> Source:
             compression that needs another package.
     """
     with ExitStack() as stack:
-        page = _first_page(path, stack)
+        page = _first_page(path, stack) if number is None else _page(path, stack, number)
         try:
             _check(path, page)
             base = _raster(path, page, _load(path, page, cache_bytes, stack), cache_bytes)
@@ -73,7 +73,8 @@ def open_tiff(path: Path, cache_bytes: int) -> Source:
         def reduced() -> Sequence[Raster]:
             return _reduced(path, page, cache_bytes)
 
-        _tell_of_more(path, page)
+        if number is None:
+            _tell_of_more(path, page)
         return Source(base, reduced, stack.pop_all().close, _orientation(page))
 
 
@@ -90,10 +91,15 @@ def _tell_of_more(path: Path, page: "TiffPage") -> None:
 
 
 def _first_page(path: Path, stack: ExitStack) -> "TiffPage":
+    return _page(path, stack, 0)
+
+
+def _page(path: Path, stack: ExitStack, number: int) -> "TiffPage":
     from tifffile import TiffFile
 
     try:
-        page: TiffPage = stack.enter_context(TiffFile(path)).pages.first
+        pages = stack.enter_context(TiffFile(path)).pages
+        page: TiffPage = pages.first if not number else pages[number].aspage()
         shape = (page.imagelength, page.imagewidth)
         if not all(isinstance(side, int) and side > 0 for side in shape):
             raise ValueError(f"height and width are {shape}")

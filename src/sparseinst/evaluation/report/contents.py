@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sparseinst.config import IntensityConfig, NativeConfig
-from sparseinst.data import CocoDataset
+from sparseinst.data.coco import CocoDataset
 from sparseinst.evaluation.boundary import BoundaryEvaluator
 from sparseinst.evaluation.calibration import Calibration, Thresholds, calibrate, thresholds
 from sparseinst.evaluation.coco_eval import Scored
@@ -33,7 +33,7 @@ class RunFacts:
         frame: how images were brought to it.
         images: folder of the images.
         annotations: the annotation file.
-        annotations_sha256: of its content.
+        annotations_sha256: of its content; of other formats than COCO, of all that was read from them.
         score: default lowest score that prediction shows.
         intensity: how the images were read.
         origin: machine, versions and commit (see `inference.origin`).
@@ -130,11 +130,17 @@ def run_facts(pipeline: Pipeline, dataset: CocoDataset, *, model: str, half: boo
         frame=f"{cut}{resized}, padded to {padded}",
         images=str(dataset.images_dir),
         annotations=str(dataset.annotations),
-        annotations_sha256=file_hash(dataset.annotations),
+        annotations_sha256=_digest(dataset),
         score=backend.config.postprocess.score,
         intensity=preprocess.intensity,
         origin=origin(),
     )
+
+
+def _digest(dataset: CocoDataset) -> str:
+    """Of the annotation file, or where there are many of all that was read."""
+    alone = dataset.annotations.suffix.lower() == ".json" and dataset.annotations.is_file()
+    return file_hash(dataset.annotations) if alone else dataset.records.digest()
 
 
 def make_report(scored: Scored, about: RunFacts, worst: Sequence[WorstImage], *, groups: Mapping[int, str]) -> Report:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from sparseinst.data import CocoDataset
+from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import Scored
 from sparseinst.evaluation.report.contents import RunFacts, WorstImage, make_report
 from sparseinst.evaluation.report.page import report_page
 from sparseinst.evaluation.report.worst import draw_outcome, worst_images
-from sparseinst.inference import write_image, write_json
+from sparseinst.inference.writers import write_image, write_json
 
 _PAGE, _JSON, _PICTURES = "index.html", "report.json", "images"
 _WORST = 20

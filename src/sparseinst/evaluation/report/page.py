@@ -1,13 +1,14 @@
 """The report as one HTML page: style, charts and the little script are in it, so it opens from disk."""
 
-from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
 from sparseinst.evaluation.figures import NOTHING, Figures, shown
 from sparseinst.evaluation.report.charts import Line, Mark, heat_map, histogram, line_chart, reliability_chart
 from sparseinst.evaluation.report.contents import Report, RunFacts, WorstImage
+from sparseinst.evaluation.report.counted import counting
 from sparseinst.evaluation.report.curves import Curve
+from sparseinst.evaluation.report.tables import table
 
 _STYLE = Path(__file__).with_name("page.css")
 _OPEN_TABLE = 12
@@ -26,6 +27,7 @@ def report_page(report: Report) -> str:
     sections = (
         _head(report),
         _figures(report),
+        counting(report.evaluation.counts),
         _classes(report),
         _confusion(report),
         _scores(report),
@@ -78,7 +80,7 @@ def _figures(report: Report) -> str:
     )
     if evaluation.covering is not None:
         note += f" Images hold up to {evaluation.most_instances} instances of a class, more than count."
-    return f'<h2>Figures</h2>{_table(columns, rows)}<p class="note">{note}</p>'
+    return f'<h2>Figures</h2>{table(columns, rows)}<p class="note">{note}</p>'
 
 
 def _figure_row(name: str, figures: Figures, images: int, instances: int) -> list[str]:
@@ -102,8 +104,10 @@ def _classes(report: Report) -> str:
         present = sorted((item for item in report.evaluation.per_class if item.ap != NOTHING), key=lambda one: one.ap)
         rows = [(item.name, str(item.instances), shown(item.ap), shown(item.ap50)) for item in present]
         is_open = " open" if len(rows) <= _OPEN_TABLE else ""
-        table = _table(("class", "instances", "AP", "AP50"), rows)
-        parts.append(f"<details{is_open}><summary>All {len(rows)} classes, lowest AP first</summary>{table}</details>")
+        rows_table = table(("class", "instances", "AP", "AP50"), rows)
+        parts.append(
+            f"<details{is_open}><summary>All {len(rows)} classes, lowest AP first</summary>{rows_table}</details>"
+        )
         parts.append(f"<script>{_PICK}</script>")
     return "".join(parts)
 
@@ -131,12 +135,12 @@ def _confusion(report: Report) -> str:
         (expected, found, str(count), f"{share:.0%}")
         for expected, found, count, share in report.confusion.most_frequent(_PAIRS)
     ]
-    table = ""
+    pairs_table = ""
     if pairs:
         columns = ("annotated", "found as", "times", "of the class")
-        table = f"<h3>Classes taken for others</h3>{_table(columns, pairs, texts=2)}"
+        pairs_table = f"<h3>Classes taken for others</h3>{table(columns, pairs, texts=2)}"
     matrix = f'<div class="wide">{heat_map("confusion matrix", confusion)}</div>'
-    return f'<h2>Confusion</h2><p class="note">{note}</p>{matrix}{table}'
+    return f'<h2>Confusion</h2><p class="note">{note}</p>{matrix}{pairs_table}'
 
 
 def _scores(report: Report) -> str:
@@ -206,17 +210,6 @@ def _origin(about: RunFacts) -> str:
     }
     items = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
     return f'<h2>Origin</h2><dl>{items}</dl><p class="note">All numbers are in report.json.</p>'
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
-    """A table whose first columns are texts, the others numbers."""
-
-    def line(tag: str, cells: Sequence[str]) -> str:
-        kinds = [' class="text"' if i < texts else "" for i in range(len(cells))]
-        return "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
-
-    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{line("th", columns)}</tr>{body}</table></div>'
 
 
 def _percent(part: float | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.drawing import draw_as, legible_scale
+from sparseinst.drawing.instances import draw_as, legible_scale
 from sparseinst.evaluation.matching import Matches
 from sparseinst.structures import Instances
 

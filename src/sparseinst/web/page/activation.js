@@ -21,7 +21,10 @@ export class ActivationMaps {
   constructor({ activation, instances }, values) {
     this.groups = activation.groups;
     this.places = activation.places;
-    this.size = [activation.height, activation.width];
+    /** Height and width of each object's maps; a service gives all the same. */
+    this.blocks = activation.blocks ?? this.places.map(() => [activation.height, activation.width]);
+    this.starts = [0];
+    for (const [rows, columns] of this.blocks) this.starts.push(this.starts.at(-1) + rows * this.groups * columns);
     this.peaks = activation.peaks;
     this.values = values;
     /** Another request may bring the objects in another order; what stays is the slot they came from. */
@@ -39,11 +42,11 @@ export class ActivationMaps {
 
   /** One map in colours, a canvas of one pixel a cell, and what it covers of the picture: x0, y0, x1, y1. */
   heat(item, group) {
-    const [rows, columns] = this.size;
+    const row = this.rowOf.get(item.slot);
+    const [rows, columns] = this.blocks[row];
     const pixels = new ImageData(columns, rows);
     const stride = this.groups * columns;
-    const row = this.rowOf.get(item.slot);
-    const start = row * rows * stride + group * columns;
+    const start = this.starts[row] + group * columns;
     for (let y = 0, at = 0; y < rows; y++) {
       for (let x = 0; x < columns; x++, at += 4) pixels.data.set(HEAT[this.values[start + y * stride + x]], at);
     }

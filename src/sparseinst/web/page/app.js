@@ -63,8 +63,9 @@ function summarise() {
 }
 
 function showState() {
-  const { answered, busy, camera } = finder;
-  if (busy && !answered) find("headline").textContent = camera.live ? "Waiting for the camera" : LOOKING;
+  const { answered, busy, camera, progress } = finder;
+  const looking = progress ? `Looking for objects, part ${progress.done + 1} of ${progress.of}` : LOOKING;
+  if (busy && !answered) find("headline").textContent = camera.live ? "Waiting for the camera" : looking;
   find("headline").ariaLive = camera.live ? "off" : "polite"; // not every frame is news
   find("busy").hidden = !busy;
   find("camera").textContent = camera.live ? "Stop camera" : "Camera";

@@ -30,10 +30,12 @@ export class BrowserEngine {
   /**
    * Finds the objects of one picture, with their activation maps, which cost little here.
    * @param {Blob} blob - an encoded picture of 8 bits a channel.
+   * @param {{score: number, signal: AbortSignal, onProgress: (progress: {done: number, of: number}) => void}} options -
+   *   of a picture in tiles it is told how many are done.
    * @returns one element of "images" of the service's answer, with "milliseconds".
    */
-  segment(blob, { score, signal } = {}) {
-    return this.#ask(blob, score, true, signal);
+  segment(blob, { score, signal, onProgress } = {}) {
+    return this.#ask(blob, score, true, { signal, onProgress });
   }
 
   /** Frames of a camera, in turn. */
@@ -49,20 +51,26 @@ export class BrowserEngine {
     return model;
   }
 
-  async #ask(blob, score, activation, signal) {
+  async #ask(blob, score, activation, { signal, onProgress } = {}) {
     const model = await this.#model;
     signal?.throwIfAborted();
     if (this.#broken) throw this.#broken;
     const id = this.#sent++;
-    const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject, onProgress }));
+    const drop = () => this.#worker.postMessage({ drop: id });
     this.#worker.postMessage({ id, blob, options: { score: score ?? model.score, activation } });
-    const result = await answer;
-    signal?.throwIfAborted();
-    return result;
+    signal?.addEventListener("abort", drop);
+    try {
+      return await answer;
+    } finally {
+      signal?.removeEventListener("abort", drop);
+      signal?.throwIfAborted();
+    }
   }
 
-  #receive({ id, result, error }) {
-    const { resolve, reject } = this.#waiting.get(id);
+  #receive({ id, progress, result, error }) {
+    const { resolve, reject, onProgress } = this.#waiting.get(id);
+    if (progress) return onProgress?.(progress);
     this.#waiting.delete(id);
     if (error) reject(new EngineError(error.code, error.message));
     else resolve(result);

@@ -1,5 +1,5 @@
 /**
- * From mask probabilities on the network's grid to run-length codes of the picture, as `ops/paste.py` does it.
+ * From mask probabilities on the network's grid to run-length codes of the picture, as `masks/paste.py` does it.
  *
  * A mask is brought to the frame and then to the picture, bilinearly both times; what is above the threshold counts. No
  * dense mask of the picture's size is made: down a column of the picture a mask begins or ends only between two grid
@@ -52,7 +52,7 @@ export function encodeMask(mask, grid, columns, sizes, threshold, leastPiece) {
   const window = windowOf(mask, grid, sizes, limit);
   if (!window) return null;
   const edges = edgesOf(mask, grid, window, columns, sizes, limit);
-  return edges.length ? described(withoutSmallPieces(edges, sizes.original[0], leastPiece), sizes.original) : null;
+  return edges.length ? describe(withoutSmallPieces(edges, sizes.original[0], leastPiece), sizes.original) : null;
 }
 
 /** Rows of the grid that matter to the picture, the others being padding. */
@@ -129,7 +129,13 @@ function firstBeyond(upper, lower, row, scale, limit) {
   return lower <= limit && after === position + 1 ? after - 1 : after;
 }
 
-function described(edges, [height, width]) {
+/**
+ * A mask's code, area and box.
+ * @param {number[]} edges - places in column order where it begins or ends, ascending: begin, end, begin, ...
+ * @param {[number, number]} size - height and width of the picture.
+ * @returns {{counts: string, area: number, bbox: number[]}} as of `encodeMask`.
+ */
+export function describe(edges, [height, width]) {
   let area = 0;
   let [top, bottom] = [height, 0];
   const runs = [];

@@ -1,9 +1,11 @@
 /** The network in the browser: one picture in, what was found out. Runs in a worker (see `browser_worker.js`). */
 import * as ort from "./ort/ort.js";
-import { activationCells } from "./browser_maps.js";
+import { activationCells, joinMaps } from "./browser_maps.js";
 import { columnsOf, encodeMask } from "./browser_masks.js";
+import { merge } from "./browser_merging.js";
 import { readPixels } from "./browser_pixels.js";
 import { prepare } from "./browser_prepare.js";
+import { cut, pixelsOf } from "./browser_tiles.js";
 import { EngineError } from "./errors.js";
 
 const MOST_THREADS = 4;
@@ -27,31 +29,53 @@ export class Network {
   }
 
   /**
-   * Finds the objects of one picture.
+   * Finds the objects of one picture, best first; what is too large for one pass is seen in tiles, one after the other.
    * @param {Blob} blob - an encoded picture.
    * @param {{score: number, activation: boolean}} options - lowest score to keep; whether to give activation maps.
+   * @param {(done: number, of: number) => Promise<void>} [onTile] - awaited before each tile of several.
    * @returns one element of "images" of the service's answer, with "milliseconds".
    */
-  async segment(blob, { score, activation }) {
-    const times = [performance.now()];
+  async segment(blob, options, onTile) {
+    const start = performance.now();
     const { rgba, size } = await readPixels(blob, this.#model.limits.pixels);
-    const { pixels, sizes } = prepare(rgba, size, this.#model.network.preprocess);
-    times.push(performance.now());
-    const outputs = await this.#run(pixels, sizes, activation);
-    times.push(performance.now());
-    const instances = this.#select(outputs, sizes, score);
-    const result = { width: size[1], height: size[0], instances };
-    if (activation) result.activation = this.#maps(outputs, instances, sizes);
-    for (const output of Object.values(outputs)) output.dispose();
-    times.push(performance.now());
-    const [start, prepared, ran, end] = times;
-    result.milliseconds = {
-      prepare: prepared - start,
-      network: ran - prepared,
-      masks: end - ran,
-      total: end - start,
-    };
+    const spent = { prepare: performance.now() - start, network: 0 };
+    const { network } = this.#model;
+    const { windows, margin } = cut(size, network);
+    const parts = [];
+    for (const window of windows) {
+      if (windows.length > 1) await onTile?.(parts.length, windows.length);
+      const pixels = windows.length > 1 ? pixelsOf(rgba, size[1], window) : rgba;
+      parts.push(await this.#pass(pixels, [window.bottom - window.top, window.right - window.left], options, spent));
+    }
+    const found = parts.map(({ instances }) => instances);
+    const { instances, leaders } =
+      parts.length > 1
+        ? merge(found, { windows, margin }, size, network.least_piece)
+        : { instances: found[0], leaders: [...found[0].keys()] };
+    const order = [...instances.keys()].sort((a, b) => instances[b].score - instances[a].score);
+    const best = order.map((number, i) => ({ id: i + 1, ...instances[number] }));
+    const result = { width: size[1], height: size[0], instances: best };
+    if (options.activation) {
+      const maps = parts.map((part) => part.maps);
+      result.activation = joinMaps(maps, windows, order.map((number) => leaders[number]));
+    }
+    const total = performance.now() - start;
+    result.milliseconds = { ...spent, masks: total - spent.prepare - spent.network, total };
     return result;
+  }
+
+  /** What the network finds in pixels that one pass holds; adds what it takes to the milliseconds `spent`. */
+  async #pass(rgba, size, { score, activation }, spent) {
+    const start = performance.now();
+    const { pixels, sizes } = prepare(rgba, size, this.#model.network.preprocess);
+    const prepared = performance.now();
+    const outputs = await this.#run(pixels, sizes, activation);
+    spent.prepare += prepared - start;
+    spent.network += performance.now() - prepared;
+    const instances = this.#select(outputs, sizes, score);
+    const maps = activation && this.#maps(outputs, instances, sizes);
+    for (const output of Object.values(outputs)) output.dispose();
+    return { instances, maps };
   }
 
   #run(pixels, { frame, resized }, activation) {
@@ -80,7 +104,6 @@ export class Network {
       if (!encoded) continue;
       const label = Number(labels.data[slot]);
       found.push({
-        id: found.length + 1,
         label,
         class: classes[label],
         score: scores.data[slot],

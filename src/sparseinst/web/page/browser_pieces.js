@@ -1,4 +1,4 @@
-/** What of a mask hangs together, diagonals included, from the places where it begins and ends, as `ops/pieces.py`. */
+/** What of a mask hangs together, diagonals included, from the places where it begins and ends, as `masks/pieces.py`. */
 
 /**
  * A mask without its small pieces; the largest always stays, and equals of it.

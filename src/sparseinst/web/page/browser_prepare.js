@@ -1,4 +1,4 @@
-/** From pixels to the network's input: bit for bit what `data/preprocess.py` makes of pictures of 8 bits a channel. */
+/** From pixels to the network's input: bit for bit what `data/geometry.py` makes of pictures of 8 bits a channel. */
 
 const MULTIPLE_PX = 32;
 const MOST_BITS = 22;

@@ -4,9 +4,11 @@ import { Network } from "./browser_network.js";
 
 let network; // a promise
 let turn = Promise.resolve();
+const dropped = new Set(); // numbers of questions that nobody waits for any more
 
 self.onmessage = ({ data }) => {
-  if (data.model) {
+  if ("drop" in data) dropped.add(data.drop);
+  else if (data.model) {
     network = open(data.model);
     network.catch(() => {}); // told to those who ask
   } else turn = turn.then(() => answer(data));
@@ -22,11 +24,20 @@ async function open(model) {
 
 async function answer({ id, blob, options }) {
   try {
-    const result = await (await network).segment(blob, options);
+    const result = await (await network).segment(blob, options, (done, of) => between(id, done, of));
     const cells = result.activation?.cells;
     self.postMessage({ id, result }, cells ? [cells.buffer] : []);
   } catch (error) {
     const { code = "failed", message } = error;
     self.postMessage({ id, error: { code, message } });
+  } finally {
+    dropped.delete(id);
   }
+}
+
+/** Before each tile: tells how far it is, hears whether the picture is still wanted. */
+async function between(id, done, of) {
+  self.postMessage({ id, progress: { done, of } });
+  await new Promise((resolve) => setTimeout(resolve)); // what was sent meanwhile is received now
+  if (dropped.has(id)) throw new EngineError("dropped", "The picture is no longer wanted.");
 }

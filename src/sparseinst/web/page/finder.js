@@ -13,6 +13,8 @@ export class Finder extends EventTarget {
   model = null;
   busy = false;
   milliseconds = 0;
+  /** Of a picture that is seen in tiles: {done, of}; null before. */
+  progress = null;
   /** Camera frames a second. */
   rate = 0;
   #answer = null; // of the picture on the stage
@@ -55,13 +57,15 @@ export class Finder extends EventTarget {
     this.#running?.abort();
     const running = (this.#running = new AbortController());
     this.busy = true;
+    this.progress = null;
     this.#tell();
     try {
       if (!this.model) await this.start();
       checkFile(file, this.model?.limits);
       const bitmap = await decode(file);
       if (bitmap && running === this.#running) this.#show({ bitmap, blob: file, name: file.name }, null);
-      const options = { score: this.lowest, preview: !bitmap, signal: running.signal };
+      const onProgress = (progress) => running === this.#running && this.#tell({ progress });
+      const options = { score: this.lowest, preview: !bitmap, signal: running.signal, onProgress };
       const result = await this.#withKey(() => this.engine.segment(file, options));
       const shown = bitmap ?? (await previewOf(file, result));
       if (running === this.#running) this.#show({ bitmap: shown, blob: file, name: file.name }, result);
@@ -148,7 +152,8 @@ export class Finder extends EventTarget {
     this.#tell();
   }
 
-  #tell() {
+  #tell(state = {}) {
+    Object.assign(this, state);
     this.dispatchEvent(new Event("state"));
   }
 }

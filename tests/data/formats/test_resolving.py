@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from sparseinst.data import resolve_data
+from real import NUCLEI
+from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.errors import InputError
 
 
@@ -35,9 +36,9 @@ def test_folder_layouts(tmp_path: Path, train: tuple[str, str], val: tuple[str, 
     assert (both.val.images, both.val.annotations) == (tmp_path / val[0], tmp_path / val[1])
 
 
-def test_real_folders(shared: Path) -> None:
-    source = resolve_data(shared / "data" / "dsb2018")
-    assert source.name == "dsb2018" and source.train is not None and source.val is not None
+def test_real_folders() -> None:
+    source = resolve_data(NUCLEI)
+    assert source.name == "nuclei" and source.train is not None and source.val is not None
 
 
 def test_yaml_paths_are_relative_to_the_file(tmp_path: Path) -> None:

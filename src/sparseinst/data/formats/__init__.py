@@ -1,0 +1,1 @@
+"""Data sets of any format: found by looking, read to one form."""

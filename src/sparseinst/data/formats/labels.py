@@ -1,0 +1,190 @@
+"""Label images: `images/` beside `masks/` or `labels/`, one number for each object, of 8, 16 or 32 bits.
+
+They know no classes; `labels.csv` beside the folders (file, number, class), which is written with them, tells. A pixel
+belongs to one object: of objects that overlap, smaller ones lie on top.
+"""
+
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in
+from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
+from sparseinst.data.pixels import decoding
+from sparseinst.errors import InputError
+from sparseinst.files import atomic
+from sparseinst.masks.numbered import encode_numbered
+from sparseinst.masks.runs import decode_runs
+
+CLASS = "object"
+"""Where files know no classes."""
+CLASSES_FILE = "labels.csv"
+_MASK_FOLDERS = ("masks", "labels")
+_ENDINGS = ("", "_masks", "_mask", "_labels", "_label", "_cp_masks")
+"""What the name of a label image may have after that of its image."""
+_FOREGROUND = 255
+"""The only value of a mask that tells foreground from background, and no objects apart."""
+
+
+def find(path: Path) -> DataSource | None:
+    """The parts of a folder with images/ and masks/ or labels/, or of subfolders train, val, test; None without any."""
+    if not path.is_dir():
+        return None
+    splits = {}
+    for part, names in PART_NAMES.items():
+        found = next((split for name in names if (split := _split(path / name)) is not None), None)
+        if found is not None:
+            splits[part] = found
+    alone = _split(path)
+    if not splits and alone is not None:
+        splits["train"] = alone
+    return DataSource(name=path.resolve().name, **splits) if splits else None
+
+
+def read(split: Split, notes: Notes | None) -> Content:
+    """The objects of all label images.
+
+    Raises:
+        InputError: without notes, if a label image cannot be read, has another size than its image, or none at all.
+    """
+    maker = Maker(split.images, notes=notes)
+    classes = _read_classes(split.annotations.parent / CLASSES_FILE)
+    masks = by_stem(images_in(split.annotations))
+    for image in images_in(split.images):
+        mask = next((masks[image.stem + ending] for ending in _ENDINGS if image.stem + ending in masks), None)
+        if mask is None:
+            maker.notes.leave_out("images without a label image", image.name)
+            continue
+        try:
+            size_hw, labels = image_hw(image), read_labels(mask)
+            check_size(mask, labels, image, size_hw)
+        except InputError as error:
+            maker.refuse(mask, error)
+            continue
+        image_id = maker.image(image, size_hw)
+        if set(np.unique(labels).tolist()) == {0, _FOREGROUND}:
+            maker.notes.leave_out("masks of 0 and 255 alone taken in pieces, one object each", mask.name)
+            labels = np.asarray(cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[1], np.int64)
+        for number, counts in zip(*encode_numbered(labels), strict=True):
+            name = classes.get((mask.name, int(number)), CLASS)
+            maker.add_mask(image_id, maker.category(name), counts, size_hw)
+    return maker.content()
+
+
+def write(dataset: Any, folder: Path) -> list[str]:
+    """Writes images/, masks/ (16 bits; TIFF of 32 from 65,536 objects on) and labels.csv of a `CocoDataset`.
+
+    Returns:
+        What is lost to objects on top of others, in words.
+    """
+    rows: list[tuple[str, int, str]] = []
+    hidden = covered = 0
+    for index in range(len(dataset)):
+        source = dataset.path(index)
+        name = source.relative_to(dataset.images_dir)
+        numbers, kept = _numbered(dataset.rles(index), dataset.size_hw(index))
+        deep = numbers.max(initial=0) >= 2**16
+        mask = folder / "masks" / name.with_suffix(".tif" if deep else ".png")
+        for target in (folder / "images" / name, mask):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, folder / "images" / name)
+        with atomic(mask) as temporary:
+            if deep:
+                tifffile.imwrite(temporary, numbers, compression="zlib")
+            else:
+                Image.fromarray(numbers.astype(np.uint16)).save(temporary)
+        hidden += int((kept == 0).sum())
+        covered += int(((kept > 0) & (kept < _WHOLE)).sum())
+        names = [dataset.classes[label] for label in dataset.labels(index)]
+        rows += [(mask.name, i + 1, text) for i, text in enumerate(names) if kept[i] > 0]
+    _write_classes(folder / CLASSES_FILE, rows)
+    told = [f"{hidden} objects vanish under others"] if hidden else []
+    told += [f"{covered} objects lose more than 1 % to smaller ones on top of them"] if covered else []
+    return told
+
+
+_WHOLE = 0.99
+
+
+def read_labels(path: Path) -> NDArray[np.int64]:
+    """(H, W) numbers of a label image of any depth; of a colour image each colour is a number.
+
+    Raises:
+        InputError: it cannot be read, or holds what is no whole number.
+    """
+    with decoding(str(path)):
+        if path.suffix.lower() in (".tif", ".tiff"):
+            values = tifffile.imread(path, key=0)
+        else:
+            with Image.open(path) as image:
+                values = np.asarray(image.convert("1") if image.mode == "1" else image)
+        if values.ndim == 3 and values.shape[2] in (3, 4):
+            red, green, blue = np.moveaxis(values[:, :, :3].astype(np.int64), 2, 0)
+            grey = (red == green).all() and (green == blue).all()
+            values = red if grey else red * 2**16 + green * 2**8 + blue
+        if values.ndim != 2:
+            raise InputError(f"expected a label image (height, width), got {values.shape}: give one plane")
+        whole: NDArray[np.int64] = values.astype(np.int64)
+        if values.dtype.kind == "f" and not np.array_equal(whole, values):
+            raise InputError("expected whole numbers, got fractions: save the label image as integers")
+        if whole.min(initial=0) < 0:
+            raise InputError(f"expected numbers from 0 on, got {whole.min()}: save the label image without signs")
+    return whole
+
+
+def check_size(mask: Path, labels: NDArray[Any], image: Path, size_hw: tuple[int, int]) -> None:
+    """Raises InputError where a mask has another size than its image."""
+    if labels.shape != size_hw:
+        raise InputError(
+            f"{mask}: expected the {size_hw} (height, width) of {image.name} (EXIF orientation applied), got "
+            f"{labels.shape}: correct one of the two"
+        )
+
+
+def _split(folder: Path) -> Split | None:
+    if not images_in(folder / "images"):
+        return None
+    for name in _MASK_FOLDERS:
+        if images_in(folder / name):
+            return Split(images=folder / "images", annotations=folder / name, kind="labels")
+    return None
+
+
+def _numbered(rles: tuple[bytes, ...], size_hw: tuple[int, int]) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
+    """(H, W) label image, and (n,) part of each object that is to be seen in it."""
+    pixels, owners = decode_runs(rles).pixels()
+    areas = np.bincount(owners, minlength=len(rles))
+    order = np.argsort(-areas, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    last_on_top = np.argsort(rank[owners], kind="stable")
+    columns = np.zeros(size_hw[0] * size_hw[1], np.uint32)
+    columns[pixels[last_on_top]] = owners[last_on_top] + 1
+    seen = np.bincount(columns, minlength=len(rles) + 1)[1:]
+    return np.ascontiguousarray(columns.reshape(size_hw[::-1]).T), seen / np.maximum(areas, 1)
+
+
+def _read_classes(path: Path) -> dict[tuple[str, int], str]:
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        return {(row["file"], int(row["number"])): row["class"] for row in rows}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: expected the columns file, number, class, got other: correct the file") from error
+
+
+def _write_classes(path: Path, rows: list[tuple[str, int, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "number", "class"))
+        writer.writerows(rows)

@@ -1,0 +1,147 @@
+"""Pascal VOC's instance masks: JPEGImages/, SegmentationObject/ (which object) and SegmentationClass/ (which class).
+
+The palette's 255 (and CVAT's and LabelMe's colour for it) is the rim that belongs to nothing. Classes are named by
+labelmap.txt (CVAT: name and colour), class_names.txt (LabelMe: one a line, background first), or are VOC's own.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in
+from sparseinst.data.formats.labels import check_size
+from sparseinst.data.formats.source import DataSource, Split
+from sparseinst.data.pixels import decoding
+from sparseinst.errors import InputError
+from sparseinst.masks.numbered import encode_numbered
+
+CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
+    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+_BACKGROUND = ("background", "_background_")
+_OBJECTS, _CLASSES = ("SegmentationObject", "SegmentationObjectPNG"), ("SegmentationClass", "SegmentationClassPNG")
+_VOID, _VOID_COLOUR = 255, (224, 224, 192)
+_LISTS = {"train": ("train",), "val": ("val",), "test": ("test",)}
+
+_Colours = dict[tuple[int, int, int], str]
+
+
+def find(path: Path) -> DataSource | None:
+    """The parts of a folder with JPEGImages/ and SegmentationObject/, by ImageSets/Segmentation; None without these."""
+    if not path.is_dir() or _folder(path, _OBJECTS) is None or not (path / "JPEGImages").is_dir():
+        return None
+    lists = path / "ImageSets" / "Segmentation"
+    splits = {
+        part: Split(images=path / "JPEGImages", annotations=path, kind="voc", part=names[0])
+        for part, names in _LISTS.items()
+        if (lists / f"{names[0]}.txt").is_file()
+    }
+    if not splits:
+        splits["train"] = Split(images=path / "JPEGImages", annotations=path, kind="voc")
+    return DataSource(name=path.resolve().name, **splits)
+
+
+def read(split: Split, notes: Notes | None) -> Content:
+    """The objects of one part.
+
+    Raises:
+        InputError: without notes, if a mask is missing, cannot be read, or its classes have no names.
+    """
+    root = split.annotations
+    names, colours = _names(root)
+    maker = Maker(split.images, names, notes)
+    images, objects, classes = (by_stem(images_in(root / place)) for place in _places(root))
+    for stem in _stems(split, objects):
+        try:
+            if stem not in images:
+                raise InputError(f"{split.images / stem}: expected the image of {objects[stem]}, found none: add it")
+            size_hw = image_hw(images[stem])
+            numbers = _objects(objects[stem])
+            check_size(objects[stem], numbers, images[stem], size_hw)
+            labels = _labels(classes.get(stem), names, colours, size_hw)
+        except InputError as error:
+            maker.refuse(images.get(stem, split.images / stem), error)
+            continue
+        image_id = maker.image(images[stem], size_hw)
+        for number, counts in zip(*encode_numbered(numbers), strict=True):
+            here = np.bincount(labels[numbers == number])
+            here[0] = 0
+            if not here.any():
+                maker.notes.leave_out("objects that SegmentationClass has as background", objects[stem].name)
+                continue
+            maker.add_mask(image_id, int(here.argmax()), counts, size_hw)
+    return maker.content()
+
+
+def _stems(split: Split, objects: dict[str, Path]) -> list[str]:
+    if split.part is None:
+        return sorted(objects)
+    listed = (split.annotations / "ImageSets" / "Segmentation" / f"{split.part}.txt").read_text(encoding="utf-8")
+    stems = [line.split()[0] for line in listed.splitlines() if line.strip()]
+    missing = [stem for stem in stems if stem not in objects]
+    if missing:
+        raise InputError(
+            f"{split.annotations}: expected a mask in SegmentationObject for each name of {split.part}.txt, "
+            f"{len(missing)} are missing: {', '.join(missing[:5])}: add them or correct the list"
+        )
+    return stems
+
+
+def _places(root: Path) -> tuple[str, str, str]:
+    return "JPEGImages", _folder(root, _OBJECTS) or "", _folder(root, _CLASSES) or ""
+
+
+def _folder(root: Path, names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if images_in(root / name)), None)
+
+
+def _names(root: Path) -> tuple[list[str], _Colours]:
+    """Class names in order, and the colours that a labelmap gives them."""
+    if (root / "labelmap.txt").is_file():
+        lines = (root / "labelmap.txt").read_text(encoding="utf-8").splitlines()
+        rows = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
+        colours = {}
+        for row in rows:
+            if len(row) > 1 and row[0] not in _BACKGROUND:
+                red, green, blue = (int(value) for value in row[1].split(","))
+                colours[red, green, blue] = row[0]
+        return list(colours.values()), colours
+    if (root / "class_names.txt").is_file():
+        lines = [line.strip() for line in (root / "class_names.txt").read_text(encoding="utf-8").splitlines()]
+        return [line for line in lines if line and line not in _BACKGROUND], {}
+    return list(CLASSES), {}
+
+
+def _objects(path: Path) -> NDArray[np.int64]:
+    """(H, W) number of each pixel's object; 0 for background and rim."""
+    with decoding(str(path)), Image.open(path) as image:
+        values = np.asarray(image if image.mode in ("P", "L") else image.convert("RGB")).astype(np.int64)
+    if values.ndim == 2:
+        return np.where(values == _VOID, 0, values)
+    void = (values == _VOID_COLOUR).all(2)
+    return np.where(void, 0, values[:, :, 0] * 2**16 + values[:, :, 1] * 2**8 + values[:, :, 2])
+
+
+def _labels(path: Path | None, names: list[str], colours: _Colours, size_hw: tuple[int, int]) -> NDArray[np.int64]:
+    """(H, W) class of each pixel from 1 on; 0 for background and rim."""
+    if path is None:
+        if len(names) != 1:
+            raise InputError("expected a mask in SegmentationClass for each in SegmentationObject, found none: add it")
+        return np.ones(size_hw, np.int64)
+    with decoding(str(path)), Image.open(path) as image:
+        if image.mode in ("P", "L") and not colours:
+            values = np.asarray(image).astype(np.int64)
+            labels = np.where(values == _VOID, 0, values)
+        else:
+            rgb = np.asarray(image.convert("RGB")).astype(np.int64)
+            labels = np.zeros(rgb.shape[:2], np.int64)
+            for place, colour in enumerate(colours, 1):
+                labels[(rgb == colour).all(2)] = place
+    if labels.max(initial=0) > len(names):
+        raise InputError(f"{path}: expected classes 1..{len(names)}, got {labels.max()}: name them in labelmap.txt")
+    if labels.shape != size_hw:
+        raise InputError(f"{path}: expected {size_hw} (height, width) as its image, got {labels.shape}: correct it")
+    return labels

@@ -1,0 +1,37 @@
+"""HEIC and HEIF files, which Pillow reads with the help of pillow-heif (extra `heif`)."""
+
+from functools import cache
+from pathlib import Path
+
+from PIL import features
+
+from sparseinst.errors import InputError
+
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+
+
+def know_heif(path: Path) -> None:
+    """Makes Pillow able to open this file, if it is HEIC, HEIF or AVIF; others need nothing.
+
+    Raises:
+        InputError: what is needed is not installed; the message does not name the file.
+    """
+    suffix = path.suffix.lower()
+    if suffix in HEIF_SUFFIXES and not _registered():
+        raise InputError(
+            "expected pillow-heif for HEIC images, found none: pip install 'sparseinst[heif]', or convert them"
+        )
+    if suffix == ".avif" and not features.check("avif"):
+        raise InputError(
+            "expected a Pillow that reads AVIF, found one that does not: pip install 'sparseinst[heif]' brings one"
+        )
+
+
+@cache
+def _registered() -> bool:
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True

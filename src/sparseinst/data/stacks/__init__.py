@@ -1,0 +1,1 @@
+"""Images of several channels, planes and time points, by their axes."""

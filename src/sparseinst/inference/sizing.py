@@ -1,0 +1,76 @@
+"""How large the objects of an image are, by a first pass over it at several scales.
+
+Nuclei of a wide range of sizes are found at one scale, and their median diameter hardly depends on it; far from the
+trained size little is found, or parts of objects. So the image is seen at its own scale and smaller, the scale at
+which the found objects cover most of it, each by its score, is believed, and one that shows small objects is followed
+by a larger one. benchmarks/sizes.py measures what comes of it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseinst.config import NativeConfig, PreprocessConfig
+from sparseinst.structures import Instances
+
+_FACTORS = (1.0, 0.5, 0.25)
+"""Of the network's scale: objects up to some ten times as large as those trained on are found at one of them."""
+_CLOSER = 2.0
+"""The scale that is tried, too, where objects are smaller than the trained ones by more than ..."""
+_SMALL = 0.65
+
+Find = Callable[[NDArray[np.uint8], PreprocessConfig], Instances]
+"""Gives the instances of an image, (H, W, 3) uint8 RGB, that is brought to the network so."""
+
+
+class _Seen(NamedTuple):
+    """What was found at a scale."""
+
+    cover: float
+    """Pixels covered, each object's by its score."""
+    diameter: float
+    """Median of 2*sqrt(area/pi), in pixels of the image."""
+
+
+def estimated_diameter(pixels: NDArray[np.uint8], find: Find, preprocess: PreprocessConfig) -> float | None:
+    """Median diameter of the objects of an image in its own pixels; None where none is found.
+
+    Of an image larger than one pass it is that of the middle, unless nothing is there.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+        find: finds instances.
+        preprocess: that of the network, which has passed `scaling.checked_auto`.
+    """
+    assert isinstance(preprocess, NativeConfig), preprocess.kind
+    middle = _middle(pixels, int(preprocess.one_pass_px / preprocess.scale))
+    seen = _looked_at(middle, find, preprocess)
+    if seen is None and middle.shape != pixels.shape:
+        seen = _looked_at(pixels, find, preprocess)
+    return None if seen is None else seen.diameter
+
+
+def _looked_at(pixels: NDArray[np.uint8], find: Find, preprocess: NativeConfig) -> _Seen | None:
+    assert preprocess.diameter_px is not None
+
+    def seen(factor: float) -> _Seen:
+        return _seen(find(pixels, preprocess.model_copy(update={"scale": factor * preprocess.scale})))
+
+    best = max((seen(factor) for factor in _FACTORS), key=lambda item: item.cover)
+    if best.diameter < _SMALL * preprocess.diameter_px:
+        best = max(best, seen(_CLOSER), key=lambda item: item.cover)
+    return best if best.cover > 0 else None
+
+
+def _seen(instances: Instances) -> _Seen:
+    if not len(instances):
+        return _Seen(0.0, 0.0)
+    areas = instances.areas
+    return _Seen(float((areas * instances.scores).sum()), float(np.median(2 * np.sqrt(areas / np.pi))))
+
+
+def _middle(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    top, left = (max(0, (size - side) // 2) for size in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]

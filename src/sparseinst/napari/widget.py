@@ -1,0 +1,81 @@
+"""What napari makes a form of: napari itself is never imported here, its types stand in quotes."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseinst.cells.stitching import stitch as stitched
+from sparseinst.errors import InputError
+from sparseinst.inference.predictor import Predictor
+from sparseinst.inference.writers import label_image
+from sparseinst.structures import Instances
+
+if TYPE_CHECKING:
+    import napari.types
+
+_COLOURS = (3, 4)
+"""Lengths of a last axis that holds the colours of a pixel, with or without alpha."""
+
+
+def find_objects(
+    image: "napari.types.ImageData",
+    model: str = "nuclei",
+    estimate_diameter: bool = False,
+    diameter_px: float = 0.0,
+    stitch_planes: bool = False,
+) -> "napari.types.LabelsData":
+    """Labels of what is found in an image layer; napari shows its arguments as a form.
+
+    Args:
+        image: (..., H, W), or (..., H, W, 3) or (..., H, W, 4) in colours: of other axes each plane is looked at.
+        model: the name or checkpoint file of a network.
+        estimate_diameter: estimate how large objects are, plane by plane.
+        diameter_px: or that of most objects in pixels; 0 leaves it to the network.
+        stitch_planes: make masks of adjacent planes that overlap one object.
+
+    Raises:
+        InputError: see `label_layer`.
+    """
+    if estimate_diameter and diameter_px:
+        raise InputError("expected diameter_px or estimate_diameter, got both: set diameter_px to 0")
+    diameter: float | Literal["auto"] | None = "auto" if estimate_diameter else diameter_px or None
+    return label_layer(image, _predictor(model, diameter), stitch=stitch_planes)
+
+
+def label_layer(image: Any, predictor: Predictor, *, stitch: bool = False) -> NDArray[np.int32]:
+    """The labels of an array of any number of axes.
+
+    Args:
+        image: anything that gives NumPy arrays, such as dask's and zarr's, one plane at a time: (..., H, W) or, where
+            the last axis has 3 or 4 entries, (..., H, W, colours).
+        predictor: finds the instances of each plane.
+        stitch: masks of adjacent planes (of the last axis before H) are one object where they overlap.
+
+    Returns:
+        (..., H, W): 0 background; numbers count from 1 in each plane, or with `stitch` in each stack.
+
+    Raises:
+        InputError: the image has fewer than two axes, or no axis to stitch along.
+    """
+    shape = tuple(image.shape)
+    if len(shape) > 2 and shape[-1] in _COLOURS:
+        shape = shape[:-1]
+    if len(shape) < (3 if stitch else 2):
+        raise InputError(f"image: expected axes (..., H, W){' and planes' if stitch else ''}, got {shape}: check it")
+    labels = np.zeros(shape, np.int32)
+    for place in np.ndindex(shape[: -3 if stitch else -2]):
+        if not stitch:
+            labels[place] = label_image(predictor(np.asarray(image[place])))
+            continue
+        planes: list[Instances] = [predictor(np.asarray(image[place][plane])) for plane in range(shape[-3])]
+        for plane, (instances, numbers) in enumerate(zip(planes, stitched(planes), strict=True)):
+            labels[place][plane] = np.concatenate([[0], numbers])[label_image(instances)]
+    return labels
+
+
+@lru_cache(maxsize=1)
+def _predictor(model: str, diameter: float | Literal["auto"] | None) -> Predictor:
+    """Kept between clicks."""
+    return Predictor(model, diameter=diameter)

@@ -1,0 +1,1 @@
+"""Runs beside each other: a table and their curves on one page."""

@@ -1,0 +1,210 @@
+"""From what the user asked for to the settings and the data of a run; nothing is written or computed yet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from sparseinst.config import NativeConfig
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.resolving import resolve_data
+from sparseinst.data.formats.source import DataSource
+from sparseinst.data.loader import iterations_of
+from sparseinst.data.sizes import ObjectSizes, describe_sizes, measure_sizes
+from sparseinst.errors import InputError
+from sparseinst.recipe import Preset
+from sparseinst.training.calibration import as_begun, is_set, laid_over
+from sparseinst.training.choice import budget, choose_network
+from sparseinst.training.facts import RunFacts, read_facts
+from sparseinst.training.folder import CONFIG, STATE, check_folder
+from sparseinst.training.options import FRESH, RANDOM, Options, with_options, without_frozen_noise
+from sparseinst.training.recipe_file import RecipeFile, load_recipe, use_recipe
+from sparseinst.training.settings import apply_settings, scale_sizes, with_classes
+from sparseinst.training.split import HELD_OUT, HeldOut, held_out_before, hold_out
+from sparseinst.training.state import saved_preset
+from sparseinst.zoo.models import preset_of, weights_file
+from sparseinst.zoo.names import load_preset
+from sparseinst.zoo.starts import start_of
+
+_DEFAULT_LOG = ("tensorboard",)
+_MEASURED = {"preprocess.diameter_px": "median_px", "preprocess.largest_px": "largest_px"}
+"""Settings that the sizes of the training objects give."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run that may begin, or go on.
+
+    Args:
+        preset: all settings.
+        facts: what else it begins with.
+        dataset: the training images.
+        held_out: images set aside to validate on; None where the data has validation images, or none are wanted.
+        source: the parts of the data.
+        init: weights to start from; None for ImageNet's.
+        resume: whether there is a state to go on from.
+        recipe_file: the recipe that was asked for.
+        told: what the user should know so far.
+    """
+
+    preset: Preset
+    facts: RunFacts
+    dataset: CocoDataset
+    held_out: CocoDataset | None
+    source: DataSource
+    init: str | None
+    resume: bool
+    recipe_file: RecipeFile | None
+    told: tuple[str, ...]
+
+
+def plan_run(options: Options) -> Plan:
+    """Settings and data of the run that was asked for.
+
+    Raises:
+        InputError: data, settings or weights cannot be used, or the folder holds another run, or none to resume.
+    """
+    check_folder(options.out, options.resume)
+    facts = read_facts(options.out) if options.resume else RunFacts()
+    data = facts.data if options.data is None else Path(options.data)
+    if data is None:
+        said = f"{options.out}: the folder does not say what its data is" if options.resume else "data"
+        raise InputError(f"{said}: expected a folder or YAML file (--data), got none: name it")
+    source = resolve_data(data)
+    if source.train is None:
+        raise InputError(f"{data}: expected training images (a train.json with a folder train/), found none: add them")
+    dataset = CocoDataset.of(source.train)
+    facts = facts.model_copy(update={
+        "data": data.expanduser().resolve(), "log": (facts.log if options.resume else _DEFAULT_LOG)
+        if options.log is None else options.log,
+    })  # fmt: skip
+    if options.resume and options.model is None:
+        return _plan_of_folder(options, facts, source, dataset)
+    return _plan_of_options(options, facts, source, dataset)
+
+
+def _plan_of_folder(options: Options, facts: RunFacts, source: DataSource, dataset: CocoDataset) -> Plan:
+    """A run whose folder says everything."""
+    state = options.out / STATE
+    saved = state.is_file()
+    preset = saved_preset(state) if saved else load_preset(options.out / CONFIG)
+    preset = with_options(preset, options)
+    parts = _parts_before(options.out, source, dataset)
+    told = () if saved else ("nothing was saved before it ended: the run begins anew, with the settings it had",)
+    return Plan(
+        preset=preset, facts=facts, dataset=parts.training, held_out=parts.validation, source=source,
+        init=facts.init if options.init is None else options.init, resume=saved, recipe_file=None, told=told,
+    )  # fmt: skip
+
+
+def _plan_of_options(options: Options, facts: RunFacts, source: DataSource, dataset: CocoDataset) -> Plan:
+    sizes = measure_sizes(dataset)
+    own, network, init, told = _network(options, dataset, sizes)
+    recipe_file = None if options.recipe is None else load_recipe(options.recipe)
+    preset = own if recipe_file is None else use_recipe(own, recipe_file)
+    preset = preset if options.size is None else scale_sizes(preset, options.size)
+    preset = with_options(preset, options)
+    preset = without_frozen_noise(preset, init, options)
+    if options.resume:
+        parts = _parts_before(options.out, source, dataset)
+    else:
+        made = None if source.val is not None else hold_out(dataset, preset.recipe.held_out)
+        parts = _Parts(dataset, None) if made is None else _Parts(*made)
+        told += _about_validation(source, made, dataset)
+    preset = _with_sizes(_for_data(preset, parts.training), sizes, options.settings)
+    if options.model is None and recipe_file is None and not options.says_how_long:
+        step_images = preset.recipe.batch * preset.recipe.optim.accumulate
+        length = budget(own.recipe, len(parts.training), step_images=step_images)
+        preset = laid_over(preset, length, options.settings)
+    if options.minutes is not None and options.resume:
+        preset = as_begun(preset, load_preset(options.out / CONFIG).recipe, options.settings)
+    if recipe_file is not None:
+        listed = [f"  {name}: {value}" for name, value in recipe_file.settings.items()]
+        told += [f"recipe {options.recipe}: {recipe_file.description}", *listed]
+    told += [*describe_sizes(sizes, preset.model.preprocess), *([] if options.resume else [_start(preset, init)])]
+    begun = {"network": network, "init": init, "began": datetime.now().astimezone().isoformat(timespec="seconds")}
+    return Plan(
+        preset=preset, facts=facts if options.resume else facts.model_copy(update=begun), dataset=parts.training,
+        held_out=parts.validation, source=source, init=init, resume=(options.out / STATE).is_file(),
+        recipe_file=recipe_file, told=tuple(told),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Parts:
+    training: CocoDataset
+    validation: CocoDataset | None
+
+
+def _parts_before(out: Path, source: DataSource, dataset: CocoDataset) -> _Parts:
+    file = out / HELD_OUT
+    if source.val is not None or not file.is_file():
+        return _Parts(dataset, None)
+    return _Parts(*held_out_before(dataset, file))
+
+
+def _network(options: Options, dataset: CocoDataset, sizes: ObjectSizes) -> tuple[Preset, str, str | None, list[str]]:
+    """The preset before any change, the network in words, the weights to start from, and what to tell."""
+    model, init = options.model, options.init
+    if model is None:
+        choice = choose_network(dataset, sizes)
+        told = [f"network {choice.network}, chosen by the data: {choice.reason}"]
+        if choice.network != "lite":
+            told.append("weights that know nuclei already ship: --init nuclei --recipe fine-tune starts from them")
+        return load_preset(choice.network), choice.network, init, told
+    if isinstance(model, Preset):
+        return model, model.description, init, []
+    brought = weights_file(model)
+    if init is None and brought is not None:
+        init = str(brought)
+    return preset_of(model), str(model), init, [f"network {model}"]
+
+
+def _start(preset: Preset, init: str | None) -> str:
+    """What a run starts from, in words, before it is loaded."""
+    if init is None:
+        return start_of(preset.model)
+    return FRESH if init == RANDOM else f"weights to start from: {init}"
+
+
+def _about_validation(source: DataSource, made: HeldOut | None, dataset: CocoDataset) -> list[str]:
+    if source.val is not None:
+        return []
+    if made is None:
+        return ["no validation images: nothing says how good the network is; add some (val.json with val/)"]
+    return [
+        f"no validation images: {len(made.validation)} of the {len(dataset)} training images are set aside to measure "
+        f"on ({HELD_OUT} in the folder of the run; --set held_out=0 sets none aside)"
+    ]
+
+
+def _for_data(preset: Preset, dataset: CocoDataset) -> Preset:
+    """The preset for the classes of the data, with its epochs counted in iterations."""
+    if set(preset.model.classes) != set(dataset.classes):
+        preset = with_classes(preset, dataset.classes)
+    epochs = preset.recipe.epochs
+    if epochs is None:
+        return preset
+    return apply_settings(preset, {"iterations": iterations_of(epochs, len(dataset), preset.recipe), "epochs": None})
+
+
+def _with_sizes(preset: Preset, sizes: ObjectSizes, settings: Mapping[str, object]) -> Preset:
+    """The preset of a network at native scale with the sizes of the objects that it is going to know."""
+    if not isinstance(preset.model.preprocess, NativeConfig) or not sizes.median_px > 0:
+        return preset
+    unset = {name: of for name, of in _MEASURED.items() if not any(given.endswith(name) for given in settings)}
+    return apply_settings(preset, {name: round(getattr(sizes, of), 2) for name, of in unset.items()})
+
+
+def with_batch(plan: Plan, batch: int, options: Options) -> Plan:
+    """The plan with the batch that a trial found; unless the user said how long, as many images are seen as before."""
+    recipe = plan.preset.recipe
+    changes: dict[str, object] = {"batch": batch}
+    if not options.says_how_long or options.epochs is not None:
+        for name, value in (
+            ("iterations", recipe.iterations), ("evaluate_every", recipe.evaluate_every),
+            ("optim.warmup", recipe.optim.warmup),
+        ):  # fmt: skip
+            changes[name] = max(1, round(value * recipe.batch / batch))
+    kept = {name: value for name, value in changes.items() if name == "batch" or not is_set(name, options.settings)}
+    return replace(plan, preset=apply_settings(plan.preset, kept))

@@ -1,0 +1,98 @@
+"""The network, its engine and the length of a run, before its first step."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.source import Split
+from sparseinst.modeling.model import SparseInst, build_model
+from sparseinst.recipe import Preset
+from sparseinst.training.batches import batches_from
+from sparseinst.training.calibration import agreed, is_set, laid_over, length_for, measure
+from sparseinst.training.engine import Engine
+from sparseinst.training.options import FRESH, RANDOM
+from sparseinst.training.progress import clock
+from sparseinst.training.recipe_file import RecipeFile
+from sparseinst.training.state import Progress
+from sparseinst.training.validation import Validation
+from sparseinst.zoo.models import init_weights
+from sparseinst.zoo.starts import start_network
+
+
+def start_engine(
+    preset: Preset, accelerator: Any, init: str | Path | None, *, resume: bool = False
+) -> tuple[Engine, str]:
+    """The engine with its network, and a line that says which weights it starts from."""
+    torch.manual_seed(preset.recipe.seed)
+    network, origin = _build(preset, init, resume)
+    engine = Engine(network, preset.recipe, accelerator)
+    # All processes share the fresh weights, but not what is random from here on.
+    torch.manual_seed(preset.recipe.seed + 1 + accelerator.process_index)
+    return engine, origin
+
+
+def start_validation(split: Split | None, preset: Preset, accelerator: Any) -> Validation | None:
+    """What measures the network, in the first process."""
+    if split is None or not accelerator.is_main_process:
+        return None
+    share = max(1, preset.recipe.batch // accelerator.num_processes)
+    return Validation(split, preset.model.classes, preset.recipe, accelerator.device, batch=share)
+
+
+def fitted(
+    preset: Preset, dataset: CocoDataset, accelerator: Any, validation: Validation | None, init: str | Path | None,
+    settings: Mapping[str, object], until_s: float,
+) -> tuple[Preset, str]:  # fmt: skip
+    """The preset whose run ends at about that time, and a line that says what was measured."""
+    engine, _ = start_engine(preset, accelerator, init)
+    batches = batches_from(0, dataset, preset, engine)
+    pace = measure(engine, batches, validation, seconds=until_s - time.monotonic())
+    every = preset.recipe.evaluate_every if is_set("evaluate_every", settings) else None
+    length = agreed(length_for(pace, until_s - time.monotonic(), evaluate_every=every))
+    line = (
+        f"measured {pace.step_s:.3g} s a step and about {pace.evaluation_s:.3g} s an evaluation: "
+        f"{length.iterations} iterations, evaluated every {length.evaluate_every}"
+    )
+    return laid_over(preset, length, settings), line
+
+
+def summary(preset: Preset, dataset: CocoDataset, engine: Engine, progress: Progress) -> list[str]:
+    """What the run is going to be."""
+    recipe, accelerator = preset.recipe, engine.accelerator
+    optim = recipe.optim
+    step = recipe.batch * optim.accumulate
+    lines = [
+        f"{len(dataset)} training images, {dataset.instances} instances, {len(preset.model.classes)} classes; "
+        f"{recipe.iterations} iterations of {step} images ({recipe.iterations * step / len(dataset):.1f} epochs) on "
+        f"{accelerator.num_processes} x {accelerator.device.type} in {recipe.precision}",
+        f"learning rate {engine.base_lr:.3g} ({optim.lr:.3g} at batch {optim.reference_batch}, rule {optim.lr_rule})",
+    ]
+    if optim.warmup >= recipe.iterations:
+        lines.append(
+            f"the warm-up ({optim.warmup} iterations) is as long as the run: shorten it with --set optim.warmup=..."
+        )
+    if progress.iteration:
+        lines.append(f"resumed after iteration {progress.iteration} ({clock(progress.seconds)} spent)")
+    return lines
+
+
+def advice(origin: str, recipe_file: RecipeFile | None) -> list[str]:
+    """What to know about a start from a whole network: a recipe for a fresh one may lose what it has learnt."""
+    _, found, fresh = origin.partition("fresh: ")
+    if recipe_file is not None or not found or "encoder" in fresh:
+        return []
+    return ["this network is trained already: --recipe fine-tune changes it more gently than a recipe for a fresh one"]
+
+
+def _build(preset: Preset, init: str | Path | None, resume: bool) -> tuple[SparseInst, str]:
+    """The network with the weights to start from, and a line that says which."""
+    if resume:
+        return build_model(preset.model), "resumed"
+    if init is not None:
+        network = build_model(preset.model)
+        return network, FRESH if init == RANDOM else init_weights(network, init)
+    return start_network(preset.model)
