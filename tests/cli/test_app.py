@@ -16,7 +16,7 @@ from sparseinst.zoo.names import preset_names
 COMMANDS = ("train", "evaluate", "predict", "models", "export", "info", "convert", "push", "benchmark", "data")
 LAZY = """
 import sys
-from sparseinst.cli import app
+from sparseinst.cli.app import app
 assert "torch" not in sys.modules, "after the import"
 try:
     app({arguments}, prog_name="sparseinst")
@@ -93,7 +93,7 @@ def test_ctrl_c_exits_with_130(cli, monkeypatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sparseinst.zoo.load_model", interrupted)
+    monkeypatch.setattr("sparseinst.zoo.models.load_model", interrupted)
     result = cli("predict", "x.png")
     assert (result.exit_code, result.stdout) == (130, "")
 
@@ -102,7 +102,7 @@ def test_a_defect_keeps_its_traceback(cli, monkeypatch) -> None:
     def defective(*_: object, **__: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("sparseinst.zoo.load_model", defective)
+    monkeypatch.setattr("sparseinst.zoo.models.load_model", defective)
     with pytest.raises(RuntimeError, match="a defect"):
         cli("predict", "x.png")
     assert not app.pretty_exceptions_enable

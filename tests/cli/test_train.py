@@ -53,7 +53,7 @@ def test_options_reach_the_function(train, tiny_data, preset, tmp_path, monkeypa
         given.update(options, data=data, model=model, out=out)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sparseinst.training.train", capture)
+    monkeypatch.setattr("sparseinst.training.trainer.train", capture)
     result = train(
         "--recipe", "small-data",
         "--epochs", 3, "--batch", 4, "--size", 96, "--lr", 0.01, "--workers", 1, "--precision", "bf16", "--seed", 7,
@@ -80,7 +80,7 @@ def test_the_end_before_the_end_is_said(train, tmp_path, monkeypatch) -> None:
         out=tmp_path, ended="time", iterations=5, best_ap=None, weights=tmp_path / "best.safetensors",
         surplus_targets=3, validation=None,
     )  # fmt: skip
-    monkeypatch.setattr("sparseinst.training.train", lambda *_, **__: stopped)
+    monkeypatch.setattr("sparseinst.training.trainer.train", lambda *_, **__: stopped)
     result = train()
     assert "after 5 iterations" in result.stdout and "--resume" in result.stdout
     assert "3 instances had no slot" in result.stdout
