@@ -11,7 +11,7 @@ from sparseinst.cli.common import one_line
 from sparseinst.errors import InputError
 from sparseinst.recipe import OptimConfig, Recipe
 from sparseinst.zoo.models import DEFAULT_MODEL
-from sparseinst.zoo.names import preset_names
+from sparseinst.zoo.names import DEMO_IMAGE, preset_names
 
 COMMANDS = ("train", "evaluate", "predict", "models", "export", "info", "convert", "push", "benchmark", "data")
 LAZY = """
@@ -71,9 +71,7 @@ def test_models_lists_every_preset(cli) -> None:
     assert f"{DEFAULT_MODEL} is what" in result.stdout
 
 
-@pytest.mark.parametrize(
-    "arguments", [["paint"], ["predict"], ["predict", "x", "--batch", "0"], ["train", "--model", "lite"]]
-)
+@pytest.mark.parametrize("arguments", [["paint"], ["predict"], ["predict", "x", "--batch", "0"], ["train", "--seed"]])
 def test_usage_mistakes_exit_with_2(cli, arguments: list[str]) -> None:
     result = cli(*arguments)
     assert result.exit_code == 2
@@ -94,7 +92,7 @@ def test_ctrl_c_exits_with_130(cli, monkeypatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sparseinst.zoo.models.load_model", interrupted)
-    result = cli("predict", "x.png")
+    result = cli("predict", DEMO_IMAGE)
     assert (result.exit_code, result.stdout) == (130, "")
 
 
@@ -104,7 +102,7 @@ def test_a_defect_keeps_its_traceback(cli, monkeypatch) -> None:
 
     monkeypatch.setattr("sparseinst.zoo.models.load_model", defective)
     with pytest.raises(RuntimeError, match="a defect"):
-        cli("predict", "x.png")
+        cli("predict", DEMO_IMAGE)
     assert not app.pretty_exceptions_enable
 
 

@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 from PIL import Image
 
-import sparseinst.hub
 from hub_server import TOKEN, Hub, serve
 
 
@@ -18,9 +17,7 @@ def hub(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     with serve(Hub()) as running:
-        monkeypatch.setattr(
-            "sparseinst.hub.publish.push_to_hub", partial(sparseinst.hub.publish.push_to_hub, endpoint=running.url)
-        )
+        monkeypatch.setattr("sparseinst.hub.publish.push_to_hub", partial(push_to_hub, endpoint=running.url))
         yield running
 
 
