@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from hub_server import TOKEN, Hub, serve
+from sparseinst.hub.publish import push_to_hub
 
 
 @pytest.fixture
