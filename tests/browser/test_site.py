@@ -116,7 +116,7 @@ def test_a_visitor_sees_what_python_finds(browser: Any, nuclei: Path) -> None:
         with page.expect_download() as download:
             page.locator("[data-get=json]").click()
         content = json.loads(Path(download.value.path()).read_text())
-        assert_same(content["annotations"], Predictor("nuclei")(DEMO_IMAGE))
+        assert_same(content["annotations"], Predictor(nuclei / "model.onnx")(DEMO_IMAGE))
         assert [category["name"] for category in content["categories"]] == ["nucleus"]
         page.locator("#top").press("ArrowRight")
         page.locator("#why canvas").first.wait_for()
@@ -177,7 +177,7 @@ def test_threads_where_the_site_is_isolated(browser: Any, nuclei: Path) -> None:
         result = page.evaluate(SEGMENT, ["sample.png", 0.39])
     assert result["isolated"]
     print({part: round(value) for part, value in result["milliseconds"].items()})
-    assert_same(result["instances"], Predictor("nuclei", score=0.39)(DEMO_IMAGE))
+    assert_same(result["instances"], Predictor(nuclei / "model.onnx", score=0.39)(DEMO_IMAGE))
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ const CUT_WORTH = 0.5;
  *   for each the number of the view that spoke for it, among those of all tiles in a row.
  */
 export function merge(parts, { windows, margin }, size, leastPiece) {
+  if (parts.length === 1) return { instances: parts[0], leaders: [...parts[0].keys()] };
   const views = viewsOf(parts, windows, size, margin);
   const pairs = [...neighbours(windows)];
   const { same, inside } = agreements(views, windows, pairs);

@@ -48,10 +48,7 @@ export class Network {
       parts.push(await this.#pass(pixels, [window.bottom - window.top, window.right - window.left], options, spent));
     }
     const found = parts.map(({ instances }) => instances);
-    const { instances, leaders } =
-      parts.length > 1
-        ? merge(found, { windows, margin }, size, network.least_piece)
-        : { instances: found[0], leaders: [...found[0].keys()] };
+    const { instances, leaders } = merge(found, { windows, margin }, size, network.least_piece);
     const order = [...instances.keys()].sort((a, b) => instances[b].score - instances[a].score);
     const best = order.map((number, i) => ({ id: i + 1, ...instances[number] }));
     const result = { width: size[1], height: size[0], instances: best };
