@@ -46,7 +46,7 @@ class PublishedCriterion:
     def __call__(
         self, predictions: Predictions, targets: Sequence[Targets], num_instances: Tensor
     ) -> dict[str, Tensor]:
-        """As `sparseinst.modeling.Criterion`."""
+        """As `sparseinst.modeling.slots.criterion.Criterion`."""
         with torch.autocast(predictions.logits.device.type, enabled=False):
             logits, masks, objectness = (part.float() for part in predictions[:3])
             image, slot, target = self.match(logits, masks, targets)

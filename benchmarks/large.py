@@ -39,7 +39,6 @@ from sparseinst.data.large.image import open_large
 from sparseinst.drawing.overview import draw_overview, overview_shrink
 from sparseinst.evaluation.coco_eval import score_results
 from sparseinst.evaluation.oddities import oddities
-from sparseinst.files import read_json
 from sparseinst.inference.prediction import predict_files
 from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.writers import to_coco
@@ -208,9 +207,7 @@ def compare(data: Path, side: int) -> dict[str, Any]:
         path = Path(folder) / "truth.json"
         path.write_text(json.dumps(content))
         for name, results in (("alone", one_by_one), ("mosaic", to_coco(instances, 1, [1]))):
-            scored = score_results(
-                read_json(path, expected="annotations"), path, results, max_dets=10 * len(truth), groups=None
-            )
+            scored = score_results(path, results, max_dets=10 * len(truth), groups=None)
             odd = oddities(scored.detections, score=score)
             figures[name] = {
                 "ap": round(scored.evaluation.ap, 4),

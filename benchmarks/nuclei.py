@@ -37,7 +37,6 @@ from sparseinst.evaluation.coco_eval import Scored, score_results
 from sparseinst.evaluation.counting import count_objects
 from sparseinst.evaluation.figures import nulled
 from sparseinst.evaluation.oddities import oddities
-from sparseinst.files import read_json
 from sparseinst.inference.writers import to_coco
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import open_backend
@@ -96,7 +95,6 @@ def measure(
         results += to_coco(found, image_id, dataset.category_ids)
     spent = time.process_time() - began
     scored = score_results(
-        read_json(dataset.annotations, expected="annotations"),
         dataset.annotations,
         results,
         max_dets=MAX_DETS,

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from sparseinst.evaluation.coco_eval import Scored, score_results
-from sparseinst.files import read_json
 from sparseinst.masks import rle
 
 SIDE = 40
@@ -65,7 +64,6 @@ def scored(folder: Path, annotations: list[dict[str, Any]], detections: list[dic
     """The evaluation of annotations and detections; `images` and `max_dets` are options."""
     path = write_truth(folder / "truth.json", annotations, images=options.pop("images", 6))
     return score_results(
-        read_json(path, expected="annotations"),
         path,
         detections,
         max_dets=options.pop("max_dets", 100),

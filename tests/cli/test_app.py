@@ -11,12 +11,12 @@ from sparseinst.cli.common import one_line
 from sparseinst.errors import InputError
 from sparseinst.recipe import OptimConfig, Recipe
 from sparseinst.zoo.models import DEFAULT_MODEL
-from sparseinst.zoo.names import preset_names
+from sparseinst.zoo.names import DEMO_IMAGE, preset_names
 
 COMMANDS = ("train", "evaluate", "predict", "models", "export", "info", "convert", "push", "benchmark", "data")
 LAZY = """
 import sys
-from sparseinst.cli import app
+from sparseinst.cli.app import app
 assert "torch" not in sys.modules, "after the import"
 try:
     app({arguments}, prog_name="sparseinst")
@@ -71,9 +71,7 @@ def test_models_lists_every_preset(cli) -> None:
     assert f"{DEFAULT_MODEL} is what" in result.stdout
 
 
-@pytest.mark.parametrize(
-    "arguments", [["paint"], ["predict"], ["predict", "x", "--batch", "0"], ["train", "--model", "lite"]]
-)
+@pytest.mark.parametrize("arguments", [["paint"], ["predict"], ["predict", "x", "--batch", "0"], ["train", "--seed"]])
 def test_usage_mistakes_exit_with_2(cli, arguments: list[str]) -> None:
     result = cli(*arguments)
     assert result.exit_code == 2
@@ -93,8 +91,8 @@ def test_ctrl_c_exits_with_130(cli, monkeypatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sparseinst.zoo.load_model", interrupted)
-    result = cli("predict", "x.png")
+    monkeypatch.setattr("sparseinst.zoo.models.load_model", interrupted)
+    result = cli("predict", DEMO_IMAGE)
     assert (result.exit_code, result.stdout) == (130, "")
 
 
@@ -102,9 +100,9 @@ def test_a_defect_keeps_its_traceback(cli, monkeypatch) -> None:
     def defective(*_: object, **__: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("sparseinst.zoo.load_model", defective)
+    monkeypatch.setattr("sparseinst.zoo.models.load_model", defective)
     with pytest.raises(RuntimeError, match="a defect"):
-        cli("predict", "x.png")
+        cli("predict", DEMO_IMAGE)
     assert not app.pretty_exceptions_enable
 
 

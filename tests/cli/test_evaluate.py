@@ -58,7 +58,7 @@ def test_options_reach_the_function(cli, val, checkpoint, monkeypatch) -> None:
         given.update(options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sparseinst.evaluation.evaluate", capture)
+    monkeypatch.setattr("sparseinst.evaluation.evaluator.evaluate", capture)
     cli("evaluate", "--model", checkpoint, *val, "--batch", 3, "--half", "--workers", 4, "--max-dets", 300)
     assert (given["batch"], given["half"], given["workers"], given["max_dets"]) == (3, True, 4, 300)
     assert given["device"] in ("cpu", "cuda")

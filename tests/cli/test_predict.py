@@ -121,7 +121,7 @@ def test_the_default_model_says_what_it_knows(cli, pictures, checkpoint, tmp_pat
         asked.append((name, options["weights"]))
         return load_model(checkpoint)
 
-    monkeypatch.setattr("sparseinst.zoo.load_model", load)
+    monkeypatch.setattr("sparseinst.zoo.models.load_model", load)
     result = cli("predict", pictures, "--out", tmp_path / "out")
     assert asked == [(DEFAULT_MODEL, None)]
     (line,) = [line for line in result.stdout.splitlines() if "nuclei in micrographs" in line]
@@ -142,7 +142,7 @@ def test_options_reach_the_function(cli, pictures, checkpoint, tmp_path, monkeyp
         given.update(options, source=source)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sparseinst.inference.predict_files", capture)
+    monkeypatch.setattr("sparseinst.inference.prediction.predict_files", capture)
     cli("predict", pictures, "--model", checkpoint, "--score", 0.4, "--batch", 3, "--half", "--device", "cpu")
     assert given["source"] == str(pictures)
     assert (given["score"], given["batch"], given["half"], given["device"]) == (0.4, 3, True, "cpu")

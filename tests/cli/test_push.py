@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 from PIL import Image
 
-import sparseinst.hub
 from hub_server import TOKEN, Hub, serve
+from sparseinst.hub.publish import push_to_hub
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def hub(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     with serve(Hub()) as running:
-        monkeypatch.setattr("sparseinst.hub.push_to_hub", partial(sparseinst.hub.push_to_hub, endpoint=running.url))
+        monkeypatch.setattr("sparseinst.hub.publish.push_to_hub", partial(push_to_hub, endpoint=running.url))
         yield running
 
 

@@ -24,7 +24,8 @@ def test_a_run_says_where_its_files_are(cli, train, tiny_data, tmp_path) -> None
     assert "6 training images, 12 instances, 2 classes; 2 iterations" in result.stdout
     assert "best: AP" in result.stdout
     assert f"run in {run}" in result.stdout
-    assert f"evaluate --model {run}/best.safetensors --data {tiny_data}" in result.stdout
+    split = f"--images {tiny_data}/val --annotations {tiny_data}/val.json"
+    assert f"evaluate --model {run}/best.safetensors {split}" in result.stdout
     assert f"export {run}/best.safetensors --format onnx" in result.stdout
     assert "decoder.slots" not in result.stdout
     assert f"predict IMAGES --model {run}/best.safetensors" in result.stdout
@@ -53,7 +54,8 @@ def test_options_reach_the_function(train, tiny_data, preset, tmp_path, monkeypa
         given.update(options, data=data, model=model, out=out)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sparseinst.training.train", capture)
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr("sparseinst.training.trainer.train", capture)
     result = train(
         "--recipe", "small-data",
         "--epochs", 3, "--batch", 4, "--size", 96, "--lr", 0.01, "--workers", 1, "--precision", "bf16", "--seed", 7,
@@ -80,7 +82,7 @@ def test_the_end_before_the_end_is_said(train, tmp_path, monkeypatch) -> None:
         out=tmp_path, ended="time", iterations=5, best_ap=None, weights=tmp_path / "best.safetensors",
         surplus_targets=3, validation=None,
     )  # fmt: skip
-    monkeypatch.setattr("sparseinst.training.train", lambda *_, **__: stopped)
+    monkeypatch.setattr("sparseinst.training.trainer.train", lambda *_, **__: stopped)
     result = train()
     assert "after 5 iterations" in result.stdout and "--resume" in result.stdout
     assert "3 instances had no slot" in result.stdout
@@ -98,7 +100,7 @@ def test_the_end_before_the_end_is_said(train, tmp_path, monkeypatch) -> None:
         (["--batch", "0"], "batch"),
         (["--epochs", "1", "--iterations", "2"], "leave one out"),
         (["--init", "gone.pth"], "gone.pth"),
-        (["--resume", "no/such/run"], "--out"),
+        (["--resume", "no/such/run"], "no/such/run"),
         (["--batch", "many"], "batch"),
         (["--freeze", "head"], "backbone"),
         (["--augment", "micrograph"], "did you mean micrographs"),

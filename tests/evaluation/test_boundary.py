@@ -15,7 +15,6 @@ from real import NUCLEI, PHOTOGRAPHS
 from scenes import random_scene, scored
 from sparseinst.evaluation.boundary import BoundaryEvaluator, boundary_iou
 from sparseinst.evaluation.coco_eval import Scored, score_results
-from sparseinst.files import read_json
 from sparseinst.masks import rle
 
 
@@ -65,9 +64,7 @@ def test_ap_equals_the_librarys(tmp_path: Path, seed: int, max_dets: int) -> Non
 
 @pytest.mark.parametrize("annotations", [NUCLEI / "val.json", PHOTOGRAPHS / "val.json"], ids=["nuclei", "photographs"])
 def test_ap_equals_the_librarys_on_real_outlines(annotations: Path) -> None:
-    of = score_results(
-        read_json(annotations, expected="annotations"), annotations, perturbed(annotations), max_dets=200, groups=None
-    )
+    of = score_results(annotations, perturbed(annotations), max_dets=200, groups=None)
     found = of.figures([image["id"] for image in of.truth["images"]], evaluator=BoundaryEvaluator)
     assert 0.05 < found.ap <= of.evaluation.ap  # of the smallest nuclei every pixel is boundary
     assert found.ap == pytest.approx(library_ap(of), abs=1e-9)
@@ -81,7 +78,6 @@ def test_ap_equals_the_librarys_on_photographs_of_many_classes(shared: Path, tmp
     content["annotations"] = [item for item in content["annotations"] if item["image_id"] in kept]
     (tmp_path / "truth.json").write_text(json.dumps(content))
     of = score_results(
-        read_json(tmp_path / "truth.json", expected="annotations"),
         tmp_path / "truth.json",
         perturbed(tmp_path / "truth.json"),
         max_dets=100,

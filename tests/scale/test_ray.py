@@ -7,9 +7,11 @@ from sparseinst.scale.job import run_batch
 @pytest.fixture(scope="module")
 def _ray():
     ray = pytest.importorskip("ray", reason="Ray is an extra of its own")
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # workers that give way to all else take minutes on a busy machine
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+        yield
+        ray.shutdown()
 
 
 def test_ray_gives_the_same_rows(_ray, folder, shards, settings, tmp_path) -> None:

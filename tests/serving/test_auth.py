@@ -48,7 +48,6 @@ def test_the_key_opens_and_nothing_else_does(headers: dict[str, Any], allowed: b
         ({}, {"host": "[::1]:8000"}, None),
         ({}, {"host": "rebound.example"}, "wrong_host"),
         ({}, {"host": "localhost.rebound.example"}, "wrong_host"),
-        ({}, {"host": "["}, "wrong_host"),
         ({}, {"host": "127.0.0.1:8000", "origin": "http://127.0.0.1:8000"}, None),
         ({}, {"host": "127.0.0.1:8000", "origin": "http://localhost:3000"}, "wrong_origin"),
         ({}, {"origin": "https://other.example"}, "wrong_origin"),

@@ -147,14 +147,13 @@ def test_closing_finishes_what_waits_and_what_runs() -> None:
 def test_places_are_counted_and_given_back() -> None:
     told: list[int] = []
     places = Places(4, patience_s=10, seconds_per_item=lambda: 0.7, on_change=told.append)
-    with places.hold() as held:
-        held.grow(3)
-        with places.hold(), pytest.raises(ApiError) as refused, places.hold():
+    with places.hold(3):
+        with places.hold(1), pytest.raises(ApiError) as refused, places.hold(1):
             pytest.fail("a fifth place was given")
         assert refused.value.status == 503
         assert refused.value.headers["Retry-After"] == "2"  # half of what 4 items of 0.7 s take
         with pytest.raises(ApiError, match="room for 2 more"):
-            held.grow(5)
+            places.check(2)
         assert places.taken == 3
     assert places.taken == 0 and told[-1] == 0 and max(told) == 4
 
@@ -162,11 +161,9 @@ def test_places_are_counted_and_given_back() -> None:
 def test_no_more_are_let_in_than_will_be_answered_in_time() -> None:
     seconds = 1.0
     places = Places(100, patience_s=2.5, seconds_per_item=lambda: seconds)
-    with places.hold() as held:
-        held.grow(2)
-        with places.hold():
-            with pytest.raises(ApiError, match=r"takes about 3\.0 s"), places.hold():
-                pytest.fail("a place was given that would not be reached in time")
-            seconds = 0.1  # it has become faster
-            with places.hold():
-                assert places.taken == 4
+    with places.hold(2), places.hold(1):
+        with pytest.raises(ApiError, match=r"takes about 3\.0 s"), places.hold(1):
+            pytest.fail("a place was given that would not be reached in time")
+        seconds = 0.1  # it has become faster
+        with places.hold(1):
+            assert places.taken == 4

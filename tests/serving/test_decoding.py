@@ -6,15 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from serving.apps import encoded, picture
 from sparseinst.config import IntensityConfig
 from sparseinst.data.images import read_image
-from sparseinst.serving.decoding import decode
+from sparseinst.serving.decoding import decode, decoding_bytes
 from sparseinst.serving.errors import ApiError
 
 INTENSITY = IntensityConfig()
+
+
+def decoded(content: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
+    """As the service does it: the header first."""
+    assert decoding_bytes(content, max_pixels=max_pixels) > 0
+    return decode(content, INTENSITY)
 
 
 def turned() -> bytes:
@@ -61,7 +68,7 @@ def deep_colour() -> bytes:
 def test_every_kind_is_read_as_from_a_file(content: bytes, size_hw: tuple[int, int], tmp_path: Path) -> None:
     path = tmp_path / "image"
     path.write_bytes(content)
-    pixels = decode(content, INTENSITY, max_pixels=10_000)
+    pixels = decoded(content, max_pixels=10_000)
     assert pixels.shape == (*size_hw, 3) and pixels.max() > 200
     np.testing.assert_array_equal(pixels, read_image(path, INTENSITY))
 
@@ -82,7 +89,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(side: int) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(ApiError) as refused:
-            decode(png_claiming(side, side), INTENSITY, max_pixels=30_000)
+            decoded(png_claiming(side, side), max_pixels=30_000)
         assert tracemalloc.get_traced_memory()[1] < 2_000_000
     finally:
         tracemalloc.stop()
@@ -105,5 +112,5 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(side: int) -> None:
 )
 def test_what_is_no_whole_image_of_a_known_kind_is_refused(content: bytes) -> None:
     with pytest.raises(ApiError) as refused:
-        decode(content, INTENSITY, max_pixels=100_000)
+        decoded(content, max_pixels=100_000)
     assert (refused.value.status, refused.value.code) == (422, "undecodable")

@@ -53,7 +53,7 @@ def test_a_killed_run_gives_its_folder_free_and_begins_anew(tiny_data, tmp_path,
     out, preset = tmp_path / "run", tmp_path / "tiny.yaml"
     preset.write_text(yaml.safe_dump(tiny_preset(iterations=ITERATIONS).model_dump(mode="json")))
     code = (
-        "import sys, torch; torch.set_num_threads(1); from sparseinst.training import train; "
+        "import sys, torch; torch.set_num_threads(1); from sparseinst.training.trainer import train; "
         "train(sys.argv[1], sys.argv[2], sys.argv[3], init='random', device='cpu', log=())"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tiny_data), str(preset), str(out)])

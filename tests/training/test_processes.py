@@ -15,7 +15,8 @@ from sparseinst.zoo.names import load_preset
 
 SCRIPT = """
 import os, sys, torch
-from sparseinst.training import starting, train
+from sparseinst.training import starting
+from sparseinst.training.trainer import train
 from sparseinst.training.calibration import Length
 minutes = float(sys.argv[4]) if len(sys.argv) > 4 else None
 rank = int(os.environ["RANK"])  # each process finds another length

@@ -46,7 +46,7 @@ def _write(preset, folder: Path) -> Path:
 def _start_and_kill(data: Path, preset: Path, out: Path) -> None:
     """Starts the run in a process of its own and kills that some iterations after the first checkpoint."""
     code = (
-        "import sys, torch; torch.set_num_threads(1); from sparseinst.training import train; "
+        "import sys, torch; torch.set_num_threads(1); from sparseinst.training.trainer import train; "
         "train(sys.argv[1], sys.argv[2], sys.argv[3], init='random', device='cpu')"
     )
     process = subprocess.Popen(

@@ -149,8 +149,8 @@ def predict(
 
     It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .dng, ...).
     """
-    check_source(str(source))
     check_model(model, weights, backend)
+    check_source(str(source))
     check_tiles(tile, overlap)
     from sparseinst.data.video.source import is_video
     from sparseinst.inference.prediction import predict_files

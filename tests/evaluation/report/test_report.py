@@ -17,7 +17,6 @@ from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import score_results
 from sparseinst.evaluation.report.contents import RunFacts
 from sparseinst.evaluation.report.files import check_report_folder, write_report
-from sparseinst.files import read_json
 from sparseinst.runtime.origin import origin
 
 Records = list[dict[str, Any]]
@@ -159,7 +158,6 @@ def test_a_report_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     before = (tmp_path / "report/index.html").read_bytes()
     dataset = CocoDataset.load(tmp_path, tmp_path / "truth.json")
     scored = score_results(
-        read_json(tmp_path / "truth.json", expected="annotations"),
         tmp_path / "truth.json",
         [],
         max_dets=100,
