@@ -127,8 +127,9 @@ def largest_tiles(preprocess: NativeConfig) -> Tiling:
 def _no_larger_than_needed(size_hw: tuple[int, int], tile: int, overlap: int, align: int) -> int:
     """The smallest tile that needs no more tiles than this one."""
     furthest = (tile - overlap) // align * align
-    steps = [math.ceil((side - overlap) / math.ceil((side - overlap) / furthest)) for side in size_hw if side > tile]
-    return -(-max(steps) // align) * align + overlap if steps else tile
+    counts = [1 if side <= tile else math.ceil((side - overlap) / furthest) for side in size_hw]
+    steps = [math.ceil((side - overlap) / count) for side, count in zip(size_hw, counts, strict=True)]
+    return min(tile, -(-max(steps) // align) * align + overlap)
 
 
 _FINEST = 100

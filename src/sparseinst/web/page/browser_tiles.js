@@ -57,10 +57,11 @@ function fitsOnePass(size, preprocess) {
 /** The smallest tile that needs no more tiles than the largest. */
 function noLargerThanNeeded(size, { tile, overlap, align }) {
   const furthest = Math.floor((tile - overlap) / align) * align;
-  const steps = size
-    .filter((side) => side > tile)
-    .map((side) => Math.ceil((side - overlap) / Math.ceil((side - overlap) / furthest)));
-  return steps.length ? Math.ceil(Math.max(...steps) / align) * align + overlap : tile;
+  const steps = size.map((side) => {
+    const count = side <= tile ? 1 : Math.ceil((side - overlap) / furthest);
+    return Math.ceil((side - overlap) / count);
+  });
+  return Math.min(tile, Math.ceil(Math.max(...steps) / align) * align + overlap);
 }
 
 /** Where tiles begin along a side: the fewest, spread so that overlaps are alike, at multiples of `align`. */
