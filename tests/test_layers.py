@@ -30,7 +30,7 @@ LAYERS = (
 LAYER = {unit: number for number, units in enumerate(LAYERS) for unit in units}
 DELEGATIONS = {
     "structures.py": {
-        "sparseinst.drawing",
+        "sparseinst.drawing.instances",
         "sparseinst.inference.writers",
         "sparseinst.inference.description",
         "sparseinst.cells.measuring",

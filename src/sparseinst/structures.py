@@ -257,7 +257,7 @@ class Instances:
 
     def plot(self, image: NDArray[np.uint8], *, scale: int = 1) -> NDArray[np.uint8]:
         """A picture of the instances over the image in which they were found: see `drawing.draw`."""
-        return import_module("sparseinst.drawing").draw(image, self, scale=scale)  # type: ignore[no-any-return]
+        return import_module("sparseinst.drawing.instances").draw(image, self, scale=scale)  # type: ignore[no-any-return]
 
     def save(self, path: str | Path, image: NDArray[np.uint8] | None = None) -> Path:
         """Writes them as JSON, table, label image or picture, as the suffix says: see `inference.writers.save`."""

@@ -71,7 +71,7 @@ def test_models_lists_every_preset(cli) -> None:
     assert f"{DEFAULT_MODEL} is what" in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [["paint"], ["predict"], ["predict", "x", "--batch", "0"], ["train", "--seed"]])
+@pytest.mark.parametrize("arguments", [["paint"], ["predict"], ["predict", "x", "--batch", "0"]])
 def test_usage_mistakes_exit_with_2(cli, arguments: list[str]) -> None:
     result = cli(*arguments)
     assert result.exit_code == 2

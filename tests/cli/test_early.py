@@ -21,10 +21,10 @@ finally:
 """
 WRONG = {
     "model": (["predict", "{file}", "--model", "tree"], "no preset or file of this name"),
-    "source": (["predict", "{file}-not"], "found none"),
+    "source": (["predict", "no-such.png"], "found none"),
     "backend": (["predict", "{file}", "--backend", "foo"], "backend 'foo'"),
     "tile": (["predict", "{file}", "--tile", "1"], "tile must be at least 2"),
-    "weights": (["predict", "{file}", "--model", "no.safetensors"], "expected a file of weights"),
+    "weights": (["predict", "{file}", "--model", "no.safetensors"], "expected a weights file"),
     "data": (["train", "--data", "{file}-not"], "found nothing"),
     "setting": (["train", "--data", "{file}", "--set", "optim.lr=x"], "setting optim.lr"),
     "annotations": (["evaluate", "--model", "nuclei", "--images", "{file}", "--annotations", "no.json"], "no.json"),

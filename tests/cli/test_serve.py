@@ -51,6 +51,8 @@ def test_options_become_settings(cli, checkpoint, served) -> None:
         "host": "0.0.0.0", "port": 81, "workers": 2, "max_batch": 3, "max_wait_ms": 4.5, "queue": 55, "timeout_s": 6,
         "max_body_mb": 7, "max_pixels": 8000, "max_images": 9, "open_to_all": False, "score": 0.25, "tile": 512,
         "overlap": 64, "scale": 1.5, "diameter": None, "max_instances": 20, "cors": ("https://a.example", "https://b.example"),
+        "access_log": "text", "header_timeout_s": 10.0, "max_connections": 256, "max_decoded_mb": 1000.0,
+        "min_rate_kb": 20.0,
     }  # fmt: skip
     assert settings.api_key.get_secret_value() == "secret"
 

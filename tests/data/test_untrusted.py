@@ -21,11 +21,16 @@ from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.images import read_image
 from sparseinst.data.intensity import bounds_of, stretch
 from sparseinst.data.pages import read_pages
-from sparseinst.data.records import read_records
+from sparseinst.data.records import Records, parse_records
 from sparseinst.data.sources import find_sources
 from sparseinst.data.video.source import open_video
 from sparseinst.errors import InputError
 from sparseinst.evaluation.inputs import detections, ground_truth
+from sparseinst.files import read_json
+
+
+def read_records(path: Path) -> Records:
+    return parse_records(path, read_json(path, expected="annotations"))
 
 
 def encoded(kind: str) -> bytes:
@@ -167,8 +172,9 @@ def test_numbers_beyond_all_measure(tmp_path: Path) -> None:
     item = polygon([0, 0, 9, 0, 9, 9])[0]
     path = annotations(tmp_path, annotations=[item | {"area": 10**400}])
     with pytest.raises(InputError, match="annotation number 0: expected area to be a finite number"):
-        ground_truth(path)
-    truth = ground_truth(annotations(tmp_path))
+        ground_truth(read_json(path, expected="annotations"), path)
+    path = annotations(tmp_path)
+    truth = ground_truth(read_json(path, expected="annotations"), path)
     with pytest.raises(InputError, match="result number 0: expected score to be a finite number"):
         detections([item | {"score": 10**400}], truth, path)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import sparseinst.napari as plugin
+import sparseinst.napari.widget as plugin
 from inference.standins import ColorBackend
 from sparseinst import Predictor
 from sparseinst.errors import InputError

@@ -22,7 +22,7 @@ def check_model(model: str | None, weights: Path | None = None, backend: str | N
 
     for path in (None if model is None else Path(model), weights):
         if path is not None and path.suffix in FILES and not str(path).startswith("hf:") and not is_file(path):
-            raise InputError(f"{path}: expected a file of weights or an exported network, found none: check the path")
+            raise InputError(f"{path}: expected a weights file or an exported network, found none: check the path")
     if model is not None and Path(model).suffix not in FILES and not model.startswith("hf:"):
         load_preset(model)
     if backend is not None and backend not in BACKENDS:
@@ -46,11 +46,10 @@ def check_source(source: str) -> None:
     Raises:
         InputError: it is not.
     """
-    if "://" in source or source.isdigit() or any(sign in source for sign in "*?[%"):
-        return
-    if not Path(source).exists():
-        from sparseinst.data.sources import find_sources
+    from sparseinst.data.sources import IMAGE_SUFFIXES, find_sources
 
+    named = Path(source).suffix.lower() in (*IMAGE_SUFFIXES, "")
+    if named and not source.isdigit() and not any(sign in source for sign in "*?[%:") and not Path(source).exists():
         find_sources(source)  # says what was expected
 
 

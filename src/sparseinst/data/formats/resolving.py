@@ -8,7 +8,7 @@ from sparseinst.data.formats import coco, labelme, labels, objects, voc, yolo
 from sparseinst.data.formats.content import images_in, read_object
 from sparseinst.data.formats.source import PARTS, DataSource, Kind, Split
 from sparseinst.errors import InputError, misfit
-from sparseinst.files import read_yaml
+from sparseinst.files import is_file, is_folder, read_yaml, shown
 
 _FINDERS = (coco.find, yolo.find, voc.find, labels.find, objects.find, labelme.find)
 """In this order: the first that knows the folder has it."""
@@ -36,8 +36,8 @@ def resolve_data(path: str | Path) -> DataSource:
         InputError: nothing is there, the layout is unknown, or a part is incomplete.
     """
     path = Path(path).expanduser()
-    if not path.exists():
-        raise InputError(f"{path}: expected a data folder or file, found nothing: check the path")
+    if not (is_file(path) or is_folder(path)):
+        raise InputError(f"{shown(path)}: expected a data folder or file, found nothing: check the path")
     described = path / DATA_FILE
     if path.is_dir() and described.is_file() and not yolo.is_data_yaml(described):
         path = described
