@@ -120,12 +120,13 @@ def read_json(path: Path, *, expected: str) -> Any:
     return parse_json(_content(path, expected), source=path)
 
 
-def parse_json(text: str | bytes, *, source: object) -> Any:
+def parse_json(text: str | bytes, *, source: object, hint: str = "write the file again") -> Any:
     """What a JSON text says.
 
     Args:
         text: the text.
         source: where it is from, for messages.
+        hint: what to do about it.
 
     Raises:
         InputError: it is no JSON, nests deeper than Python can follow, or has text that is no Unicode.
@@ -135,9 +136,7 @@ def parse_json(text: str | bytes, *, source: object) -> Any:
         if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
             json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair cannot be written again
     except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{source}: expected JSON, got something else ({_reason(error)}): write the file again"
-        ) from error
+        raise InputError(f"{source}: expected JSON, got something else ({_reason(error)}): {hint}") from error
     return content
 
 

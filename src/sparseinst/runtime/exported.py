@@ -82,7 +82,12 @@ class Exported(Settings):
                 f"{brief(metadata.get('format', 'no mark'))} in its metadata: export the network again"
             )
         try:
-            return cls.model_validate({name: parse_json(metadata[name], source=source) for name in cls.model_fields})
+            return cls.model_validate(
+                {
+                    name: parse_json(metadata[name], source=source, hint="export the network again")
+                    for name in cls.model_fields
+                }
+            )
         except ValidationError as error:
             raise InputError(
                 f"{source}: its settings do not fit this version of sparseinst ({misfit(error)}): "
