@@ -102,7 +102,7 @@ def test_values_equal_to_the_threshold_are_outside(way: object, seed: int, h: in
 @WAYS
 @given(st.floats(0, 1, width=32), st.integers(1, 9), st.integers(1, 9), st.integers(1, 50), st.integers(1, 50))
 def test_a_constant_mask_is_all_or_nothing(way: object, value: float, h: int, w: int, height: int, width: int) -> None:
-    assume(abs(value - 0.45) > 1e-6)  # rounding decides what is as good as equal
+    assume(abs(value - 0.45) > 1e-7)  # within the last bits rounding decides, in the published steps as well
     masks = torch.full((2, h, w), value)
     found = pasted(way, masks, Frame((4 * h, 4 * w), (4 * h - 1, 4 * w - 3), (height, width)), 0.45)
     assert (found == (value > 0.45)).all()

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sparseinst.inference.merging import merge
@@ -62,7 +62,8 @@ def plain(instances: Instances) -> list[dict[str, Any]]:
     st.integers(20, 70), st.integers(20, 70), st.integers(16, 40), st.integers(1, 8), st.sampled_from([0.0, 0.1, 0.3]),
     st.integers(0, 2**31),
 )  # fmt: skip
-@settings(max_examples=300, deadline=None, derandomize=True)  # a tie of scores or areas may fall either way
+@example(62, 62, 31, 1, 0.0, 775)  # a view that agrees with one member of an object and lies within another
+@settings(max_examples=300, deadline=None)
 def test_the_same_objects(node, height: int, width: int, tile: int, overlap: int, least: float, seed: int) -> None:
     random, tiling, size_hw = np.random.default_rng(seed), Tiling(tile, overlap), (height, width)
     windows = tiling.windows(size_hw)

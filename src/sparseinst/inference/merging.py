@@ -203,14 +203,15 @@ class _Group(NamedTuple):
 def _groups(views: _Views, same: _Links, inside: _Links, unseen: NDArray[np.bool_]) -> list[_Group]:
     """The objects that views show, best first."""
     groups: list[_Group] = []
-    taken = unseen.copy()
-    for leader in np.argsort(views.rank).tolist():
+    taken, rank = unseen.copy(), views.rank
+    for leader in np.argsort(rank).tolist():
         if taken[leader]:
             continue
         taken[leader] = True
         members, score = [leader], float(views.scores[leader])
         for member in members:  # grows while it is walked through
-            agreeing = [view for view in same.get(member, ()) if not taken[view]]
+            # In the order of their ranks: a view may agree with one member and lie within another.
+            agreeing = sorted((view for view in same.get(member, ()) if not taken[view]), key=rank.__getitem__)
             taken[agreeing] = True
             taken[list(inside.get(member, ()))] = True
             if views.cut[leader]:

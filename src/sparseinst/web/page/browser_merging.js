@@ -90,7 +90,8 @@ function groupsOf(views, same, inside, unseen) {
     const members = [leader];
     let score = views[leader].raw.score;
     for (const member of members) { // grows while it is walked through
-      const agreeing = same[member].filter((view) => !taken[view]);
+      // In the order of their ranks: a view may agree with one member and lie within another.
+      const agreeing = same[member].filter((view) => !taken[view]).sort((a, b) => views[a].rank - views[b].rank);
       for (const view of [...agreeing, ...inside[member]]) taken[view] = true;
       if (views[leader].room > 0) continue;
       members.push(...agreeing);
