@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from shapes import tiny_preset
+from sparseinst.modeling.model import build_model
+from sparseinst.zoo.checkpoint import save_checkpoint
+
 # torch describes each step of an export to whoever listens, at some cost; pytest listens to what does not propagate.
 logging.getLogger("torch.__trace").propagate = True
 
@@ -24,3 +28,13 @@ def shared() -> Path:
 def _one_thread() -> None:
     """Tiny tensors are slower on several threads, and results must not depend on how many there are."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """A network with fresh weights; at score 0 it finds something in every image."""
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        save_checkpoint(path, build_model(tiny_preset().model))
+    return path

@@ -4,13 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from typer.testing import CliRunner, Result
 
 from shapes import CLASSES, tiny_preset, write_split
 from sparseinst.cli.app import app
-from sparseinst.modeling.model import build_model
 from sparseinst.zoo.checkpoint import save_checkpoint
 from tiny import tiny_seeds
 
@@ -44,16 +42,6 @@ def tiny_data(tmp_path_factory) -> Path:
     write_split(root, "train", 6, first=0)
     write_split(root, "val", 2, first=100)
     return root
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory) -> Path:
-    """A network with fresh weights; at score 0 it finds something in every image."""
-    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        save_checkpoint(path, build_model(tiny_preset().model))
-    return path
 
 
 @pytest.fixture(scope="session")

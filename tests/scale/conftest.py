@@ -11,24 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
-from shapes import tiny_preset
-from sparseinst.modeling.model import build_model
 from sparseinst.scale.settings import BatchSettings
-from sparseinst.zoo.checkpoint import save_checkpoint
 
 IMAGES = 11
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory) -> Path:
-    """A network with fresh weights; at score 0 it finds something in every image."""
-    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        save_checkpoint(path, build_model(tiny_preset().model))
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from sparseinst.cli.common import (
     Overlap,
     RandomWeights,
     Scale,
+    Score,
     SettingsCommand,
     Tile,
     Weights,
@@ -57,9 +58,7 @@ def run(
     weights: Weights = None,
     random_weights: RandomWeights = False,
     backend: BackendName = None,
-    score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Lowest score to keep; without it, the model's own.")
-    ] = None,
+    score: Score = None,
     device: Device = "auto",
     batch: Batch = 1,
     half: Half = False,

@@ -12,6 +12,7 @@ from sparseinst.cli.common import (
     Device,
     Half,
     RandomWeights,
+    Score,
     output_file,
     parse_size,
     pick_device,
@@ -41,9 +42,7 @@ def benchmark(
             help="What runs them: eager (the plain network), torch, onnxruntime, openvino; several are compared.",
         ),
     ] = None,
-    score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Lowest score to keep; without it, the model's own.")
-    ] = None,
+    score: Score = None,
     rounds: Annotated[int, typer.Option(min=1, help="Measured rounds.")] = 20,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; without it, all.")] = None,
     compiled: Annotated[

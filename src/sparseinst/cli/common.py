@@ -18,6 +18,7 @@ _FILE_COLUMNS = 160
 
 Device = Annotated[str, typer.Option(help="auto (cuda where there is one, else cpu), cpu, cuda, cuda:1, mps.")]
 Batch = Annotated[int, typer.Option(min=1, help="Images at once.")]
+Score = Annotated[float | None, typer.Option(min=0, max=1, help="Lowest score to keep; without it, the model's own.")]
 Half = Annotated[bool, typer.Option("--half", help="Compute in 16 bits (faster on a GPU).")]
 Tile = Annotated[
     int | None,

@@ -12,6 +12,7 @@ from sparseinst.cli.common import (
     Device,
     Diameter,
     Scale,
+    Score,
     Tile,
     console,
     count,
@@ -85,9 +86,7 @@ def annotate(
         str | None,
         typer.Option(metavar="coco|labelme|yolo", help="Format; without it COCO for a .json, LabelMe for a folder."),
     ] = None,
-    score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Lowest score to propose; without it, the model's own.")
-    ] = None,
+    score: Score = None,
     device: Device = "auto",
     batch: Batch = 1,
     tile: Tile = None,

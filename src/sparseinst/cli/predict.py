@@ -17,6 +17,7 @@ from sparseinst.cli.common import (
     Overlap,
     RandomWeights,
     Scale,
+    Score,
     Tile,
     Weights,
     chosen_tile,
@@ -82,9 +83,7 @@ def predict(
     weights: Weights = None,
     random_weights: RandomWeights = False,
     backend: BackendName = None,
-    score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Lowest score to keep; without it, the model's own.")
-    ] = None,
+    score: Score = None,
     classes: Annotated[
         str | None, typer.Option(metavar="A,B", help="Classes to keep, by name; without it, all.")
     ] = None,

@@ -19,6 +19,7 @@ from sparseinst.cli.common import (
     Overlap,
     RandomWeights,
     Scale,
+    Score,
     Tile,
     Weights,
     chosen_tile,
@@ -75,9 +76,7 @@ def serve(
             metavar="ORIGIN", help="Another site whose pages may use the service, as https://host; repeatable."
         ),
     ] = None,
-    score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Lowest score to keep; without it, the model's own.")
-    ] = None,
+    score: Score = None,
     device: Device = "auto",
     half: Half = False,
     tile: Tile = None,
