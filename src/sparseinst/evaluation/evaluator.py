@@ -16,7 +16,7 @@ from sparseinst.evaluation.coco_eval import check_max_dets, score_results
 from sparseinst.evaluation.counting import count_objects
 from sparseinst.evaluation.figures import Evaluation
 from sparseinst.evaluation.oddities import oddities
-from sparseinst.evaluation.report.contents import run_facts
+from sparseinst.evaluation.report.contents import evaluation_facts
 from sparseinst.evaluation.report.files import check_report_folder, write_report
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
@@ -96,7 +96,9 @@ def evaluate(
     scored = scored._replace(evaluation=evaluation)
     if report is not None:
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
-        write_report(Path(report), scored, dataset, run_facts(pipeline, dataset, model=name, half=half), groups=groups)
+        write_report(
+            Path(report), scored, dataset, evaluation_facts(pipeline, dataset, model=name, half=half), groups=groups
+        )
     return scored.evaluation
 
 

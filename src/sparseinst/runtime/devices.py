@@ -5,8 +5,8 @@ import torch
 from sparseinst.errors import InputError
 
 Device = str | torch.device | None
-"""Where something runs: "cpu", "cuda", "cuda:1", "mps" or "auto" (as is None): where a network given as a module is,
-and otherwise a CUDA GPU if there is one, else the CPU.
+"""Where something runs: "cpu", "cuda", "cuda:1", "mps", or "auto", which None means, too. A network given as a
+module then runs where it is, anything else on a CUDA GPU if there is one, else on the CPU.
 """
 
 

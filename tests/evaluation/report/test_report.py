@@ -15,7 +15,7 @@ from sparseinst.config import IntensityConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import score_results
-from sparseinst.evaluation.report.contents import RunFacts
+from sparseinst.evaluation.report.contents import EvaluationFacts
 from sparseinst.evaluation.report.files import check_report_folder, write_report
 from sparseinst.runtime.origin import origin
 
@@ -62,7 +62,7 @@ def written(
     truth.write_text(json.dumps(content))
     groups = {image["id"]: "odd" if image["id"] % 2 else "even <b>" for image in content["images"]}
     scored = score_results(truth, detections, max_dets=100, groups=groups)
-    about = RunFacts(
+    about = EvaluationFacts(
         "tiny & small", "Torch, cpu", "64 px", "here", str(truth), "0" * 64, 0.3, IntensityConfig(), origin()
     )
     write_report(folder / "report", scored, CocoDataset.load(folder, truth), about, groups=groups)
@@ -163,7 +163,7 @@ def test_a_report_that_fails_leaves_no_trace(tmp_path: Path) -> None:
         max_dets=100,
         groups=None,
     )
-    about = RunFacts("m", "b", "f", "i", "a", "0", 0.3, IntensityConfig(), origin())
+    about = EvaluationFacts("m", "b", "f", "i", "a", "0", 0.3, IntensityConfig(), origin())
     (tmp_path / "1.png").unlink()
     with pytest.raises(InputError, match=r"1\.png"):
         write_report(tmp_path / "report", scored, dataset, about)

@@ -24,7 +24,7 @@ _COUNTS = ((1, 10), (11, 30), (31, 100), (101, None))
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class EvaluationFacts:
     """What was evaluated, and where.
 
     Args:
@@ -87,7 +87,7 @@ class Report:
         worst: the images of lowest F1 at the default score.
     """
 
-    about: RunFacts
+    about: EvaluationFacts
     evaluation: Evaluation
     boundary: Figures
     by_count: tuple[Part, ...]
@@ -105,7 +105,7 @@ class Report:
         return {"report": "sparseinst evaluate", **nulled(content)}
 
 
-def run_facts(pipeline: Pipeline, dataset: CocoDataset, *, model: str, half: bool = False) -> RunFacts:
+def evaluation_facts(pipeline: Pipeline, dataset: CocoDataset, *, model: str, half: bool = False) -> EvaluationFacts:
     """What a report says of a model (named `model`, `half` if told to compute in 16 bits) on a data set."""
     backend, preprocess = pipeline.backend, pipeline.preprocess
     exported = getattr(backend, "exported", None)
@@ -124,7 +124,7 @@ def run_facts(pipeline: Pipeline, dataset: CocoDataset, *, model: str, half: boo
     cut = "" if tiling is None else f"tiles of {tiling.tile} px with {tiling.overlap} px overlap, "
     if tiling is None and pipeline.cuts_itself and isinstance(preprocess, NativeConfig) and frame is None:
         cut = f"tiles of what is larger than {preprocess.one_pass_px} x {preprocess.one_pass_px} network pixels, "
-    return RunFacts(
+    return EvaluationFacts(
         model=model,
         backend=", ".join(details),
         frame=f"{cut}{resized}, padded to {padded}",
@@ -143,7 +143,9 @@ def _digest(dataset: CocoDataset) -> str:
     return file_hash(dataset.annotations) if alone else dataset.records.digest()
 
 
-def make_report(scored: Scored, about: RunFacts, worst: Sequence[WorstImage], *, groups: Mapping[int, str]) -> Report:
+def make_report(
+    scored: Scored, about: EvaluationFacts, worst: Sequence[WorstImage], *, groups: Mapping[int, str]
+) -> Report:
     """Computes all that a report shows, but for the pictures."""
     evaluation, image_ids = scored.evaluation, [image["id"] for image in scored.truth["images"]]
     instances = Counter(dict.fromkeys(image_ids, 0))

@@ -9,7 +9,7 @@ from pathlib import Path
 from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import Scored
-from sparseinst.evaluation.report.contents import RunFacts, WorstImage, make_report
+from sparseinst.evaluation.report.contents import EvaluationFacts, WorstImage, make_report
 from sparseinst.evaluation.report.page import report_page
 from sparseinst.evaluation.report.worst import draw_outcome, worst_images
 from sparseinst.inference.writers import write_image, write_json
@@ -20,7 +20,12 @@ _WORST = 20
 
 
 def write_report(
-    folder: Path, scored: Scored, dataset: CocoDataset, about: RunFacts, *, groups: Mapping[int, str] | None = None
+    folder: Path,
+    scored: Scored,
+    dataset: CocoDataset,
+    about: EvaluationFacts,
+    *,
+    groups: Mapping[int, str] | None = None,
 ) -> None:
     """Writes index.html, report.json and images/ into a folder, which appears at once or not at all.
 
@@ -80,7 +85,7 @@ def _replaced(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _draw_worst(folder: Path, scored: Scored, dataset: CocoDataset, about: RunFacts) -> Iterator[WorstImage]:
+def _draw_worst(folder: Path, scored: Scored, dataset: CocoDataset, about: EvaluationFacts) -> Iterator[WorstImage]:
     matches = scored.matches
     classes = [item.name for item in scored.evaluation.per_class]
     for number, outcome in enumerate(worst_images(matches, score=about.score, limit=_WORST), 1):

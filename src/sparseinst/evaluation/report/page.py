@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sparseinst.evaluation.figures import NOTHING, Figures, shown
 from sparseinst.evaluation.report.charts import Line, Mark, heat_map, histogram, line_chart, reliability_chart
-from sparseinst.evaluation.report.contents import Report, RunFacts, WorstImage
+from sparseinst.evaluation.report.contents import EvaluationFacts, Report, WorstImage
 from sparseinst.evaluation.report.counted import counting
 from sparseinst.evaluation.report.curves import Curve
 from sparseinst.evaluation.report.tables import table
@@ -194,7 +194,7 @@ def _picture(item: WorstImage) -> str:
     )
 
 
-def _origin(about: RunFacts) -> str:
+def _origin(about: EvaluationFacts) -> str:
     origin = about.origin
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
     facts = {
