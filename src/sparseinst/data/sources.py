@@ -86,7 +86,7 @@ def find_sources(source: str | Path, *, recursive: bool = False, out: Path | Non
         raise InputError(f"{source}: expected a folder to be gone through with its subfolders, found none: check the "
                          "path, or leave recursive out; a pattern takes subfolders with **")  # fmt: skip
     if is_file(path):
-        return Sources(_listed(path) if path.suffix.lower() == ".txt" else [path])
+        return Sources(read_list(path) if path.suffix.lower() == ".txt" else [path])
     if glob.has_magic(str(source)):
         found = map(Path, glob.glob(str(source), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
         files = (path for path in found if path.suffix.lower() == ".zarr" or not is_folder(path))
@@ -188,6 +188,11 @@ def lines_of(content: bytes, source: object) -> list[str]:
     return lines
 
 
-def _listed(path: Path) -> list[Path]:
+def read_list(path: Path) -> list[Path]:
+    """The images that a list file names, one path a line, relative to the file's folder.
+
+    Raises:
+        InputError: it is no text, or names nothing.
+    """
     with readable(path, expected="a text file in UTF-8, one image path a line", hint="correct the list"):
         return [path.parent / line for line in lines_of(path.read_bytes(), path)]

@@ -15,6 +15,7 @@ import yaml
 
 from sparseinst.data.formats.content import Content, Maker, Notes, image_hw, images_in, is_image
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
+from sparseinst.data.sources import read_list
 from sparseinst.errors import InputError
 from sparseinst.files import atomic, read_yaml
 from sparseinst.masks.outline import outline, seamed
@@ -211,7 +212,7 @@ def _files(path: Path, data: dict[str, Any], key: str) -> list[Path]:
         if found.is_dir():
             files += sorted(file for file in found.rglob("*") if is_image(file))
         else:
-            files += _listed(found)
+            files += [Path(os.path.normpath(image)) for image in read_list(found)]
     if not files:
         raise InputError(f"{path}: {key}: expected images in {', '.join(map(str, places))}, found none: check the path")
     return files
@@ -231,9 +232,3 @@ def _place(file: Path, root: object, place: str) -> Path:
     raise InputError(
         f"{file}: expected {place} (in {' or '.join(map(str, roots))}), found none: correct the path in the file"
     )
-
-
-def _listed(file: Path) -> list[Path]:
-    """The images of a text file, one path a line, relative to the file or to the folder it lies in."""
-    names = [text.strip() for text in file.read_text(encoding="utf-8").splitlines() if text.strip()]
-    return [Path(os.path.normpath(file.parent / name)) for name in names]
