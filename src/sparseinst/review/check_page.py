@@ -11,8 +11,9 @@ from sparseinst.data.check.checkup import CheckedPart, Checkup
 from sparseinst.data.check.findings import KINDS, Finding, Sample
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.images import read_image
+from sparseinst.drawing.html import table, tiles
 from sparseinst.errors import InputError
-from sparseinst.review.html import Cell, bars, document, histogram, sheet, table, tiles
+from sparseinst.review.html import Cell, bars, document, histogram, sheet
 from sparseinst.review.pictures import ANNOTATED, SECOND, close_up, whole
 from sparseinst.review.stats import class_counts
 
@@ -59,7 +60,7 @@ def _overview(checkup: Checkup) -> str:
         (f.kind, f.part, f.level, KINDS[f.kind].advice, KINDS[f.kind].fix or "-", str(len(f.samples)))
         for f in checkup.findings
     ]
-    return table(("", "part", "", "what to do", "with --fix", "times"), rows, texts=5)
+    return table(("", "part", "", "what to do", "with --fix", "times"), rows, texts=range(5))
 
 
 def _sizes(checkup: Checkup, model: ModelConfig) -> Iterator[str]:

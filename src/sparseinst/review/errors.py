@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from sparseinst.config import IntensityConfig
 from sparseinst.data.coco import CocoDataset, read_told
 from sparseinst.data.formats.source import Split
+from sparseinst.drawing.html import tiles
 from sparseinst.evaluation.evaluator import detect
 from sparseinst.evaluation.inputs import ground_truth
 from sparseinst.files import atomic
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.writers import write_json
 from sparseinst.review.disputes import Dispute, Kind, disputes
-from sparseinst.review.html import Cell, document, sheet, tiles
+from sparseinst.review.html import Cell, document, sheet
 from sparseinst.review.pictures import ANNOTATED, SEEN, close_up
 
 WORDS: dict[Kind, str] = {

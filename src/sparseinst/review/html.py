@@ -1,4 +1,4 @@
-"""Pages that are one file: style and pictures are in them."""
+"""Pages about data: pictures, bars and histograms beside what `drawing.html` has."""
 
 import base64
 import math
@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.evaluation import report
+from sparseinst.drawing import html
 
-_STYLE = Path(report.__file__).with_name("page.css")
-_OWN_STYLE = Path(__file__).with_name("page.css")
+_STYLE = Path(__file__).with_name("page.css")
 _QUALITY = 82
 _BINS = 24
 _WIDTH, _HEIGHT = 360, 160
@@ -30,32 +29,8 @@ class Cell(NamedTuple):
 
 
 def document(title: str, sections: Iterable[str]) -> str:
-    """A whole page; sections are HTML."""
-    style = _STYLE.read_text(encoding="utf-8") + _OWN_STYLE.read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"
-        + "\n".join(sections)
-        + "\n</body>\n</html>\n"
-    )
-
-
-def tiles(figures: Sequence[tuple[str, str]]) -> str:
-    """Large figures (value, what it is) in a row."""
-    cells = "".join(f"<div><b>{escape(value)}</b><span>{escape(label)}</span></div>" for value, label in figures)
-    return f'<div class="tiles">{cells}</div>'
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
-    """A table whose first columns are texts, the others numbers."""
-
-    def line(tag: str, cells: Sequence[str]) -> str:
-        kinds = [' class="text"' if i < texts else "" for i in range(len(cells))]
-        return "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
-
-    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{line("th", columns)}</tr>{body}</table></div>'
+    """A whole page about data; sections are HTML."""
+    return html.document(title, sections, style=_STYLE.read_text(encoding="utf-8"))
 
 
 def bars(rows: Sequence[tuple[str, int]]) -> str:

@@ -2,10 +2,10 @@
 
 from html import escape
 
+from sparseinst.drawing.html import table
 from sparseinst.evaluation.count_figures import IOUS, CountFigures, Counts
 from sparseinst.evaluation.counting import summary_of, table_of
 from sparseinst.evaluation.figures import shown
-from sparseinst.evaluation.report.tables import table
 
 _COLUMNS = (
     "image", "objects", "found", "precision", "recall", "F1", "F1 at 0.75", "TP / (TP + FP + FN)", "PQ", "AP of DSB",
@@ -30,7 +30,7 @@ def counting(counts: Counts | None) -> str:
         "recall, F1 and TP / (TP + FP + FN) are at IoU 0.50 where no other is named."
     )
     return (
-        f"<h2>Counts</h2>{table(columns, rows, texts=0)}<p>{escape(summary_of(counts.pooled))}</p>"
+        f"<h2>Counts</h2>{table(columns, rows, texts=())}<p>{escape(summary_of(counts.pooled))}</p>"
         f'<p class="note">{note}</p><details><summary>All {len(images)} images, lowest TP / (TP + FP + FN) first'
         f"</summary>{table(_COLUMNS, images)}</details>"
     )

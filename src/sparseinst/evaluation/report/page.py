@@ -3,18 +3,18 @@
 from html import escape
 from pathlib import Path
 
+from sparseinst.drawing.html import document, table, tiles
 from sparseinst.evaluation.figures import NOTHING, Figures, shown
 from sparseinst.evaluation.report.charts import Line, Mark, heat_map, histogram, line_chart, reliability_chart
 from sparseinst.evaluation.report.contents import EvaluationFacts, Report, WorstImage
 from sparseinst.evaluation.report.counted import counting
 from sparseinst.evaluation.report.curves import Curve
-from sparseinst.evaluation.report.tables import table
 
-_STYLE = Path(__file__).with_name("page.css")
 _OPEN_TABLE = 12
 """Up to this many classes their table is open."""
 _PAIRS = 15
 """Confused pairs of classes that are listed."""
+_WITHOUT_SCRIPT = "<noscript><style>.curve[hidden] { display: block }</style></noscript>\n"
 _PICK = """
 document.getElementById("class").onchange = (event) =>
   document.querySelectorAll(".curve").forEach((curve, i) => { curve.hidden = i !== event.target.selectedIndex; });
@@ -34,30 +34,23 @@ def report_page(report: Report) -> str:
         _worst(report),
         _origin(report.about),
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(name)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n"
-        "<noscript><style>.curve[hidden] { display: block }</style></noscript>\n</head>\n<body>\n"
-        f"<h1>{escape(name)}</h1>\n" + "\n".join(sections) + "\n</body>\n</html>\n"
-    )
+    return document(name, sections, head=_WITHOUT_SCRIPT)
 
 
 def _head(report: Report) -> str:
     evaluation, best = report.evaluation, report.thresholds
-    tiles = [
-        ("AP", shown(evaluation.ap)),
-        ("AP at IoU 0.50", shown(evaluation.ap50)),
-        ("AP at IoU 0.75", shown(evaluation.ap75)),
-        ("AR", shown(evaluation.ar)),
-        ("boundary AP", shown(report.boundary.ap)),
-        (f"best F1, at score {best.best:.2f}", f"{max(best.f1):.4f}"),
+    figures = [
+        (shown(evaluation.ap), "AP"),
+        (shown(evaluation.ap50), "AP at IoU 0.50"),
+        (shown(evaluation.ap75), "AP at IoU 0.75"),
+        (shown(evaluation.ar), "AR"),
+        (shown(report.boundary.ap), "boundary AP"),
+        (f"{max(best.f1):.4f}", f"best F1, at score {best.best:.2f}"),
     ]
-    cells = "".join(f"<div><b>{value}</b><span>{escape(label)}</span></div>" for label, value in tiles)
     return (
         f'<p class="note">{evaluation.images} images, {evaluation.instances} annotated instances, '
         f"{evaluation.detections} detections of which the best {evaluation.max_dets} of a class in an image count.</p>"
-        f'<div class="tiles">{cells}</div>'
+        f"{tiles(figures)}"
     )
 
 
@@ -138,7 +131,7 @@ def _confusion(report: Report) -> str:
     pairs_table = ""
     if pairs:
         columns = ("annotated", "found as", "times", "of the class")
-        pairs_table = f"<h3>Classes taken for others</h3>{table(columns, pairs, texts=2)}"
+        pairs_table = f"<h3>Classes taken for others</h3>{table(columns, pairs, texts=(0, 1))}"
     matrix = f'<div class="wide">{heat_map("confusion matrix", confusion)}</div>'
     return f'<h2>Confusion</h2><p class="note">{note}</p>{matrix}{pairs_table}'
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 
+from sparseinst.drawing.html import document, table
+from sparseinst.errors import listed
 from sparseinst.training.compare.chart import Series, chart
 from sparseinst.training.compare.reading import RunRecord, differences
 from sparseinst.training.progress import clock
@@ -16,6 +17,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
+_TEXTS = ("run", "network", "what differs")
+
+
 def table_rows(runs: Sequence[RunRecord]) -> list[tuple[str, ...]]:
     """A row for each run, in the order of `COLUMNS`."""
     return [_row(run, differing) for run, differing in zip(runs, differences(runs), strict=True)]
@@ -23,7 +27,6 @@ def table_rows(runs: Sequence[RunRecord]) -> list[tuple[str, ...]]:
 
 def runs_page(title: str, runs: Sequence[RunRecord]) -> str:
     """A whole HTML document: a table of the runs, and their AP and loss over the iterations."""
-    style = files("sparseinst.evaluation.report").joinpath("page.css").read_text(encoding="utf-8")
     colors = "".join(
         f".line.r{i} {{ stroke: {color} }} circle.r{i} {{ fill: {color} }} i.r{i} {{ background: {color} }}\n"
         for i, color in enumerate(_COLORS)
@@ -36,14 +39,9 @@ def runs_page(title: str, runs: Sequence[RunRecord]) -> str:
         ),
     )  # fmt: skip
     keys = "".join(f'<span><i class="r{_color(i)}"></i>{escape(run.folder.name)}</span>' for i, run in enumerate(runs))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}{colors}"
-        "td.text { white-space: normal; min-width: 12ch }</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n{_table(runs)}\n"
-        f'<p class="legend">{keys}</p><div class="charts">{"".join(charts)}</div>\n</body>\n</html>\n'
-    )
+    rows = table(COLUMNS, table_rows(runs), texts=[COLUMNS.index(name) for name in _TEXTS])
+    lines = f'<p class="legend">{keys}</p><div class="charts">{"".join(charts)}</div>'
+    return document(title, (rows, lines), style=colors + "td.text { white-space: normal; min-width: 12ch }")
 
 
 def _row(run: RunRecord, differing: dict[str, str]) -> tuple[str, ...]:
@@ -57,29 +55,8 @@ def _row(run: RunRecord, differing: dict[str, str]) -> tuple[str, ...]:
     done = f"{run.iterations} of {run.preset.recipe.iterations}{', running' * run.running}"
     return (
         run.folder.name, run.facts.network or run.preset.description, done, *figures, *rest,
-        _some(differing),
+        listed([f"{name} {value}" for name, value in differing.items()], most=_MOST),
     )  # fmt: skip
-
-
-def _some(differing: dict[str, str]) -> str:
-    """A few settings, then how many more there are: those of two networks would fill pages."""
-    told = [f"{name} {value}" for name, value in differing.items()]
-    return ", ".join(told[:_MOST]) + (f" and {len(told) - _MOST} more" if len(told) > _MOST else "")
-
-
-def _table(runs: Sequence[RunRecord]) -> str:
-    text = {"run", "network", "what differs"}
-    head = "".join(f'<th class="{"text" if name in text else ""}">{escape(name)}</th>' for name in COLUMNS)
-    rows = "".join(
-        "<tr>"
-        + "".join(
-            f'<td class="{"text" if name in text else ""}">{escape(cell)}</td>'
-            for name, cell in zip(COLUMNS, row, strict=True)
-        )
-        + "</tr>"
-        for row in table_rows(runs)
-    )
-    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
 
 
 def _ap(number: int, run: RunRecord) -> Series:
