@@ -1,6 +1,8 @@
 """Fixtures that every test may use."""
 
 import logging
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,13 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"{SHARED / 'data'} is absent: the large sets of images are kept beside the repository")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_is_heard() -> None:
+    """A shell makes what it runs in the background deaf to Ctrl-C, and its children inherit that."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
