@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -135,8 +136,6 @@ def needed(package: str) -> Any:
     Raises:
         InputError: it is not installed.
     """
-    from importlib import import_module
-
     try:
         return import_module(package)
     except ImportError as error:

@@ -17,6 +17,8 @@ from sparseinst.errors import InputError, listed
 Kind = Literal["images", "tar", "parquet"]
 """What the files of an input hold: one image each, or many."""
 
+_AT_ONCE = 4096
+"""Names that are hashed at once."""
 _IMAGES: Kind = "images"
 _KINDS: dict[str, Kind] = {".tar": "tar", ".parquet": "parquet", **dict.fromkeys(IMAGE_SUFFIXES, _IMAGES)}
 
@@ -36,9 +38,6 @@ class Listing(NamedTuple):
         for start in range(0, len(self.names), _AT_ONCE):
             digest.update("\0".join(self.names.slice(start, _AT_ONCE).to_pylist()).encode() + b"\0")
         return {"kind": self.kind, "files": len(self.names), "sha256": digest.hexdigest(), "root": self.root}
-
-
-_AT_ONCE = 4096
 
 
 def list_input(source: str, *, out: Path | None = None) -> Listing:

@@ -23,6 +23,8 @@ from sparseinst.scale.rows import OK, read_facts
 from sparseinst.scale.worker import chunk_of
 
 _LOGGER = logging.getLogger(__name__)
+_LONGEST = 32
+"""Characters of a name below a picture."""
 _CELL_PX, _GAP_PX, _CAPTION_PX, _COLUMNS = 320, 8, 24, 6
 _GROUND, _INK = (255, 255, 255), (40, 40, 40)
 
@@ -117,9 +119,6 @@ def _cell(picture: Picture, row: dict[str, Any], classes: tuple[str, ...]) -> Pi
     caption = f"{name if len(name) <= _LONGEST else '...' + name[-_LONGEST:]}: {len(row['instances'])}"
     ImageDraw.Draw(cell).text((4, _CELL_PX + 4), caption, _INK, label_font(13))
     return np.asarray(cell, np.uint8)
-
-
-_LONGEST = 32
 
 
 def _laid_out(cells: Sequence[Picture]) -> Picture:
