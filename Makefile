@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 DEMO := src/sparseinst/zoo/demo/nuclei.png
 
-.PHONY: demo test test-data matrix lint format ort clean
+.PHONY: demo test test-data matrix lint format docs ort clean
 
 demo: $(VENV)/base.stamp
 	$(BIN)/sparseinst predict $(DEMO) --out demo --save-json --save-masks
@@ -36,12 +36,16 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The manual, as a site in site/: `python -m http.server --directory site` shows it.
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+
 # The files that `sparseinst export --format web` needs, fetched with npm once instead of at each export.
 ort: $(VENV)/base.stamp
 	$(BIN)/python src/sparseinst/web/ort.py
 
 clean:
-	rm -rf $(VENV) demo dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo dist site .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -59,3 +63,7 @@ $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(PIP) --editable '.[dev]'
 	$(PIP) --no-deps 'trackers>=2.6'
 	@touch $@ $(VENV)/base.stamp
+
+$(VENV)/docs.stamp: pyproject.toml $(VENV)/dev.stamp
+	$(PIP) --editable '.[docs]'
+	@touch $@
