@@ -1,5 +1,6 @@
 """Two processes train one network."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from shapes import tiny_preset
+from shapes import tiny_preset, write_split
 from sparseinst.training.logs import read_table
 from sparseinst.training.trainer import train
 from sparseinst.zoo.names import load_preset
@@ -36,22 +37,53 @@ def in_two_processes(folder, data, out, *further):
     assert done.returncode == 0, done.stderr.decode()
 
 
-# Frozen norm, one frame and two instances an image: then the halves of a batch give the loss of the whole.
-def test_two_processes_end_with_equal_weights_and_the_losses_of_one(tiny_data, tmp_path):
-    preset = tiny_preset(batch=4, iterations=4)
-    values = preset.model_dump(mode="json")
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """11 training images with no, one or two instances, in turn, and 3 validation images."""
+    root = tmp_path_factory.mktemp("uneven")
+    write_split(root, "train", 11, first=0)
+    write_split(root, "val", 3, first=100)
+    content = json.loads((root / "train.json").read_text())
+    content["annotations"] = [
+        item
+        for item in content["annotations"]
+        if item["image_id"] % 3 == 2 or item["image_id"] % 3 == item["category_id"]
+    ]
+    (root / "train.json").write_text(json.dumps(content))
+    return root
+
+
+SLOTS = {"slots": 6, "groups": 2, "channels": 16, "convs": 1, "kernel_channels": 8}
+SEEDS = {
+    "kind": "seeds",
+    "candidates": 6,
+    "levels": 2,
+    "channels": 16,
+    "convs": 1,
+    "kernel_channels": 8,
+    "norm": "none",
+}
+
+
+# Without batch norm, which each process computes of its own images, the halves of a batch are the whole.
+@pytest.mark.parametrize("decoder", [SLOTS, SEEDS])
+def test_two_processes_of_four_images_take_the_steps_of_one_of_eight(uneven, tmp_path, decoder):
+    values = tiny_preset(batch=8, iterations=6).model_dump(mode="json")
     values["model"]["backbone"]["norm"] = "frozen"
-    values["recipe"]["augment"]["short_px"] = [64]
+    values["model"]["decoder"] = decoder
+    values["recipe"]["augment"].update(short_px=[32, 64], frame_hw=None)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values))
     out = tmp_path / "two"
-    in_two_processes(tmp_path, tiny_data, out)
+    in_two_processes(tmp_path, uneven, out)
     first, second = (torch.load(out / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(first[name], second[name]) for name in first)
-    train(tiny_data, tmp_path / "tiny.yaml", tmp_path / "one", init="random", device="cpu")
+    alone = train(uneven, tmp_path / "tiny.yaml", tmp_path / "one", init="random", device="cpu")
     one, two = (read_table(tmp_path / name / "metrics.csv") for name in ("one", "two"))
+    assert len(two) == 6 and two[0].keys() == one[0].keys()
     for name in ("loss_ce", "loss_mask", "loss_dice", "loss_objectness"):
-        assert [row[name] for row in two] == pytest.approx([row[name] for row in one], rel=1e-4)
-    assert len(two) == 4 and two[0].keys() == one[0].keys()
+        assert [row[name] for row in two] == pytest.approx([row[name] for row in one], rel=1e-5)
+    for name, weights in alone.model.state_dict().items():
+        assert torch.allclose(first[name], weights, rtol=1e-3, atol=1e-5), name
     assert len(read_table(out / "evaluation.csv")) == 1
 
 

@@ -95,8 +95,8 @@ class TrainingSet(Dataset[Sample]):
 class EpochSampler(Sampler[list[Key]]):
     """Batches of (epoch, index), for ever.
 
-    Each epoch is shuffled by (seed, epoch) and its incomplete last batch left out; where the set is smaller than a
-    batch, the epochs follow each other without a gap and a batch holds images of several.
+    Each epoch is shuffled by (seed, epoch) and holds every image once, whatever the batch and the number of processes;
+    the epochs follow each other without a gap, so that a batch may hold images of two, or of several.
 
     Args:
         size: number of images.
@@ -122,20 +122,13 @@ class EpochSampler(Sampler[list[Key]]):
 
     def __iter__(self) -> Iterator[list[Key]]:
         number = self.start
-        # One epoch is enough to remember, but for a set smaller than the batch.
         orders: dict[int, list[int]] = {}
         while True:
-            keys = [self._place(number, i) for i in range(self.batch)]
+            first = number * self.batch
+            keys = [divmod(first + item, self.size) for item in range(self.batch)]  # epoch, place in its order
             orders = {epoch: orders.get(epoch) or self._order(epoch) for epoch in {epoch for epoch, _ in keys}}
             yield [(epoch, orders[epoch][place]) for epoch, place in keys[self.rank :: self.world]]
             number += 1
-
-    def _place(self, number: int, item: int) -> Key:
-        """(epoch, place in its order) of an item of a batch."""
-        if self.size < self.batch:
-            return divmod(number * self.batch + item, self.size)
-        epoch, batch = divmod(number, self.size // self.batch)
-        return epoch, batch * self.batch + item
 
     def _order(self, epoch: int) -> list[int]:
         generator = np.random.default_rng(np.random.SeedSequence([self.seed, epoch]))
@@ -165,14 +158,23 @@ def collate(samples: Sequence[Sample], mask_stride: int, frame_hw: tuple[int, in
     )
 
 
-def batches_per_epoch(images: int, batch: int) -> int:
-    """Batches that one pass over so many images gives; a set smaller than a batch gives one."""
-    return max(1, images // batch)
+def enlarged(batch: Batch, frame_hw: tuple[int, int]) -> Batch:
+    """A batch padded on, at the bottom and right, to a frame that is no smaller than its own."""
+    own_hw = batch.images.shape[2:]
+    if tuple(own_hw) == frame_hw:
+        return batch
+
+    def masks(target: Targets) -> Tensor:
+        height, width = target.masks.shape[1:]
+        return pad(target.masks, (height * frame_hw[0] // own_hw[0], width * frame_hw[1] // own_hw[1]))
+
+    targets = tuple(Targets(target.labels, masks(target)) for target in batch.targets)
+    return Batch(pad(batch.images, frame_hw), batch.resized_hw, targets, batch.image_ids)
 
 
 def iterations_of(epochs: float, images: int, recipe: Recipe) -> int:
     """Optimiser steps of so many passes over the images, at least one."""
-    return max(1, round(epochs * batches_per_epoch(images, recipe.batch) / recipe.optim.accumulate))
+    return max(1, round(epochs * images / (recipe.batch * recipe.optim.accumulate)))
 
 
 def training_loader(

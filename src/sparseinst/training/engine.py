@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from sparseinst.config import SlotsConfig
+from sparseinst.data.loader import enlarged
 from sparseinst.errors import InputError
 from sparseinst.modeling.backbones import spare_depthwise
 from sparseinst.modeling.learner import Learner
 from sparseinst.modeling.model import SparseInst
 from sparseinst.modeling.slots.criterion import count_instances
+from sparseinst.ops.processes import largest
 from sparseinst.recipe import Recipe
 from sparseinst.structures import Batch
 from sparseinst.training.ema import WeightAverage
@@ -219,7 +221,12 @@ class Engine:
         return bool(torch.stack(norms).isfinite().all())
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        losses: dict[str, Tensor] = self.model(batch, count_instances(batch.targets, self.accelerator.device))
+        device = self.accelerator.device
+        if self.recipe.augment.frame_hw is None:
+            # Padding is an input of the network: the parts of a batch have one frame, whatever the processes.
+            height, width = batch.images.shape[2:]
+            batch = enlarged(batch, largest((height, width), device))
+        losses: dict[str, Tensor] = self.model(batch, count_instances(batch.targets, device))
         return losses
 
     def _agree(self, terms: list[Tensor], batches: Sequence[Batch], done: int, requests: Sequence[bool]) -> Step:

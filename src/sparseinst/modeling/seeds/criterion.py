@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from sparseinst.modeling.seeds.assignment import answering, assign, geometry, levels_of
 from sparseinst.modeling.seeds.decoder import Fields, SeedsDecoder
 from sparseinst.ops.losses import Focus, centre_focal_loss, mask_losses
+from sparseinst.ops.processes import share
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Targets
 
@@ -67,11 +68,13 @@ class SeedsCriterion:
                 if chosen is not None:
                     parts.append(self._mask_losses(own, chosen, target.masks))
             entropy, dice, quality = map(torch.cat, zip(*parts, strict=True)) if parts else self._nothing(fields)
+        # Means over the cells of all processes.
+        cells = share(sum(len(part[0]) for part in parts), num_instances.device)
         return {
             "loss_ce": self.config.classification * ce / num_instances,
-            "loss_mask": self.config.mask * entropy.mean(),
-            "loss_dice": self.config.dice * dice.mean(),
-            "loss_objectness": self.config.objectness * quality.mean(),
+            "loss_mask": self.config.mask * entropy.sum() / cells,
+            "loss_dice": self.config.dice * dice.sum() / cells,
+            "loss_objectness": self.config.objectness * quality.sum() / cells,
         }
 
     def _choose(self, fields: Fields, target: Targets) -> tuple[Chosen | None, Tensor]:

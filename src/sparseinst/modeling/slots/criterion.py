@@ -3,22 +3,19 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional as F
 
 from sparseinst.modeling.slots.matcher import Assignment, Matcher
 from sparseinst.ops.losses import focal_loss, mask_losses
+from sparseinst.ops.processes import share
 from sparseinst.recipe import LossConfig
 from sparseinst.structures import Predictions, Targets
 
 
 def count_instances(targets: Sequence[Targets], device: torch.device | str) -> Tensor:
-    """Number of targets in the batch, averaged over processes, at least 1: what the losses are divided by."""
-    count = torch.tensor(float(sum(map(len, targets))), device=device)
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(count)
-        count /= distributed.get_world_size()
-    return count.clamp(min=1)
+    """Number of targets in the batch, averaged over processes (see `share`): what losses are divided by."""
+    return share(sum(map(len, targets)), device)
 
 
 class Criterion:
@@ -70,8 +67,8 @@ class Criterion:
     ) -> dict[str, Tensor]:
         masks, wanted = predictions.masks, [target.masks for target in targets]
         parts = mask_losses(masks, wanted, *assignment.by_image(targets, masks.shape[1]))
-        # Means over the matched slots, written as sums so that none matched gives 0 and not 0/0.
-        pairs, pixels = max(1, len(parts.iou)), masks.shape[2:].numel()
+        # Means over the matched slots of all processes, written as sums so that none matched gives 0 and not 0/0.
+        pairs, pixels = share(len(parts.iou), masks.device), masks.shape[2:].numel()
         losses = {
             "loss_mask": self.config.mask * parts.entropy.sum() / (pairs * pixels),
             "loss_dice": self.config.dice * parts.dice.sum() / num_instances,
