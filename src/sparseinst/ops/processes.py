@@ -5,7 +5,7 @@ from torch import Tensor, distributed
 
 
 def share(count: int, device: torch.device | str) -> Tensor:
-    """What a sum over this process's part of a batch is divided by, so that means over processes are those of the batch.
+    """What a sum over this process's part of a batch is divided by, so that the mean over processes is the whole's.
 
     Args:
         count: terms of the sum in this process.
