@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 DEMO := src/sparseinst/zoo/demo/nuclei.png
 
-.PHONY: demo test test-data matrix lint format docs ort clean
+.PHONY: demo test test-data matrix lint format docs test-docs ort clean
 
 demo: $(VENV)/base.stamp
 	$(BIN)/sparseinst predict $(DEMO) --out demo --save-json --save-masks
@@ -39,6 +39,10 @@ format: $(VENV)/dev.stamp
 # The manual, as a site in site/: `python -m http.server --directory site` shows it.
 docs: $(VENV)/docs.stamp
 	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+
+# Every block of code of the manual is run, in a fresh folder for each page.
+test-docs: $(VENV)/docs.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest manual -n $(WORKERS) --dist load
 
 # The files that `sparseinst export --format web` needs, fetched with npm once instead of at each export.
 ort: $(VENV)/base.stamp

@@ -6,12 +6,18 @@ stay as they are there; here each such file is put into the site, and the link l
 
 import os
 import re
+import sys
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+
+sys.path.insert(0, str(Path(__file__).parent))
+from blocks import files_of, pages, read
+from figures import problems
 
 ROOT = Path(__file__).parent.parent
 OF_THE_REPOSITORY = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
@@ -41,6 +47,13 @@ def place(target: str) -> str:
 def links(markdown: str) -> set[str]:
     """Targets of the links of a page, without anchors, addresses and what stands in code."""
     return set(_LINK.findall(_FENCE.sub("", markdown)))
+
+
+def on_pre_build(config: MkDocsConfig) -> None:
+    """Stops where a figure of a page is not that of the file it comes from."""
+    found = [f"{page}, {problem}" for page in pages() for problem in problems(read(page))]
+    if found:
+        raise PluginError("figures that no file of results holds:\n" + "\n".join(found))
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -73,4 +86,16 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     kept: list[Any] = []  # code stays as it is
     text = _FENCE.sub(lambda match: kept.append(match[0]) or f"\0{len(kept) - 1}\0", markdown)
-    return re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], _LINK.sub(turned, text))
+    return re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], _LINK.sub(turned, text)) + _about_files(uri)
+
+
+def _about_files(uri: str) -> str:
+    """What a page says at its end about the prepared files that it works with."""
+    listed = ", ".join(f"`{name}`" for name in files_of(source(uri)))
+    if not listed:
+        return ""
+    contributing = os.path.relpath("contributing.md", PurePosixPath(uri).parent)
+    return (
+        f"\n\n---\n\n*The code of this page is [run by the tests]({contributing}), in order, in a folder with "
+        f"{listed}; `python manual/prepared.py FOLDER` makes these files.*\n"
+    )
