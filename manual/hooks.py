@@ -16,8 +16,10 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 sys.path.insert(0, str(Path(__file__).parent))
+import commands
 from blocks import files_of, pages, read
 from figures import problems
+from sparseinst.version import __version__
 
 ROOT = Path(__file__).parent.parent
 OF_THE_REPOSITORY = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
@@ -60,6 +62,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages of the repository's top, and the files that pages link to."""
     for uri, name in OF_THE_REPOSITORY.items():
         files.append(File.generated(config, uri, content=(ROOT / name).read_text(encoding="utf-8")))
+    files.append(File.generated(config, "reference/commands.md", content=commands.page(__version__)))
     wanted = set()
     for page in files.documentation_pages():
         wanted |= {outside(page.src_uri, link) for link in links(page.content_string)}

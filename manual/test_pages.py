@@ -9,6 +9,7 @@ import pytest
 import typer.main
 from typer.core import TyperGroup
 
+import sparseinst
 from blocks import ROOT, RUN, SHOWN, blocks, commands, files_of, pages, read
 from figures import problems
 from page_runs import end_served, fits, free_port, run_block
@@ -56,6 +57,12 @@ def test_commands_in_sentences_exist(page: str) -> None:
     for command in commands(page):
         problem = _problem(command)
         assert problem is None, f"{page}: `{command}`: {problem}"
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """What `from sparseinst import` gives."""
+    listed = set(re.findall(r"^::: sparseinst\.(\w+)$", read("docs/reference/python.md"), re.M))
+    assert listed == set(sparseinst.__all__) - {"__version__"}
 
 
 def _problem(command: str) -> str | None:
