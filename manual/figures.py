@@ -35,7 +35,7 @@ _COMPUTED = re.compile(r"<!-- figure: ([\d.,-]+) = ([^>]*?) -->")
 _NUMBER = re.compile(r"(?<![\w./-])([+-]?\d[\d,]*(?:\.\d+)?)(?![\w-]*\w)(?!\.\d)\s?(%|[A-Za-z]+)?")
 _NOT_FIGURES = re.compile(
     r"`[^`]*`|<!--.*?-->|\]\([^)]*\)|[\d,]+ x [\d,]+(?: x \d+)?|\d+x\d+|\b[\d.]+ to [\d.]+(?= pixels)|"
-    r"[Vv]ersion \d[\d.]*|Python \d[\d.]*|(?:above|below|at) \d+(?:\.\d)? %|"
+    r"IoU \d[\d.]*(?:(?:, | and | to )\d[\d.]*)*|[Vv]ersion \d[\d.]*|Python \d[\d.]*|(?:above|below|at) \d+(?:\.\d)? %|"
     r"(?:DSB|BBBC|COCO|CVPR|ImageNet|et al\.,) \d+",
     re.S,
 )
