@@ -60,14 +60,18 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A temporary folder beside `path`, renamed to it once the block has ended well, removed otherwise.
+
+    Args:
+        path: the folder.
+        replace: put it in the place of a folder that is there.
 
     Raises:
         InputError: something is there already (an empty folder may be), or the folder cannot be made.
     """
     path = path.expanduser().resolve()
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    if not (replace and path.is_dir()) and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path}: expected a folder that is not there yet, found one: remove it or name another")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -76,6 +80,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be made ({error}): choose another place") from error
     try:
         yield temporary
+        if replace:
+            shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.cells.fiji import Placed, write_rois
-from sparseinst.cells.label_stack import write_label_stack
+from sparseinst.cells.label_stack import LabelPlane, LabelStack, at_all_places, write_label_stack
+from sparseinst.cells.label_zarr import write_label_zarr
 from sparseinst.cells.measuring import RING_PX, needed, table
 from sparseinst.cells.qupath import Region, read_regions, write_geojson
 from sparseinst.cells.regions import counts_of, within
@@ -27,6 +28,7 @@ from sparseinst.inference.outcome import ImageResult
 
 MEASUREMENTS, VOLUMES, REGIONS = "measurements.csv", "volumes.csv", "regions.csv"
 ROIS, GEOJSON, OUTLINES, STACK = "_rois.zip", ".geojson", "_cp_outlines.txt", "_labels.ome.tif"
+ZARR = "_labels.ome.zarr"
 
 
 class Wanted(NamedTuple):
@@ -38,6 +40,7 @@ class Wanted(NamedTuple):
         geojson: NAME.geojson for QuPath.
         outlines: NAME_cp_outlines.txt, as Cellpose writes it, of each picture.
         stack: NAME_labels.ome.tif with the label images of all planes and time points.
+        zarr: NAME_labels.ome.zarr, an OME-Zarr image with these label images.
         stitch: the masks of adjacent planes become objects of the stack, whose numbers are those of the label images;
             with `measure` volumes.csv has a row for each.
         regions: a file of regions (see `read_regions`), in which objects are counted: regions.csv.
@@ -49,6 +52,7 @@ class Wanted(NamedTuple):
     geojson: bool = False
     outlines: bool = False
     stack: bool = False
+    zarr: bool = False
     stitch: bool = False
     regions: Path | None = None
     ring_px: int = RING_PX
@@ -83,10 +87,10 @@ class CellFiles:
         self.written: list[Path] = []
         packages = {
             "pandas": wanted.measure or wanted.regions, "skimage.measure": wanted.measure or wanted.regions,
-            "roifile": wanted.rois, "geojson": wanted.geojson,
+            "roifile": wanted.rois, "geojson": wanted.geojson, "zarr": wanted.zarr,
         }  # fmt: skip
         for package in (name for name, used in packages.items() if used):
-            needed(package)
+            needed(package, extra="large" if package == "zarr" else "cells")
         if wanted.ring_px < 1:
             raise InputError(f"ring: expected at least 1 pixel, got {wanted.ring_px}: give the width of the ring")
         self._regions: tuple[Region, ...] = () if wanted.regions is None else read_regions(wanted.regions)
@@ -164,20 +168,20 @@ class CellFiles:
 
     def _end_file(self) -> None:
         """Writes what is about a whole file."""
-        file, pictures = self._file, self._pictures
-        if file is not None and pictures:
-            numbers = self._numbers(pictures, file.pixel)
+        file, pictures, stack = self._file, self._pictures, self._stack
+        if file is not None and stack is not None and pictures:
             placed = [picture.placed for picture in pictures]
             start = self.folder / str(file.stem)
             if self.wanted.rois:
-                path = self._new(start, ROIS)
-                write_rois(path, placed, planes=len(pictures) > 1)
+                write_rois(self._new(start, ROIS), placed, planes=len(pictures) > 1)
             if self.wanted.geojson:
                 write_geojson(self._new(start, GEOJSON), placed)
-            if self.wanted.stack or self.wanted.stitch:
-                times = len({one.place.time for one in placed})
-                planes = [one.instances for one in placed]
-                write_label_stack(self._new(start, STACK), planes, numbers, times=times, pixel=file.pixel)
+            if self.wanted.stack or self.wanted.zarr or self.wanted.stitch:
+                labels = self._labels(stack, file.pixel)
+                if self.wanted.stack or self.wanted.stitch:
+                    write_label_stack(self._new(start, STACK), labels, file.pixel)
+                if self.wanted.zarr:
+                    write_label_zarr(self._new(start, ZARR), stack, labels, file.pixel)
             self._measured += [picture.measured for picture in pictures if picture.measured is not None]
         self._file, self._stack, self._pictures = None, None, []
         self._opened.close()
@@ -189,21 +193,32 @@ class CellFiles:
         self.written.append(path)
         return path
 
-    def _numbers(self, pictures: Sequence[_Picture], pixel: PixelSize | None) -> list[NDArray[np.int64]]:
-        """What the masks of each picture are numbered: through the planes of a time point, or each picture anew."""
-        if not self.wanted.stitch:
-            return [np.arange(1, len(picture.placed.instances) + 1) for picture in pictures]
-        numbers: list[NDArray[np.int64]] = []
-        for time in sorted({picture.placed.place.time for picture in pictures}):
-            members = [picture for picture in pictures if picture.placed.place.time == time]
-            own = stitch([picture.placed.instances for picture in members])
-            numbers += own
-            for picture, ids in zip(members, own, strict=True):
-                if picture.measured is not None:
-                    picture.measured.insert(3, "object", ids)
-            if self.wanted.measure:
-                self._volumes.append(volumes_of([picture.measured for picture in members], pixel))
-        return numbers
+    def _labels(self, stack: Stack, pixel: PixelSize | None) -> LabelStack:
+        """The label images of a file: numbered through the planes of a time point, or each picture anew."""
+        measured = {picture.placed.place: picture.measured for picture in self._pictures}
+        everywhere = at_all_places([picture.placed for picture in self._pictures], stack)
+        depth = len(everywhere) // stack.times
+        planes = []
+        for begin in range(0, len(everywhere), depth):
+            members = everywhere[begin : begin + depth]
+            if self.wanted.stitch:
+                numbers = stitch([one.instances for one in members])
+                self._measure_volumes([measured.get(one.place) for one in members], numbers, pixel)
+            else:
+                numbers = [np.arange(1, len(one.instances) + 1) for one in members]
+            planes += [LabelPlane(one.place, one.instances, own) for one, own in zip(members, numbers, strict=True)]
+        return LabelStack(stack.times, depth, planes, stitched=self.wanted.stitch)
+
+    def _measure_volumes(
+        self, tables: Sequence[Any], numbers: Sequence[NDArray[np.int64]], pixel: PixelSize | None
+    ) -> None:
+        """Names the objects of planes in their tables (None of a plane that was not read), and sums them up."""
+        there = [table for table in tables if table is not None]
+        for measured, own in zip(tables, numbers, strict=True):
+            if measured is not None:
+                measured.insert(3, "object", own)
+        if there:
+            self._volumes.append(volumes_of(there, pixel))
 
     def _write_tables(self) -> None:
         if self.wanted.measure:

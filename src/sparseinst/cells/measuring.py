@@ -130,8 +130,8 @@ def table(
     return found
 
 
-def needed(package: str) -> Any:
-    """A package of the extra `cells`.
+def needed(package: str, *, extra: str = "cells") -> Any:
+    """A package of an extra.
 
     Raises:
         InputError: it is not installed.
@@ -140,7 +140,7 @@ def needed(package: str) -> Any:
         return import_module(package)
     except ImportError as error:
         raise InputError(
-            f"expected the package {package.partition('.')[0]} ({error}), found none: pip install 'sparseinst[cells]'"
+            f"expected the package {package.partition('.')[0]} ({error}), found none: pip install 'sparseinst[{extra}]'"
         ) from error
 
 

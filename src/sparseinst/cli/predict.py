@@ -38,6 +38,7 @@ from sparseinst.cli.predict_cells import (
     SaveOutlines,
     SaveRois,
     SaveStack,
+    SaveZarr,
     Sizes,
     Stitch,
     cell_files,
@@ -140,6 +141,7 @@ def predict(
     save_geojson: SaveGeojson = False,
     save_outlines: SaveOutlines = False,
     save_stack: SaveStack = False,
+    save_zarr: SaveZarr = False,
     stitch: Stitch = False,
 ) -> None:
     """Find instances in images or a video: a picture of each image and a table, or the video with masks drawn.
@@ -168,8 +170,9 @@ def predict(
         say_what_ships()
     names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
     cells = CellOptions(
-        channel, project, pixel_size, measure, ring, regions, save_rois, save_geojson, save_outlines, save_stack, stitch
-    )
+        channel, project, pixel_size, measure, ring, regions, save_rois, save_geojson, save_outlines, save_stack,
+        save_zarr, stitch,
+    )  # fmt: skip
     size, view = parse_diameter(diameter), cells.view()
     video = VideoOptions(save, draw, show, skip, fps, track, tracker, divisions, trails, zone or (), save_mot)
     if video.ask_for_video or is_video(source):

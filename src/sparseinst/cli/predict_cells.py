@@ -64,6 +64,12 @@ SaveStack = Annotated[
         "--save-stack", help="Write NAME_labels.ome.tif: the label images of all planes and time points in one."
     ),
 ]
+SaveZarr = Annotated[
+    bool,
+    typer.Option(
+        "--save-zarr", help="Write NAME_labels.ome.zarr: the image with these label images, as OME-Zarr for viewers."
+    ),
+]
 Stitch = Annotated[
     bool,
     typer.Option(
@@ -87,13 +93,15 @@ class CellOptions(NamedTuple):
     geojson: bool
     outlines: bool
     stack: bool
+    zarr: bool
     stitch: bool
 
     @property
     def writes(self) -> bool:
         """Whether files about cells are wanted."""
         return any((
-            self.measure, self.regions, self.rois, self.geojson, self.outlines, self.stack, self.stitch,
+            self.measure, self.regions, self.rois, self.geojson, self.outlines, self.stack, self.zarr,
+            self.stitch,
         ))  # fmt: skip
 
     def view(self) -> "View | None":
@@ -130,7 +138,8 @@ def cell_files(options: CellOptions, folder: Path, classes: tuple[str, ...]) -> 
         return
     wanted = Wanted(
         measure=options.measure, rois=options.rois, geojson=options.geojson, outlines=options.outlines,
-        stack=options.stack, stitch=options.stitch, regions=options.regions, ring_px=options.ring_px,
+        stack=options.stack, zarr=options.zarr, stitch=options.stitch, regions=options.regions,
+        ring_px=options.ring_px,
     )  # fmt: skip
     with CellFiles(folder, classes, wanted) as files:
         yield files

@@ -11,9 +11,10 @@ OVERLAY, LABELS, IAM = "_overlay", "_labels", "_iam"
 SIGNATURE = "sparseinst"
 """The name of the software that a picture states."""
 
-_NAMES = re.compile(r".*_(overlay|labels|iam)\.(png|jpg|tif)|.*_labels\.ome\.tif|mask\d+\.tif")
+_NAMES = re.compile(r".*_(overlay|labels|iam)\.(png|jpg|tif)|.*_labels\.ome\.(tif|zarr)|mask\d+\.tif")
 _SIGNED_WITHIN = 1024
-"""Bytes from the start of a file: PNG and JPEG are signed behind their first block, TIFF in its first directory."""
+"""Bytes from the start of a file: PNG and JPEG are signed behind their first block, TIFF in its first directory, a zarr
+folder in its attributes."""
 
 
 def signed(content: bytes, suffix: str) -> bytes:
@@ -40,7 +41,7 @@ def is_ours(path: Path) -> bool:
     if not _NAMES.fullmatch(path.name):
         return False
     try:
-        with path.open("rb") as file:
+        with (path / ".zattrs" if path.suffix == ".zarr" else path).open("rb") as file:
             return SIGNATURE.encode() in file.read(_SIGNED_WITHIN)
     except OSError:
         return False  # reading it as an image says what is wrong
