@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sparseinst.errors import InputError
-from sparseinst.files import atomic, atomic_folder, find_named, read_json, read_yaml
+from sparseinst.files import atomic, atomic_folder, find_named, kept, read_json, read_yaml
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -110,3 +110,23 @@ def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:
     with atomic(tmp_path / "a[1].json") as temporary:
         temporary.write_text("whole")
     assert not left.exists() and own.exists() and other.exists()
+    folder = tmp_path / f".c.d.{dead.stdout.strip()}.tmp"
+    folder.mkdir()
+    (folder / "a").touch()
+    with atomic_folder(tmp_path / "c.d"):
+        pass
+    assert not folder.exists()
+
+
+def test_what_is_kept_has_its_name_when_it_is_done(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, unfinished = tmp_path / "a.txt", tmp_path / "a.unfinished.txt"
+    for content in ("", "half"):
+        with pytest.raises(KeyError), kept(path) as name:
+            name.write_text(content)
+            raise KeyError
+        assert not path.exists() and unfinished.exists() == bool(content)
+    assert "holds what was done" in caplog.text and "written over" not in caplog.text
+    with kept(path) as name:
+        name.write_text("whole")
+    assert path.read_text() == "whole" and not unfinished.exists()
+    assert "left by a run that did not finish, is written over" in caplog.text

@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,9 @@ import yaml
 
 from sparseinst.errors import InputError, brief
 
+_LOGGER = logging.getLogger(__name__)
+UNFINISHED = ".unfinished"
+"""Before the suffix of a file that can be used, and is not done."""
 _LONGEST_NAME = 255
 """Bytes of a file's name on nearly all file systems."""
 _MOST_NODES = 1_000_000
@@ -51,12 +55,31 @@ def shown(source: object) -> str:
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`, renamed to it once the block has ended well, removed otherwise."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    _sweep(path)
+    _sweep(path, stem=path.stem, suffix=path.suffix)
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def kept(path: Path) -> Iterator[Path]:
+    """As `atomic`, for files that are of use before they are done: the name beside `path` can be seen, and what was
+    written stays where the block does not end well. The next run to write there says so, and begins anew.
+    """
+    unfinished = path.with_name(f"{path.stem}{UNFINISHED}{path.suffix}")
+    if unfinished.exists():
+        _LOGGER.warning(f"{unfinished}: left by a run that did not finish, is written over")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    except BaseException:
+        if unfinished.exists() and unfinished.stat().st_size:
+            _LOGGER.warning(f"{unfinished}: holds what was done until then")
+        else:
+            unfinished.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -74,6 +97,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     if not (replace and path.is_dir()) and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path}: expected a folder that is not there yet, found one: remove it or name another")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _sweep(path, stem=path.name, suffix="")
     try:
         temporary.mkdir(parents=True)
     except OSError as error:
@@ -87,11 +111,15 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _sweep(path: Path) -> None:
-    """Removes what processes that are no more have left of a file that they did not finish."""
-    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.tmp{glob.escape(path.suffix)}"):
-        number = left.name.removesuffix(f".tmp{path.suffix}").rpartition(".")[2]
-        if number.isdecimal() and not _runs(int(number)):
+def _sweep(path: Path, *, stem: str, suffix: str) -> None:
+    """Removes what processes that are no more have left of a file or folder that they did not finish."""
+    for left in path.parent.glob(f".{glob.escape(stem)}.*.tmp{glob.escape(suffix)}"):
+        number = left.name.removesuffix(f".tmp{suffix}").rpartition(".")[2]
+        if not number.isdecimal() or _runs(int(number)):
+            continue
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
             left.unlink(missing_ok=True)
 
 

@@ -95,7 +95,7 @@ def test_the_converted_networks_kept_are_bounded(
     monkeypatch.setattr("sparseinst.runtime.cache.MOST_BYTES", 2000)
     monkeypatch.setattr("sparseinst.runtime.cache.to_onnx", lambda *_: Small())
     monkeypatch.setattr("sparseinst.runtime.cache.trace", lambda *_: None)
-    keep_converted(cache / "new.onnx", load_model(checkpoint))
+    keep_converted(cache / "new.onnx", load_model(checkpoint), checkpoint)
     assert sorted(file.name for file in cache.iterdir()) == ["2.onnx", "new.onnx"]
 
 

@@ -64,25 +64,26 @@ def test_a_broken_packet_is_told_and_the_exit_code_says_so(cli: Callable, clip: 
     assert length_of("predictions/in_damaged_overlay.mp4") == 7
 
 
-def test_ctrl_c_ends_the_file_as_it_should(
-    cli: Callable, clip: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_a_signal_ends_the_file_as_it_should(
+    cli: Callable, clip: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, name: str
 ) -> None:
     from sparseinst.video import prediction as run
 
     def endless(source: str, **options: object):
         def images():
-            for number, image in enumerate(pictures(5) * 100):
-                if number == 10:
-                    os.kill(os.getpid(), signal.SIGINT)
+            for index, image in enumerate(pictures(5) * 100):
+                if index == 10:
+                    os.kill(os.getpid(), number)
                 yield image
 
         return open_video(images())
 
     monkeypatch.setattr(run, "open_video", endless)
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     result = cli("predict", "7", "--model", checkpoint, "--save-json")
-    assert result.exit_code == 130 and "interrupted" in result.stderr
-    assert signal.getsignal(signal.SIGINT) is before
+    assert result.exit_code == 128 + number and f"{name}: stopped" in result.stderr
+    assert signal.getsignal(number) is before
     count = length_of("predictions/camera7_overlay.mp4")
     assert 10 <= count < 100 and f"{count} frames" in result.stdout
     assert len(Path("predictions/camera7.jsonl").read_text().splitlines()) == count

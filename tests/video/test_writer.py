@@ -149,13 +149,16 @@ def test_two_frames_at_one_time_follow_each_other(tmp_path: Path) -> None:
     assert len(times) == 3 and times == sorted(set(times))
 
 
-def test_a_run_that_dies_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_run_that_dies_leaves_what_was_there_and_what_it_did(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.write_bytes(b"earlier")
     with pytest.raises(KeyError), closing(open_video(pictures(3))) as video, write_video(path, video) as writer:
-        writer.write(pictures(1)[0], Fraction(0))
+        for number, picture in enumerate(pictures(2)):
+            writer.write(picture, Fraction(number))
         raise KeyError
-    assert path.read_bytes() == b"earlier" and list(tmp_path.iterdir()) == [path]
+    unfinished = tmp_path / "out.unfinished.mp4"
+    assert path.read_bytes() == b"earlier" and set(tmp_path.iterdir()) == {path, unfinished}
+    assert times_of(unfinished) == [0, 1]
 
 
 def test_no_picture_is_no_video(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from sparseinst.cli.batch import batch
 from sparseinst.cli.benchmark import benchmark
+from sparseinst.cli.cache import cache
 from sparseinst.cli.common import SettingsCommand, one_line, say, say_error
 from sparseinst.cli.convert import convert
 from sparseinst.cli.data import data
@@ -82,7 +83,7 @@ app = typer.Typer(
     cls=Commands, name="sparseinst", no_args_is_help=True, pretty_exceptions_enable=False,
     help="Real-time instance segmentation: train on your own images, measure, predict.",
 )  # fmt: skip
-for _command in (train, runs, evaluate, predict, serve, models, info, convert, export, push, benchmark):
+for _command in (train, runs, evaluate, predict, serve, models, info, convert, export, push, benchmark, cache):
     app.command(cls=SettingsCommand)(_command)
 app.add_typer(data, name="data")
 app.add_typer(batch, name="batch")

@@ -40,6 +40,18 @@ def check_tiles(tile: int | None, overlap: int | None) -> None:
     Tiling.of(tile or None, overlap)
 
 
+def check_resume(resume: bool, *, save_json: bool, tables: bool) -> None:
+    """Whether a run over images can go on.
+
+    Raises:
+        InputError: it keeps no lines of what was done, or writes files about cells, whose tables are of one run.
+    """
+    if resume and not save_json:
+        raise InputError("--resume: expected --save-json, which keeps what was done: give it, too")
+    if resume and tables:
+        raise InputError("--resume: expected no files about cells (--measure and the like), got some: begin anew")
+
+
 def check_source(source: str) -> None:
     """Whether what is named as a file or folder is there; addresses, cameras and patterns are looked at later.
 

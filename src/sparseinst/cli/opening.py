@@ -89,7 +89,7 @@ def say_what_ships() -> None:
 def converted(model: str, weights: Path | None) -> Path | None:
     """The network's form for ONNX Runtime, converted now if need be; None if there is none to be had."""
     from sparseinst.config import SeedsConfig
-    from sparseinst.runtime.cache import can_convert, converted_file, keep_converted
+    from sparseinst.runtime.cache import can_convert, converted_file, keep_converted, note_use
     from sparseinst.zoo.models import load_model, settings_of, weights_file
     from sparseinst.zoo.names import shipped_weights
 
@@ -103,11 +103,12 @@ def converted(model: str, weights: Path | None) -> Path | None:
         return None  # a converted network grows all seeds that there may be, PyTorch those that are sure enough
     path = converted_file(config, source)
     if is_file(path):
+        note_use(path)
         return path
     network = load_model(model, weights=weights)
     say(f"converting {model} for ONNX Runtime, once (kept as {path}; --backend torch does without) ...", stderr=True)
     try:
-        keep_converted(path, network)
+        keep_converted(path, network, source)
     except Exception as error:  # noqa: BLE001  the exporter's errors have no common class
         reason = str(error).strip().partition("\n")[0]
         say(f"warning: it cannot be converted ({reason}): PyTorch runs it, slower", style="yellow", stderr=True)

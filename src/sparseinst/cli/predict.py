@@ -1,6 +1,7 @@
 """`sparseinst predict`."""
 
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,8 +24,9 @@ from sparseinst.cli.common import (
     chosen_tile,
     parse_diameter,
     pick_device,
+    say_error,
 )
-from sparseinst.cli.early import check_model, check_source, check_tiles
+from sparseinst.cli.early import check_model, check_resume, check_source, check_tiles
 from sparseinst.cli.opening import BackendName, open_model, say_what_ships
 from sparseinst.cli.predict_cells import (
     CellOptions,
@@ -60,6 +62,7 @@ from sparseinst.cli.predict_video import (
     Zones,
     predict_on_video,
 )
+from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
     from sparseinst.inference.outcome import ImageResult
@@ -121,6 +124,14 @@ def predict(
         bool, typer.Option("--recursive", help="Take the images of a folder's subfolders, too, but for those in --out.")
     ] = False,
     save: Save = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a run that did not finish, after the images it did (with --save-json; the settings and "
+            "images have to be the same).",
+        ),
+    ] = False,
     draw: Draw = True,
     show: Show = False,
     skip: Skip = False,
@@ -146,17 +157,24 @@ def predict(
 ) -> None:
     """Find instances in images or a video: a picture of each image and a table, or the video with masks drawn.
 
-    A broken file or page is reported and skipped; the exit code is then 1. Ctrl-C ends a video's files as they should.
+    A broken file or page is reported and skipped; the exit code is then 1. Ctrl-C and SIGTERM end the files as they
+    should.
 
     It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .dng, ...).
     """
     check_model(model, weights, backend)
     check_source(str(source))
     check_tiles(tile, overlap)
+    cells = CellOptions(
+        channel, project, pixel_size, measure, ring, regions, save_rois, save_geojson, save_outlines, save_stack,
+        save_zarr, stitch,
+    )  # fmt: skip
+    check_resume(resume, save_json=save_json, tables=cells.writes)
     from sparseinst.data.video.source import is_video
     from sparseinst.inference.prediction import predict_files
     from sparseinst.inference.scaling import at_scale
     from sparseinst.runtime.backends import is_exported
+    from sparseinst.training.interruption import Signals
     from sparseinst.zoo.models import DEFAULT_MODEL
 
     chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
@@ -169,14 +187,12 @@ def predict(
     if model is None and weights is None:
         say_what_ships()
     names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
-    cells = CellOptions(
-        channel, project, pixel_size, measure, ring, regions, save_rois, save_geojson, save_outlines, save_stack,
-        save_zarr, stitch,
-    )  # fmt: skip
     size, view = parse_diameter(diameter), cells.view()
     video = VideoOptions(save, draw, show, skip, fps, track, tracker, divisions, trails, zone or (), save_mot)
     if video.ask_for_video or is_video(source):
         cells.refuse_for_video(size)
+        if resume:
+            raise InputError("resume: expected images, got a video: leave --resume out, it is gone through anew")
         predict_on_video(
             source, video, network=network, score=score, classes=names, out=out, save_json=save_json,
             save_masks=save_masks, iam=iam, recursive=recursive, device=chosen, batch=batch, half=half, tile=tile,
@@ -200,18 +216,26 @@ def predict(
             filled += result.instances.full
             shrunk.see(result.instances)
 
-    with cell_files(cells, out, network.config.classes) as files:
+    stop = Event()
+    with (
+        Signals(tell="stopping here", then=stop.set) as signals,
+        cell_files(cells, out, network.config.classes) as files,
+    ):
         report = predict_files(
             source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
             iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap, scale=scale, diameter=size,
             max_instances=max_instances, recursive=recursive, view=view, pixel_um=pixel_size, on_image=tell,
-            on_row=progress.tell,
+            on_row=progress.tell, resume=resume, stop=stop,
         )  # fmt: skip
+    progress.end()
     close_report(report)
     if filled:
         tell_filled(filled, network, exported=is_exported(model), most=max_instances)
     if tile is None:
         shrunk.tell()
     sizes.tell()
+    if signals.number:
+        say_error(f"{signals.name}: stopped{'; to go on: the same command with --resume' if save_json else ''}")
+        raise typer.Exit(128 + signals.number)
     if report.failures or report.unread_images:
         raise typer.Exit(1)

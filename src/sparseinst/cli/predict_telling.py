@@ -119,13 +119,15 @@ def close_report(report: "RunSummary") -> None:
     """Tells what was done in all, where to look, and what was not read."""
     from sparseinst.data.sources import names_of
 
-    skipped = len(report.failures)
+    skipped, now = len(report.failures), report.images + len(report.failures) - report.resumed
     found = ", ".join(f"{name} {count}" for name, count in report.per_class.items())
     parts = [
         count(report.images, "image"),
         count(report.instances, "instance") + (f" ({found})" if found else ""),
-        f"{report.seconds / (report.images + skipped):.2f} s per image",
+        f"{report.seconds / max(1, now):.2f} s per image",
     ]
+    if report.resumed:
+        parts[1:1] = [f"{report.resumed} of them by an earlier run"]
     if skipped:
         pages = sum(failure.page is not None for failure in report.failures)
         kinds = [(skipped - pages, "broken file"), (pages, "broken page")]

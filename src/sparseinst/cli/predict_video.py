@@ -1,19 +1,17 @@
 """`sparseinst predict` on a video."""
 
-import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import typer
 
-from sparseinst.cli.common import console, count, output_file, say
+from sparseinst.cli.common import console, count, output_file, say, say_error
 from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
@@ -123,6 +121,7 @@ def predict_on_video(
     **settings: Any,
 ) -> None:
     """Goes through the video, shows how it is going, and tells what was found; `settings` are of `predict_video`."""
+    from sparseinst.training.interruption import Signals
     from sparseinst.video.prediction import predict_video
 
     if iam:
@@ -138,15 +137,17 @@ def predict_on_video(
     }
     for name in ("save", "save_json", "save_mot"):
         output_file(f"--{name.replace('_', '-')}", files[name])
-    with _interruptible() as stop, _Progress() as progress:
+    stop = Event()
+    with Signals(tell="ending the files", then=stop.set) as signals, _Progress() as progress:
         report = predict_video(
             source, model=network, show=options.show, skip=options.skip, track=options.algorithm,
             divisions=options.divisions, trails=options.trails, zones=options.zones, fps=options.fps,
             on_frame=progress.step, stop=stop, **files, **settings,
         )  # fmt: skip
     _close(report)
-    if stop.interrupted:
-        raise KeyboardInterrupt
+    if signals.number:
+        say_error(f"{signals.name}: stopped; the files hold what was gone through")
+        raise typer.Exit(128 + signals.number)
 
 
 def stem_of(source: str) -> str:
@@ -162,30 +163,6 @@ def stem_of(source: str) -> str:
     if any(character in path.name for character in "%*?["):
         path = path.parent
     return path.resolve().stem or (urlsplit(source).hostname if "://" in source else None) or "video"
-
-
-class _Stop(Event):
-    """Set when the run is to end; `interrupted` if by Ctrl-C."""
-
-    interrupted = False
-
-
-@contextmanager
-def _interruptible() -> Iterator[_Stop]:
-    """Ctrl-C sets the event, so that files are brought to their end; a second one is as ever."""
-    stop = _Stop()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.interrupted:
-            raise KeyboardInterrupt
-        stop.interrupted = True
-        stop.set()
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class _Progress:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.signature import is_ours
 from sparseinst.errors import InputError, listed
-from sparseinst.files import is_file, is_folder, readable, shown
+from sparseinst.files import UNFINISHED, is_file, is_folder, readable, shown
 
 IMAGE_SUFFIXES = frozenset({
     ".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm",
@@ -164,7 +164,7 @@ def _is_image(path: Path) -> bool:
 
 
 def _goes_with_images(path: Path) -> bool:
-    name = path.name.lower()
+    name = path.name.lower().replace(UNFINISHED, "")
     return path.suffix.lower() in _SIDECARS or name.endswith(_VIDEOS) or name in _SYSTEM
 
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from sparseinst.exporting.agreement import Agreement, check, compare
 from sparseinst.exporting.half import to_half
 from sparseinst.exporting.operators import check_candidates, check_operators
 from sparseinst.exporting.quantise import quantise
-from sparseinst.files import atomic, atomic_folder, file_hash
+from sparseinst.files import atomic, atomic_folder
 from sparseinst.modeling.model import SparseInst, with_max_instances
 from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.exported import Exported, Precision, Provenance
@@ -26,7 +25,6 @@ from sparseinst.runtime.exported_backend import save_program
 from sparseinst.runtime.rewrites import optimise
 from sparseinst.runtime.torch_backend import EagerBackend
 from sparseinst.runtime.tracing import to_onnx, to_openvino, trace
-from sparseinst.version import __version__
 from sparseinst.web import site as web
 from sparseinst.zoo.models import load_model, weights_file
 from sparseinst.zoo.names import shipped_weights
@@ -223,11 +221,8 @@ def _format(name: str, path: Path, precision: Precision) -> tuple[_Format, Path]
 
 
 def _provenance(model: SparseInst | str | Path, weights: str | Path | None) -> Provenance:
-    source, digest = None, None
-    if not isinstance(model, SparseInst):
-        file = Path(weights) if weights is not None else shipped_weights(str(model)) or weights_file(model)
-        assert file is not None, "the network has been loaded from it"
-        source = file.name
-        digest = file_hash(file)
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    return Provenance(source=source, sha256=digest, version=__version__, date=date)
+    if isinstance(model, SparseInst):
+        return Provenance.of(None)
+    file = Path(weights) if weights is not None else shipped_weights(str(model)) or weights_file(model)
+    assert file is not None, "the network has been loaded from it"
+    return Provenance.of(file)

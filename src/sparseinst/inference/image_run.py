@@ -1,9 +1,11 @@
 """One pass over image files: each read, segmented and written in its turn, one bad file never stopping it."""
 
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +23,9 @@ from sparseinst.data.stacks.stack import Place, View
 from sparseinst.errors import InputError
 from sparseinst.inference.large import LARGE_PX, Rows, find_in_large, is_large, middle_of
 from sparseinst.inference.outcome import Failure, ImageResult, RunSummary
-from sparseinst.inference.outputs import CocoFile, Pictures, Written
+from sparseinst.inference.outputs import Pictures, Written
 from sparseinst.inference.pipeline import Pipeline
+from sparseinst.inference.results import Earlier, Results
 from sparseinst.inference.tiles import Cut
 from sparseinst.structures import Instances
 
@@ -49,8 +52,15 @@ class _Image(NamedTuple):
     """How it was brought to the network."""
 
 
+class _Stopped(Exception):
+    """The run is to end in the middle of an image."""
+
+
 class Run:
-    """One pass over the files: an iterator of results that keeps the totals."""
+    """One pass over the files: an iterator of results that keeps the totals.
+
+    Images that `results` already has, from a run that did not finish, are counted and passed over.
+    """
 
     def __init__(
         self,
@@ -58,23 +68,42 @@ class Run:
         pipeline: Pipeline,
         labels: NDArray[np.int64] | None,
         pictures: Pictures | None,
-        coco: CocoFile | None,
+        results: Results | None,
         *,
         iam: bool,
         on_row: OnTileRow | None,
         view: View | None = None,
         pixel: PixelSize | None = None,
+        stop: Event | None = None,
     ) -> None:
         self.sources, self.pipeline, self.labels = sources, pipeline, labels
-        self.pictures, self.coco, self.iam, self.on_row = pictures, coco, iam, on_row
-        self.view, self.pixel = view, pixel
+        self.pictures, self.kept, self.iam, self.on_row = pictures, results, iam, on_row
+        self.view, self.pixel, self.stop = view, pixel, stop or Event()
         self.names = sources.names
         self.waiting: deque[_Image] = deque()  # read, and not yet given back
         self.done = 0
         self.failures: list[Failure] = []
         self.counts = np.zeros(len(pipeline.classes), np.int64)
+        self.earlier = deque(() if results is None else results.earlier)
+        for one in self.earlier:
+            self.done += 1
+            self.counts += np.bincount(one.labels or [], minlength=len(self.counts))
+            if one.error is not None:
+                self.failures.append(Failure(sources.images[one.file], one.error, one.page))
+        self.resumed = self.done
+        self.is_stopped = False
 
     def __iter__(self) -> Iterator[ImageResult]:
+        """What becomes of each image, until all are done or the stop."""
+        try:
+            for result in self._results():
+                yield result
+                if self.stop.is_set():
+                    raise _Stopped
+        except _Stopped:
+            self.is_stopped = True
+
+    def _results(self) -> Iterator[ImageResult]:
         for large, places in groupby(range(len(self.sources.images)), key=self._is_large):
             if large:
                 for place in places:
@@ -97,7 +126,18 @@ class Run:
             out=out,
             results=results,
             seconds=seconds,
+            resumed=self.resumed,
         )
+
+    def _done_earlier(self, image: _Image) -> Earlier | None:
+        """What became of an image in an earlier run, if it was done; the pictures about it keep their names."""
+        if not self.earlier:
+            return None
+        one = self.earlier.popleft()
+        if one.error is None and self.pictures is not None:
+            stem = self.pictures.stem(image.file, image.page, image.pages)
+            shutil.rmtree(_rows_folder(self.pictures, stem), ignore_errors=True)
+        return one
 
     def _skipped(self) -> Iterator[ImageResult]:
         """The images that could not be read, until one that could."""
@@ -105,21 +145,24 @@ class Run:
             image = self.waiting.popleft()
             self.done += 1
             self.failures.append(Failure(self.sources.images[image.file], error, image.page))
+            if self.kept is not None:
+                self.kept.add_unread(image.file, image.page, error)
             yield self._result(image, error=error)
 
     def _finished(self, image: _Image, instances: Instances, maps: ActivationMaps | None) -> ImageResult:
-        self._count(image, instances)
         written = Written()
         if self.pictures is not None:
             stem = self.pictures.stem(image.file, image.page, image.pages)
             written = self.pictures.write(image.file, stem, image.picture, instances, maps)
+        self._count(image, instances)  # once all about it is written: what is counted is not done again
         return self._result(image, instances=instances, **written._asdict())
 
     def _count(self, image: _Image, instances: Instances) -> None:
         self.done += 1
         self.counts += np.bincount(instances.labels, minlength=len(self.counts))
-        if self.coco is not None:
-            self.coco.add(self.done, page_name(self.names[image.file], image.page), instances)
+        if self.kept is not None:
+            name = page_name(self.names[image.file], image.page)
+            self.kept.add(image.file, image.page, image_id=self.done, name=name, instances=instances)
 
     def _result(self, image: _Image, **became: Any) -> ImageResult:
         paths = self.sources.images
@@ -144,9 +187,15 @@ class Run:
                     f"activation maps: expected an image of at most {LARGE_PX:,} pixels: give a part of it"
                 )
             for part, at in self._parts(image, path):
+                if (earlier := self._done_earlier(part)) is not None:
+                    if earlier.error is not None:
+                        return
+                    continue
                 with open_large(path, self.pipeline.preprocess.intensity, at=at) as large:
                     yield self._found_in_large(part, large, path, at)
         except InputError as error:
+            if self._done_earlier(image) is not None:
+                return
             message = str(error)
             image = image._replace(error=message if str(path) in message else f"{path}: {message}")
             self.waiting.append(image)
@@ -173,18 +222,20 @@ class Run:
         pictures, stem, rows = self.pictures, None, None
         if pictures is not None:
             stem = pictures.stem(image.file, image.page, image.pages)
-            rows = Rows(pictures.folder / f".{stem}.rows", path, pipeline, preprocess, at)
+            rows = Rows(_rows_folder(pictures, stem), path, pipeline, preprocess, at)
         tiling = pipeline.tiling_of(large.size_hw, preprocess)
 
         def tell(done: int, rows: int) -> None:
             if self.on_row is not None:
                 self.on_row(path, done, rows)
+            if self.stop.is_set() and done < rows:
+                raise _Stopped
 
         instances = self._wanted(find_in_large(pipeline, large, preprocess=preprocess, rows=rows, on_row=tell))
-        self._count(image, instances)
         written = Written()
         if pictures is not None and stem is not None:
             written = pictures.write_large(stem, large, instances)
+        self._count(image, instances)
         if rows is not None:
             rows.remove()
         tiles = 1 if tiling is None else len(tiling.windows(large.size_hw))
@@ -197,6 +248,8 @@ class Run:
             path = self.sources.images[index]
             for page, place, pixel in self._pages(path):
                 image = _Image(index, page.number, page.pages, _UNREAD, place=place, pixel=self.pixel or pixel)
+                if self._done_earlier(image) is not None:
+                    continue
                 try:
                     picture = page.read()
                     preprocess = self.pipeline.sized(picture, None if image.pixel is None else image.pixel.mean_um)
@@ -232,3 +285,8 @@ class Run:
 
     def _keep(self, instances: Instances) -> slice | NDArray[np.bool_]:
         return slice(None) if self.labels is None else np.isin(instances.labels, self.labels)
+
+
+def _rows_folder(pictures: Pictures, stem: str) -> Path:
+    """Where the rows of tiles of a large image are kept until it is done."""
+    return pictures.folder / f".{stem}.rows"

@@ -1,6 +1,5 @@
 """Images larger than memory: read by windows, segmented and brought together one row of tiles after the other."""
 
-import hashlib
 import json
 import logging
 import shutil
@@ -12,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from sparseinst.config import PreprocessConfig
 from sparseinst.data.large.image import LargeImage, large_size_hw
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
+from sparseinst.inference.fingerprint import of_pipeline
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.row_merging import RowMerger
 from sparseinst.inference.tiles import Cut, cut
@@ -196,22 +195,7 @@ class Rows:
 def _settings(path: Path, pipeline: Pipeline, preprocess: PreprocessConfig) -> dict[str, Any]:
     """All that what is found depends on."""
     stat = path.stat()
-    exported = getattr(pipeline.backend, "exported", None)
-    network = getattr(pipeline.backend, "network", None)
-    return {
+    return of_pipeline(pipeline) | {
         "image": [path.name, stat.st_size, stat.st_mtime_ns],
-        "network": pipeline.backend.config.model_dump(mode="json"),
-        "weights": _digest(network) if isinstance(network, nn.Module) else repr(exported),
         "preprocess": preprocess.model_dump(mode="json"),
-        "score": pipeline.score,
-        "tiling": repr(pipeline.tiling),
-        "max_instances": pipeline.max_instances,
     }
-
-
-def _digest(network: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()

@@ -113,6 +113,7 @@ class RunSummary:
         out: folder written to, if any.
         results: COCO file written, if any.
         seconds: wall time, loading the network not counted.
+        resumed: of the images, skipped ones counted, how many an earlier run had done.
     """
 
     images: int
@@ -123,6 +124,7 @@ class RunSummary:
     out: Path | None
     results: Path | None
     seconds: float
+    resumed: int = 0
 
     @property
     def unread_images(self) -> tuple[Path, ...]:

@@ -1,8 +1,8 @@
-"""What a run over images writes: pictures about each image, and one COCO file about all."""
+"""What a run over images writes: pictures about each image (results.py has the file about all)."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from sparseinst.drawing.instances import draw, legible_scale
 from sparseinst.drawing.overview import OVERVIEW_PX, draw_overview, overview_shrink
 from sparseinst.errors import InputError
 from sparseinst.inference.label_tiff import write_label_tiff
-from sparseinst.inference.writers import OutputStems, to_coco, write_image, write_json, write_labels
+from sparseinst.inference.writers import OutputStems, write_image, write_labels
 from sparseinst.structures import Instances
 
 _CROWD, _CROWDED_PX = 200, 1536
@@ -106,27 +106,3 @@ class Pictures:
         file = path.with_name(f"{path.name}.tif")
         write_label_tiff(file, instances)
         return file
-
-
-class CocoFile:
-    """Gathers what was found as a COCO dataset with running ids, whose annotations carry `score`."""
-
-    def __init__(self, classes: Sequence[str]) -> None:
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
-        self._categories = [{"id": i + 1, "name": name} for i, name in enumerate(classes)]
-
-    def add(self, image_id: int, name: str, instances: Instances) -> None:
-        """Adds an image."""
-        height, width = instances.size_hw
-        self._images.append({"id": image_id, "file_name": name, "width": width, "height": height})
-        records = to_coco(instances, image_id, range(1, len(self._categories) + 1))
-        for record, box, area in zip(records, instances.boxes, instances.areas, strict=True):
-            x0, y0, x1, y1 = box.tolist()
-            record |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": float(area), "iscrowd": 0}
-            self._annotations.append({"id": len(self._annotations) + 1, **record})
-
-    def write(self, path: Path) -> None:
-        """Writes the file."""
-        content = {"images": self._images, "annotations": self._annotations, "categories": self._categories}
-        write_json(path, content)

@@ -2,22 +2,29 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from threading import Event
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sparseinst.data.physical import PixelSize
-from sparseinst.data.sources import find_sources
+from sparseinst.data.sources import Sources, find_sources
 from sparseinst.data.stacks.stack import View
 from sparseinst.errors import InputError
+from sparseinst.inference.fingerprint import of_files, of_pipeline
 from sparseinst.inference.image_run import OnTileRow, Run
 from sparseinst.inference.limits import labels_of
 from sparseinst.inference.outcome import ImageResult, RunSummary
-from sparseinst.inference.outputs import CocoFile, Pictures
+from sparseinst.inference.outputs import Pictures
 from sparseinst.inference.pipeline import Pipeline
+from sparseinst.inference.results import Results
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
+from sparseinst.version import __version__
 from sparseinst.zoo.models import DEFAULT_MODEL
 
 RESULTS_NAME = "predictions.json"
@@ -46,6 +53,8 @@ def predict_files(
     pixel_um: float | None = None,
     on_image: Callable[[ImageResult], None] | None = None,
     on_row: OnTileRow | None = None,
+    resume: bool = False,
+    stop: Event | None = None,
 ) -> RunSummary:
     """Finds instances in image files and writes what was found.
 
@@ -60,7 +69,8 @@ def predict_files(
         classes: names of the classes to keep; None keeps all.
         out: folder for an overlay of each image (STEM_overlay.png, or .jpg for JPEG files) and what follows; None
             writes nothing.
-        save_json: write predictions.json there: a COCO dataset with running ids, whose annotations carry `score`.
+        save_json: write predictions.json there: a COCO dataset with running ids, whose annotations carry `score`. Until
+            the run is done it is kept line by line (see `Results`).
         save_masks: write STEM_labels.png there: 16 bits, 0 background, i + 1 where instance i is. From 65,536 instances
             on it is STEM_labels.tif, of 32 bits.
         iam: write STEM_iam.png there: the best instances beside their activation maps (see `draw_activation`).
@@ -82,6 +92,10 @@ def predict_files(
             images at the scale that follows.
         on_image: called after each file or page, in order, with what became of it.
         on_row: called after each row of tiles of a very large image, with its path, the rows done and their number.
+        resume: go on with a run that did not finish (`save_json`), after the images that it did; where there is none,
+            begin. Images and settings have to be the same.
+        stop: once set (by a signal handler, say), no further image is gone through; predictions.json then holds those
+            that were, and `resume` goes on.
 
     Returns:
         The totals; a file or page that cannot be read is skipped and named in `failures`, and what else a folder holds
@@ -89,7 +103,7 @@ def predict_files(
 
     Raises:
         InputError: no such source, model, device, class or folder, tiles out of range, or a model that gives no
-            activation maps for `iam`: nothing has been written then.
+            activation maps for `iam`; a run to go on with that had other settings. Nothing has been written then.
     """
     folder = None if out is None else Path(out)
     sources = find_sources(source, recursive=recursive, out=folder)
@@ -104,14 +118,33 @@ def predict_files(
     if pixel_um is not None and not pixel_um > 0:
         raise InputError(f"pixel_um must be above 0, got {pixel_um}: give the micrometres of a pixel")
     pixel = None if pixel_um is None else PixelSize(pixel_um, pixel_um)
-    coco = CocoFile(pipeline.classes) if save_json else None
-    run = Run(sources, pipeline, labels, pictures, coco, iam=iam, on_row=on_row, view=view, pixel=pixel)
-    start = time.perf_counter()
-    for result in run:
-        if on_image is not None:
-            on_image(result)
-    results = None
-    if folder is not None and coco is not None:
-        results = folder / RESULTS_NAME
-        coco.write(results)
+    if resume and not save_json:
+        raise InputError("resume: expected save_json, whose lines say what was done: give it, too")
+    marks = {} if folder is None else _marks(sources, pipeline, labels, view, pixel_um, masks=save_masks, iam=iam)
+    start, stop = time.perf_counter(), stop or Event()
+    with ExitStack() as opened:
+        kept, results = None, None
+        if folder is not None and save_json:
+            results = folder / RESULTS_NAME
+            kept = opened.enter_context(Results(results, pipeline.classes, marks, resume=resume))
+        run = Run(
+            sources, pipeline, labels, pictures, kept, iam=iam, on_row=on_row, view=view, pixel=pixel, stop=stop
+        )  # fmt: skip
+        for result in run:
+            if on_image is not None:
+                on_image(result)
+        if kept is not None:
+            kept.complete = not run.is_stopped
     return run.report(out=folder, results=results, seconds=time.perf_counter() - start)
+
+
+def _marks(
+    sources: Sources, pipeline: Pipeline, labels: NDArray[np.int64] | None, view: View | None, pixel_um: float | None,
+    *, masks: bool, iam: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """All that the results of a run depend on, and which files it writes."""
+    return of_pipeline(pipeline) | {
+        "images": of_files(sources.images), "classes": None if labels is None else labels.tolist(),
+        "channel and project": None if view is None else repr(view), "pixel size": pixel_um,
+        "save_masks": masks, "iam": iam, "version": __version__,
+    }  # fmt: skip

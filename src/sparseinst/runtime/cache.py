@@ -2,16 +2,19 @@
 
 import hashlib
 import os
+import time
+from contextlib import suppress
 from importlib.util import find_spec
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from sparseinst.config import ModelConfig, for_whole_masks
 from sparseinst.files import atomic, file_hash
 from sparseinst.modeling.model import SparseInst
-from sparseinst.runtime.exported import Exported
+from sparseinst.runtime.exported import Exported, Provenance
 from sparseinst.runtime.tracing import to_onnx, trace
 from sparseinst.version import __version__
 
@@ -36,24 +39,69 @@ def converted_file(config: ModelConfig, weights: Path) -> Path:
         weights: its file.
     """
     source = f"{file_hash(weights)} {config.model_dump_json()} {__version__} {torch.__version__}"
-    return _folder() / f"{weights.stem}-{hashlib.sha256(source.encode()).hexdigest()[:16]}.onnx"
+    return cache_folder() / f"{weights.stem}-{hashlib.sha256(source.encode()).hexdigest()[:16]}.onnx"
 
 
-def keep_converted(path: Path, network: SparseInst) -> None:
-    """Converts a network and writes it to `path` (some seconds); of all, the newest in `MOST_BYTES` are kept."""
-    exported = Exported(config=for_whole_masks(network.config))
+def keep_converted(path: Path, network: SparseInst, weights: Path) -> None:
+    """Converts a network and writes it to `path` (some seconds); of all, the last used in `MOST_BYTES` are kept."""
+    exported = Exported(config=for_whole_masks(network.config), provenance=Provenance.of(weights))
     content = to_onnx(trace(network, exported), exported).SerializeToString()
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         temporary.write_bytes(content)
-    kept = sorted(path.parent.glob("*.onnx"), key=lambda file: file.stat().st_mtime, reverse=True)
-    sizes = accumulate(file.stat().st_size for file in kept)
-    for file, size in zip(kept, sizes, strict=True):
-        if size > MOST_BYTES and file != path:
-            file.unlink(missing_ok=True)
+    trim(MOST_BYTES, spare=path)
 
 
-def _folder() -> Path:
+def note_use(path: Path) -> None:
+    """Remembers that a converted network was used now, so that it is kept before others; where that may be written."""
+    with suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
+class Kept(NamedTuple):
+    """A converted network that is kept.
+
+    Args:
+        path: its file.
+        bytes: its size.
+        used_s: when it was used last, in seconds since 1970.
+    """
+
+    path: Path
+    bytes: int
+    used_s: float
+
+
+def kept_networks() -> list[Kept]:
+    """The converted networks that are kept, last used first."""
+    found = []
+    for path in cache_folder().glob("*.onnx"):
+        with suppress(FileNotFoundError):  # another process may clear them
+            stat = path.stat()
+            found.append(Kept(path, stat.st_size, max(stat.st_atime, stat.st_mtime)))
+    return sorted(found, key=lambda kept: -kept.used_s)
+
+
+def trim(most_bytes: int, *, spare: Path | None = None) -> list[Kept]:
+    """Removes converted networks, those first that were not used for longest, until all others together take no more.
+
+    Args:
+        most_bytes: of all together; 0 removes all.
+        spare: is not removed.
+
+    Returns:
+        What was removed.
+    """
+    kept = kept_networks()
+    sizes = accumulate(one.bytes for one in kept)
+    removed = [one for one, size in zip(kept, sizes, strict=True) if size > most_bytes and one.path != spare]
+    for one in removed:
+        one.path.unlink(missing_ok=True)
+    return removed
+
+
+def cache_folder() -> Path:
+    """Where they are kept: $SPARSEINST_CACHE, or the user's cache."""
     if CACHE in os.environ:
         return Path(os.environ[CACHE])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparseinst"

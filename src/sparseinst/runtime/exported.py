@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
 from sparseinst.config import ModelConfig, Settings
 from sparseinst.errors import InputError, brief, listed, misfit
-from sparseinst.files import parse_json
+from sparseinst.files import file_hash, parse_json
+from sparseinst.version import __version__
 
 EXPORT_FORMAT = "sparseinst-export-2"
 _READABLE = ("sparseinst-export-1", EXPORT_FORMAT)
@@ -28,6 +31,16 @@ class Provenance(Settings):
     sha256: str | None = Field(None, description="SHA-256 of that file")
     version: str = Field(description="version of this package that wrote the file")
     date: str = Field(description="when it was written, ISO 8601 in UTC")
+
+    @classmethod
+    def of(cls, weights: Path | None) -> "Provenance":
+        """That of a file which is written now, from a file of weights or a network in memory."""
+        return cls(
+            source=None if weights is None else weights.name,
+            sha256=None if weights is None else file_hash(weights),
+            version=__version__,
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
 
 
 class Exported(Settings):

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -29,7 +29,7 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, number: int, out: Path, iteration: int) -> None:
-        self.name = _NAMES.get(signal.Signals(number), str(number))
+        self.name = _name_of(number)
         super().__init__(f"{self.name}: stopped after iteration {iteration}, saved in {out}")
         self.out, self.iteration, self.exit_code = out, iteration, 128 + number
 
@@ -44,15 +44,16 @@ class Signals:
     In threads other than the main one nothing can be caught, and signals do what they always do.
 
     Args:
-        tell: whether to say at once, on standard error, that the first signal was seen.
+        tell: what to say at once, on standard error, when the first signal is seen; None says nothing.
+        then: called at the first signal.
 
     Attributes:
         number: the signal that came, 0 for none.
     """
 
-    def __init__(self, *, tell: bool) -> None:
+    def __init__(self, *, tell: str | None, then: Callable[[], object] | None = None) -> None:
         self.number = 0
-        self._tell, self._breaks, self._seen_s = tell, False, 0.0
+        self._tell, self._then, self._breaks, self._seen_s = tell, then, False, 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -67,6 +68,11 @@ class Signals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    @property
+    def name(self) -> str:
+        """What people call the signal that came."""
+        return _name_of(self.number)
 
     @contextmanager
     def breaking_off(self) -> Iterator[None]:
@@ -87,7 +93,12 @@ class Signals:
             return
         self.number, self._seen_s = number, now
         if self._tell:  # not through a stream, which may be in the middle of a write
-            name = _NAMES[signal.Signals(number)]
-            os.write(2, f"\n{name}: saving once this step is done; once more ends at once\n".encode())
+            os.write(2, f"\n{self.name}: {self._tell}; once more ends at once\n".encode())
+        if self._then is not None:
+            self._then()
         if self._breaks:
             raise BrokenOff
+
+
+def _name_of(number: int) -> str:
+    return _NAMES.get(signal.Signals(number), str(number))

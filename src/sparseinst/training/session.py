@@ -81,7 +81,9 @@ class Session:
             for callback in own:
                 callback.on_start(self.out, preset)
             display = stack.enter_context(Display(self.console, iterations=iterations, start=progress.iteration))
-            signals = stack.enter_context(Signals(tell=self.console is not None))
+            signals = stack.enter_context(
+                Signals(tell=None if self.console is None else "saving once this step is done")
+            )
             keeper = Keeper(
                 self.out, preset, data=mark, engine=engine, progress=progress, validation=self.validation,
                 callbacks=own, display=display, signals=signals,

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.data.video.frame import VideoFrame
-from sparseinst.files import atomic
+from sparseinst.files import kept
 from sparseinst.structures import Instances
 
 
 @contextmanager
 def write_jsonl(path: str | Path, classes: Sequence[str]) -> Iterator["JsonlWriter"]:
-    """A writer of one line a frame: under a temporary name until all went well.
+    """A writer of one line a frame, each in the file at once: under the name `kept` gives until all went well.
 
     Args:
         path: the file.
@@ -26,7 +26,7 @@ def write_jsonl(path: str | Path, classes: Sequence[str]) -> Iterator["JsonlWrit
         Read it with `[json.loads(line) for line in open("frames.jsonl", encoding="utf-8")]`; a mask is
         `faster_coco_eval.core.mask.decode(frame["instances"][0]["segmentation"])`.
     """
-    with atomic(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with kept(Path(path)) as unfinished, unfinished.open("w", buffering=1, encoding="utf-8", newline="\n") as file:
         yield JsonlWriter(file, classes)
 
 

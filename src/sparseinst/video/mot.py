@@ -8,17 +8,17 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.files import atomic
+from sparseinst.files import kept
 from sparseinst.structures import Instances
 
 
 @contextmanager
 def write_mot(path: Path) -> Iterator["MotWriter"]:
-    """A file of lines "frame,id,left,top,width,height,confidence,class,visibility", under its name once all went well.
+    """A file of lines "frame,id,left,top,width,height,confidence,class,visibility", its name being that of `kept`.
 
     Frames, ids and classes count from 1, boxes are in pixels from 0; the visibility is not known (-1).
     """
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with kept(path) as unfinished, unfinished.open("w", buffering=1, encoding="utf-8", newline="\n") as file:
         yield MotWriter(file)
 
 

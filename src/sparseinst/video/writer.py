@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sparseinst.data.video.decoding import load_av, matrix_of
 from sparseinst.data.video.frame import VideoSource
 from sparseinst.errors import InputError
-from sparseinst.files import atomic
+from sparseinst.files import kept
 from sparseinst.video.sound import Sound
 
 _LOG = logging.getLogger(__name__)
@@ -38,11 +38,17 @@ _COARSER = Fraction(1, 60000)
 _TAGS = {1: 1, 5: 6}
 """Matrix as for swscale -> how the file calls it and the colours that go with it."""
 _TV_RANGE = 1
+_FRAGMENT_US = "1000000"
+_KNOWS_HYBRID = (61, 7, 0)
+"""Version of libavformat from which on fragments become an ordinary file at the end (FFmpeg 7.1)."""
 
 
 @contextmanager
 def write_video(path: str | Path, video: VideoSource) -> Iterator["VideoWriter"]:
-    """A writer of pictures that belong to the frames of a video: under a temporary name until all went well.
+    """A writer of pictures that belong to the frames of a video: under the name `kept` gives until all went well.
+
+    The file plays at any time, up to its last second or two: what is written of an .mp4 or .mov is in fragments, which
+    become one ordinary file at the end.
 
     Args:
         path: the file, .mp4, .m4v, .mov or .mkv.
@@ -59,19 +65,34 @@ def write_video(path: str | Path, video: VideoSource) -> Iterator["VideoWriter"]
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path}: expected a video ending in {', '.join(SUFFIXES)}: rename it")
     av = load_av()
-    with atomic(path) as temporary:
+    with kept(path) as unfinished:
         try:
-            temporary.touch()
+            unfinished.touch()
         except OSError as error:
             raise InputError(f"{path}: expected a file that can be written ({error}): choose another place") from error
-        container = av.open(str(temporary), "w")
+        container = av.open(str(unfinished), "w", container_options=_lasting(path.suffix.lower()))
         writer = VideoWriter(path, video, container)
         try:
-            with container:
-                yield writer
-                writer.finish()
+            yield writer
+            writer.finish()
+            container.close()
+        except BaseException:
+            with suppress(av.error.FFmpegError):  # no room, say, which is what was raised
+                writer.end()
+                container.close()
+            raise
         finally:
             writer.close()
+
+
+def _lasting(suffix: str) -> dict[str, str]:
+    """Options of a file that plays at any time until it is done."""
+    options = {"flush_packets": "1", "max_interleave_delta": _FRAGMENT_US}
+    if suffix == ".mkv":
+        return options | {"cluster_time_limit": "1000"}
+    if load_av().library_versions["libavformat"] < _KNOWS_HYBRID:
+        return options
+    return options | {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": _FRAGMENT_US}
 
 
 class VideoWriter:
@@ -120,9 +141,14 @@ class VideoWriter:
         """
         if self._stream is None:
             raise InputError(f"{self._path}: expected a video with frames, got none of {self._video.name}: check it")
-        self._container.mux(self._stream.encode(None))
+        self.end()
         if self._sound is not None:
             self._sound.until((self._last + 1) * self._time_base if self._goes_on else None)
+
+    def end(self) -> None:
+        """Writes what the encoder still holds."""
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
 
     def close(self) -> None:
         """Lets go of the file that the sound came from."""
