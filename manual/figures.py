@@ -122,9 +122,10 @@ def computed(expression: str) -> float:
 
 def problems(markdown: str) -> list[str]:
     """What of a page's figures is in none of the files it names."""
-    found = []
+    found, given = [], set[str]()
     for chunk in chunks(markdown):
-        given = {text for match in _GIVEN.finditer(chunk.text) for text in match[1].split()}
+        before = given if chunk.text.startswith("|") else set()  # what is said above a table is said of the table
+        given = before | {text for match in _GIVEN.finditer(chunk.text) for text in match[1].split()}
         for match in _COMPUTED.finditer(chunk.text):
             given.add(match[1])
             if not agrees(match[1].replace(",", ""), computed(match[2])):
