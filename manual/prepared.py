@@ -105,7 +105,7 @@ def _large(target: Path) -> None:
 
 
 def _cutouts(target: Path) -> None:
-    """CLASS/NUMBER.png with alpha: the annotated objects of the three photographs."""
+    """CLASS/NUMBER.png with alpha: the annotated objects of the three photographs, and their mirror images."""
     content = json.loads((PHOTOGRAPHS / "val.json").read_text(encoding="utf-8"))
     names = {category["id"]: category["name"].replace(" ", "-") for category in content["categories"]}
     for image in content["images"]:
@@ -120,7 +120,9 @@ def _cutouts(target: Path) -> None:
             folder = target / names[record["category_id"]]
             folder.mkdir(parents=True, exist_ok=True)
             cutout = np.dstack([rgb, alpha])[y : y + h, x : x + w]
-            Image.fromarray(np.pad(cutout, ((2, 2), (2, 2), (0, 0)))).save(folder / f"{record['id']}.png")
+            cutout = np.pad(cutout, ((2, 2), (2, 2), (0, 0)))
+            Image.fromarray(cutout).save(folder / f"{record['id']}.png")
+            Image.fromarray(np.ascontiguousarray(cutout[:, ::-1])).save(folder / f"{record['id']}_mirrored.png")
 
 
 FILES: dict[str, tuple[str, Callable[[Path], None]]] = {
