@@ -39,7 +39,8 @@ class FourStages(nn.Module):
 
 @register_model
 def four_stages(pretrained: bool = False, **options: object) -> nn.Module:
-    return build_model_with_cfg(FourStages, "four_stages", pretrained, **options)
+    features = {"out_indices": (0, 1, 2, 3)}  # all of them, unless others are asked for
+    return build_model_with_cfg(FourStages, "four_stages", pretrained, feature_cfg=features, **options)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main(folder: str, iterations: int) -> None:
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 10)
         optimizer.step()
         optimizer.zero_grad()
-        print(step, {name: round(float(loss), 3) for name, loss in losses.items()})
+        print(step, {name: round(loss.item(), 3) for name, loss in losses.items()})
     save_checkpoint("quiet.safetensors", network.eval())
 
 

@@ -44,4 +44,4 @@ if __name__ == "__main__":
     found = ask(Path(sys.argv[1]), where, masks="polygons", score="0.5")["images"][0]["instances"]
     print(f"{len(found)} objects")
     for one in found[:5]:
-        print(one["class"], round(one["score"], 3), one["box"])
+        print(one["class"], round(one["score"], 3), one["bbox"])

@@ -41,9 +41,8 @@ def _section(name: str, command: Any) -> str:
     usage = f"{name} {' '.join(command.collect_usage_pieces(context))}"
     rows = [f"| `{_plain(called)}` | {_cell(text)} |" for called, text in filter(None, records)]
     title = name.removeprefix("sparseinst ")
-    return "\n".join(
-        [f"## {title}", "", f"`{usage}`", "", _text(command.help or ""), "", "| | |", "|---|---|", *rows, ""]
-    )
+    head = ["| option | what it does |", "|---|---|"] if rows else []
+    return "\n".join([f"## {title}", "", f"`{usage}`", "", _text(command.help or ""), "", *head, *rows, ""])
 
 
 def _text(text: str) -> str:

@@ -27,7 +27,7 @@ CHANGED = (
     (r"\b8000\b", "{port}", "a free port"),
 )
 """Pattern, what stands in its place, why."""
-LONGEST_S = 300
+LONGEST_S = 1800
 _PRELUDE = """
 set -euo pipefail
 served() {{
