@@ -182,7 +182,7 @@ def compare(data: Path, side: int) -> dict[str, Any]:
     truth, single = [], []
     for number, index in enumerate(chosen):
         rows, columns = _cell(number, across)
-        image = dataset.image(index, predictor.pipeline.preprocess.intensity)
+        image = dataset.image(index, predictor.pipeline.preprocess)
         mosaic[rows, columns] = image
         truth += [_placed(mask, number, across) for mask in dataset.masks(index)]
         found = predictor(image)

@@ -36,7 +36,7 @@ def parts_milliseconds(dataset: CocoDataset, preset: Preset, images: int, batch:
     for number in range(images):
         index = number % len(dataset)
         clock = [time.perf_counter()]
-        image = torch.from_numpy(dataset.image(index, model.preprocess.intensity)).permute(2, 0, 1)
+        image = torch.from_numpy(dataset.image(index, model.preprocess)).permute(2, 0, 1)
         clock.append(time.perf_counter())
         layers = torch.from_numpy(dataset.layers(index))
         clock.append(time.perf_counter())

@@ -69,7 +69,7 @@ def image_type(path: Path) -> str:
 def found_in(dataset: CocoDataset, predictor: Predictor, rescale: float) -> Iterator[Instances]:
     """The instances of all images, with masks of the original size, whatever the images were rescaled by."""
     for index in range(len(dataset)):
-        image = dataset.image(index, predictor.pipeline.preprocess.intensity)
+        image = dataset.image(index, predictor.pipeline.preprocess)
         if rescale == 1:
             yield predictor(image)
             continue
@@ -140,7 +140,7 @@ def image_of(size_hw: tuple[int, int], dataset: CocoDataset, predictor: Predicto
     sizes = [dataset.size_hw(index) for index in range(len(dataset))]
     same = [index for index, size in enumerate(sizes) if size == size_hw]
     index = same[0] if same else max(range(len(sizes)), key=lambda index: sizes[index][0] * sizes[index][1])
-    image = dataset.image(index, predictor.pipeline.preprocess.intensity)
+    image = dataset.image(index, predictor.pipeline.preprocess)
     missing = [(0, max(0, want - side)) for want, side in zip(size_hw, image.shape, strict=False)]
     return np.ascontiguousarray(np.pad(image, [*missing, (0, 0)], mode="symmetric")[: size_hw[0], : size_hw[1]])
 

@@ -121,7 +121,7 @@ def peer_batches(dataset: CocoDataset, preset: Preset) -> Iterator[tuple[list[Te
     model, recipe = preset.model, preset.recipe
     transform = TrainTransform(recipe.augment, model.preprocess)
     # A mask stride of 1 keeps full resolution.
-    samples = TrainingSet(dataset.remap(model.classes), transform, 1, model.preprocess.intensity, recipe.seed)
+    samples = TrainingSet(dataset.remap(model.classes), transform, 1, recipe.seed)
     for keys in EpochSampler(len(samples), recipe.batch, recipe.seed):
         batch = [samples[key] for key in keys]
         yield [sample.image.float() / 255 for sample in batch], [_target(sample) for sample in batch]
@@ -163,6 +163,6 @@ def evaluate_peer(peer: MaskRCNN, split: Split, preset: Preset) -> Evaluation:
     dataset = CocoDataset.load(split.images, split.annotations).remap(preset.model.classes)
     results = []
     for index, image_id in enumerate(dataset.image_ids):
-        found = detect(peer, prepare(dataset.image(index, preprocess.intensity), preprocess))
+        found = detect(peer, prepare(dataset.image(index, preprocess), preprocess))
         results += to_coco(found, int(image_id), dataset.category_ids)
     return evaluate_results(split.annotations, results, max_dets=preset.recipe.max_dets)

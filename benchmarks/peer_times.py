@@ -20,7 +20,6 @@ from safetensors.torch import load_file, save_file
 from torchvision.models.detection import MaskRCNN
 
 from sparseinst import Instances, Predictor, load_model
-from sparseinst.config import IntensityConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.source import DataSource
 from sparseinst.data.prepare import prepare
@@ -116,5 +115,5 @@ def image_of(size_hw: tuple[int, int], source: DataSource) -> NDArray[np.uint8]:
     assert source.val is not None
     dataset = CocoDataset.load(source.val.images, source.val.annotations)
     same = [index for index in range(len(dataset)) if dataset.size_hw(index) == size_hw]
-    image = dataset.image(same[0] if same else 0, IntensityConfig())
+    image = dataset.picture(same[0] if same else 0)
     return image if same else cv2.resize(image, size_hw[::-1], interpolation=cv2.INTER_CUBIC)

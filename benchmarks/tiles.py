@@ -55,7 +55,7 @@ class Spent(NamedTuple):
 def segmented(predictor: Predictor, dataset: CocoDataset, index: int, tiling: Tiling | None) -> tuple[Instances, Spent]:
     """The instances of one image, and the seconds spent."""
     start, processor = time.perf_counter(), time.process_time()
-    image = dataset.image(index, predictor.pipeline.preprocess.intensity)
+    image = dataset.image(index, predictor.pipeline.preprocess)
     windows = WHOLE if tiling is None else tiling.windows(image.shape[:2])
     found = predictor([image[window] for window in windows])
     merging = time.process_time()

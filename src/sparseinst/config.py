@@ -5,6 +5,7 @@ description is also the help that the command line prints.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
@@ -34,6 +35,9 @@ MOST_SIDE_PX = 16_384
 MOST_INSTANCES = 20_000
 """Most slots, and most candidates of an image or of an area."""
 MOST_CHANNELS = 8192
+RGB = 3
+"""Channels of an image in colours; what grey ones are brought to, too."""
+MOST_IMAGE_CHANNELS = 16
 MOST_CLASSES = 100_000
 
 
@@ -85,9 +89,36 @@ class _PreprocessBase(Settings):
         description="fixed padded frame (height, width), which larger images are shrunk to fit into; without it, the "
         "next multiples of 32",
     )
-    mean: tuple[float, float, float] = Field((123.675, 116.28, 103.53), description="RGB mean, in 0..255")
-    std: tuple[float, float, float] = Field((58.395, 57.12, 57.375), description="RGB deviation, in 0..255, above 0")
+    channels: int = Field(
+        RGB,
+        ge=2,
+        le=MOST_IMAGE_CHANNELS,
+        description="channels of an image: 3 are red, green and blue, and grey images have them alike; of any other "
+        "number (stains, spectral bands) images have as many",
+    )
+    mean: tuple[float, ...] = Field(
+        (123.675, 116.28, 103.53),
+        description="mean of each channel, in 0..255; of three for another number of channels each gets the average",
+    )
+    std: tuple[float, ...] = Field(
+        (58.395, 57.12, 57.375), description="deviation of each channel, in 0..255, above 0; as for mean"
+    )
     intensity: IntensityConfig = IntensityConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for_channels(cls, values: Any) -> Any:
+        """Three values, which are those of RGB, become one for each of other channels: their average."""
+        channels = values.get("channels", RGB) if isinstance(values, Mapping) else RGB
+        if not isinstance(channels, int) or channels == RGB or channels > MOST_IMAGE_CHANNELS:
+            return values
+        of_rgb = {name: values.get(name, cls.model_fields[name].default) for name in ("mean", "std")}
+        averages = {
+            name: (sum(given) / RGB,) * channels
+            for name, given in of_rgb.items()
+            if isinstance(given, Sequence) and len(given) == RGB and all(isinstance(v, int | float) for v in given)
+        }
+        return {**values, **averages}
 
     @model_validator(mode="after")
     def _padded(self) -> Self:
@@ -95,6 +126,11 @@ class _PreprocessBase(Settings):
             raise ValueError(
                 f"preprocess.frame_hw must be positive multiples of 32 up to {MOST_SIDE_PX}, got {self.frame_hw}"
             )
+        for name, given in (("mean", self.mean), ("std", self.std)):
+            if len(given) != self.channels:
+                raise ValueError(
+                    f"preprocess.{name} must have a value for each of the {self.channels} channels, got {len(given)}"
+                )
         if not all(0 < deviation <= 1000 for deviation in self.std):
             raise ValueError(f"preprocess.std must be above 0 and at most 1000, got {self.std}")
         return self

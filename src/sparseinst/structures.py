@@ -97,7 +97,7 @@ class Batch:
     """Training images padded to one frame, with their targets.
 
     Args:
-        images: (B, 3, H, W) uint8 RGB; what lies outside `resized_hw` is padding of any value.
+        images: (B, channels, H, W) uint8; what lies outside `resized_hw` is padding of any value.
         resized_hw: (B, 2) int64 height and width of each image within the frame.
         targets: B targets on the mask grid of the frame.
         image_ids: B ids, as in the annotation file.
@@ -110,8 +110,8 @@ class Batch:
 
     def __post_init__(self) -> None:
         count = len(self.images)
-        if self.images.ndim != 4 or self.images.shape[1] != 3:
-            raise ValueError(f"images must be (B, 3, H, W), got {tuple(self.images.shape)}: stack RGB images")
+        if self.images.ndim != 4:
+            raise ValueError(f"images must be (B, channels, H, W), got {tuple(self.images.shape)}: stack images")
         if tuple(self.resized_hw.shape) != (count, 2):
             raise ValueError(f"resized_hw must be ({count}, 2), got {tuple(self.resized_hw.shape)}: one size an image")
         if len(self.targets) != count or len(self.image_ids) != count:

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 
 from dense import dense_masks
 from real import NUCLEI, PHOTOGRAPHS
-from sparseinst.config import IntensityConfig
+from sparseinst.config import ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.records import Blobs
 from sparseinst.errors import InputError
@@ -40,7 +40,7 @@ def test_what_a_file_holds(write: Write) -> None:
     assert dataset.labels(0).dtype == np.int64
     assert dataset.masks(0).sum((1, 2))[0] == 100 and dataset.masks(1).shape == (0, 20, 30)
     assert dataset.masks(2)[0, :, :2].all() and dataset.masks(2).sum() == 40
-    assert dataset.image(2, IntensityConfig()).shape == (20, 30, 3)
+    assert dataset.image(2, ShortSideConfig()).shape == (20, 30, 3)
 
 
 def test_layers_hold_the_same_masks_in_few(write: Write) -> None:
@@ -121,7 +121,7 @@ def test_names_of_any_letters_and_folders(write: Write, content: Document, tmp_p
     content["categories"][1]["name"] = "Zelle é"
     dataset = CocoDataset.load(*write(content))
     assert dataset.path(0) == tmp_path / "train" / "größe" / "細胞 1.png" and dataset.classes[0] == "Zelle é"
-    assert dataset.image(0, IntensityConfig()).shape == (20, 30, 3)
+    assert dataset.image(0, ShortSideConfig()).shape == (20, 30, 3)
 
 
 def test_a_compressed_mask_may_be_text(write: Write, content: Document) -> None:
@@ -258,7 +258,7 @@ def test_a_file_of_another_size_names_both(write: Write) -> None:
     dataset = CocoDataset.load(folder, path)
     Image.new("RGB", (20, 30)).save(folder / "4.png")
     with pytest.raises(InputError, match=r"4\.png.*\(20, 30\).*image 4, got \(30, 20\)"):
-        dataset.image(2, IntensityConfig())
+        dataset.image(2, ShortSideConfig())
 
 
 def test_annotations_in_any_order_find_their_images(write: Write, content: Document) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from real import NUCLEI
-from sparseinst.config import BackboneConfig, IntensityConfig, ModelConfig, ShortSideConfig
+from sparseinst.config import BackboneConfig, ModelConfig, ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.loader import (
     EpochSampler,
@@ -75,7 +75,7 @@ def test_processes_share_each_batch(dataset: CocoDataset) -> None:
 def test_an_item_depends_on_seed_epoch_and_index_alone(dataset: CocoDataset) -> None:
     def item(seed: int, epoch: int, index: int) -> Sample:
         transform = TrainTransform(AUGMENT, MODEL.preprocess)
-        return TrainingSet(dataset, transform, 4, IntensityConfig(), seed)[epoch, index]
+        return TrainingSet(dataset, transform, 4, seed)[epoch, index]
 
     before = torch.random.get_rng_state()
     first = item(0, 3, 2)
@@ -90,7 +90,7 @@ def test_an_item_depends_on_seed_epoch_and_index_alone(dataset: CocoDataset) -> 
 def test_copy_paste_depends_on_them_too_and_leaves_the_others_alone(dataset: CocoDataset) -> None:
     def items(probability: float) -> list[Sample]:
         augment = AUGMENT.model_copy(update={"copy_paste": probability, "jitter": (1.0, 1.0)})
-        samples = TrainingSet(dataset, TrainTransform(augment, MODEL.preprocess), 4, IntensityConfig(), 0)
+        samples = TrainingSet(dataset, TrainTransform(augment, MODEL.preprocess), 4, 0)
         return [samples[epoch, index] for epoch in range(8) for index in (0, 1, 2)]
 
     plain, sometimes, again = items(0), items(0.5), items(0.5)
@@ -112,8 +112,7 @@ def test_an_only_image_has_no_other_to_paste_from(write: Write, content: dict[st
     dataset = CocoDataset.load(*write(content))
     augment = AUGMENT.model_copy(update={"copy_paste": 1.0})
     one, two = (
-        TrainingSet(dataset, TrainTransform(settings, MODEL.preprocess), 4, IntensityConfig(), 0)[0, 0]
-        for settings in (AUGMENT, augment)
+        TrainingSet(dataset, TrainTransform(settings, MODEL.preprocess), 4, 0)[0, 0] for settings in (AUGMENT, augment)
     )
     assert torch.equal(one.image, two.image)
 
@@ -229,7 +228,7 @@ def test_nuclei() -> None:
     crowded = max(range(len(dataset)), key=lambda index: len(dataset.labels(index)))
     assert len(dataset.labels(crowded)) == 196 and len(dataset.layers(crowded)) < 4
     still = AugmentConfig(flip=0, short_px=(512,), long_px=1080)
-    samples = TrainingSet(dataset, TrainTransform(still, MODEL.preprocess), 2, IntensityConfig(), 0)
+    samples = TrainingSet(dataset, TrainTransform(still, MODEL.preprocess), 2, 0)
     item = samples[0, crowded]
     assert len(item.targets) > 190
     assert item.targets.masks.shape[1:] == tuple(-(-side // 32) * 16 for side in item.image.shape[1:])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cutout_files import write_cutouts
-from sparseinst.config import IntensityConfig
+from sparseinst.config import ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.synthetic import synthesise
@@ -39,7 +39,7 @@ def test_a_data_set_that_can_be_trained_on(cutouts: Path, tmp_path: Path) -> Non
         dataset = CocoDataset.load(split.images, split.annotations)
         assert len(dataset) == made.images[name] and dataset.instances == made.instances[name] > 0
         for index in range(len(dataset)):
-            assert dataset.image(index, IntensityConfig()).shape == (64, 80, 3)
+            assert dataset.image(index, ShortSideConfig()).shape == (64, 80, 3)
             masks = dataset.masks(index)
             assert masks.any((1, 2)).all() and masks.sum(0).max(initial=0) <= 1
     content = json.loads((out / "train.json").read_text())

@@ -301,7 +301,7 @@ def test_an_object_whole_in_a_tile_is_that_of_one_pass(embryo: Embryo) -> None:
 def test_a_micrograph_in_tiles_shows_what_one_pass_shows() -> None:
     dataset = CocoDataset.load(NUCLEI / "val", NUCLEI / "val.json")
     index = dataset.image_ids.tolist().index(11)  # 157 nuclei in 520 x 696 pixels
-    image = dataset.image(index, Predictor("nuclei").pipeline.preprocess.intensity)
+    image = dataset.image(index, Predictor("nuclei").pipeline.preprocess)
     whole, tiled = Predictor("nuclei")(image), Predictor("nuclei", tile=384, overlap=96)(image)
     assert abs(len(whole) - len(tiled)) <= 0.05 * len(whole)
     truth = dataset.rles(index)

@@ -24,6 +24,7 @@ from sparseinst.cli.common import (
     chosen_tile,
     parse_diameter,
     pick_device,
+    say,
     say_error,
 )
 from sparseinst.cli.early import check_model, check_resume, check_source, check_tiles
@@ -170,6 +171,7 @@ def predict(
         save_zarr, stitch,
     )  # fmt: skip
     check_resume(resume, save_json=save_json, tables=cells.writes)
+    from sparseinst.data.channels import shown_as
     from sparseinst.data.video.source import is_video
     from sparseinst.inference.prediction import predict_files
     from sparseinst.inference.scaling import at_scale
@@ -229,6 +231,8 @@ def predict(
         )  # fmt: skip
     progress.end()
     close_report(report)
+    if (channels := shown_as(network.config.preprocess.channels)) is not None:
+        say(f"The pictures show {channels}.")
     if filled:
         tell_filled(filled, network, exported=is_exported(model), most=max_instances)
     if tile is None:

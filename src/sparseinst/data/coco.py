@@ -10,11 +10,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config import PreprocessConfig
+from sparseinst.data.channels import read_picture, read_pixels
 from sparseinst.data.formats.content import Content, Notes
 from sparseinst.data.formats.reading import read_content
 from sparseinst.data.formats.source import Split
-from sparseinst.data.images import read_image
+from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.records import Blobs, Records, parse_records
 from sparseinst.errors import InputError, listed
 from sparseinst.files import is_file, is_folder
@@ -74,7 +75,7 @@ class CocoDataset:
             raise InputError(
                 f"{images_dir}: expected the folder of the images of {annotations}, found none: check the path"
             )
-        missing = [path for path in map(dataset.path, range(len(dataset))) if not is_file(path)]
+        missing = [path for path in map(dataset.path, range(len(dataset))) if not is_file(path) and not is_zarr(path)]
         if missing:
             raise InputError(
                 f"{annotations}: expected all of its {len(dataset)} images under {images_dir}, {len(missing)} are "
@@ -129,14 +130,24 @@ class CocoDataset:
         # Runs go down the columns.
         return np.stack([np.ascontiguousarray(layer.reshape(width, height).T) for layer in layers])
 
-    def image(self, index: int, intensity: IntensityConfig) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB pixels.
+    def image(self, index: int, preprocess: PreprocessConfig) -> NDArray[np.uint8]:
+        """(H, W, channels) uint8 pixels, as a network with these settings takes them.
 
         Raises:
             InputError: the file cannot be read, or its size is not what the annotation file states.
         """
+        return self._checked(index, read_pixels(self.path(index), preprocess))
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB to be looked at, of whatever channels the image has.
+
+        Raises:
+            InputError: as `image`.
+        """
+        return self._checked(index, read_picture(self.path(index)))
+
+    def _checked(self, index: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         path = self.path(index)
-        image = read_image(path, intensity)
         if image.shape[:2] != self.size_hw(index):
             raise InputError(
                 f"{path}: expected {self.size_hw(index)} (height, width) as stated in {self.annotations} for image "

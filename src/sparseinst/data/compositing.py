@@ -14,16 +14,17 @@ OPAQUE = 128
 
 
 def premultiply(colors: Pixels, alpha: Pixels) -> Pixels:
-    """Colours (h, w, 3) times alpha (h, w), both 0..255."""
-    return np.asarray(cv2.multiply(colors, cv2.merge([alpha] * 3), scale=1 / 255), np.uint8)
+    """Colours (h, w, channels) times alpha (h, w), both 0..255."""
+    opacity = cv2.merge([alpha] * colors.shape[2])
+    return np.asarray(cv2.multiply(colors, opacity, scale=1 / 255), np.uint8)
 
 
 def blend(scene: Pixels, paint: Pixels, alpha: Pixels) -> None:
     """Lays paint over a scene of the same size, in place; where alpha is 0 the scene stays as it is.
 
     Args:
-        scene: (h, w, 3), may be a window of a larger one.
-        paint: (h, w, 3) premultiplied colours.
+        scene: (h, w, channels), may be a window of a larger one.
+        paint: (h, w, channels) premultiplied colours.
         alpha: (h, w) opacity, 0..255.
     """
     scene[:] = cv2.add(premultiply(np.ascontiguousarray(scene), 255 - alpha), paint)

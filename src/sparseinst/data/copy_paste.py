@@ -20,7 +20,7 @@ class View(NamedTuple):
     """A training image as it is shown in an epoch."""
 
     image: Tensor
-    """(3, H, W) uint8 RGB."""
+    """(channels, H, W) uint8."""
     layers: Tensor
     """(L, H, W) int32 label layers (see `sparseinst.data.targets`)."""
     labels: NDArray[np.int64]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sparseinst.config import IntensityConfig, ModelConfig
+from sparseinst.config import ModelConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.copy_paste import View, copy_paste
 from sparseinst.data.geometry import frame_hw as padded_hw
@@ -40,7 +40,7 @@ class Sample(NamedTuple):
     """One transformed training image."""
 
     image: Tensor
-    """(3, h, w) uint8 RGB."""
+    """(channels, h, w) uint8."""
     targets: Targets
     """On the mask grid of the image padded to the next multiples of 32."""
     image_id: int
@@ -53,17 +53,13 @@ class TrainingSet(Dataset[Sample]):
         dataset: images and masks; its labels are those that the targets get.
         transform: random changes drawn from torch's global generator.
         mask_stride: input pixels of one cell of the mask grid.
-        intensity: what to do with values of more than 8 bits.
         seed: decides the randomness together with epoch and index.
     """
 
-    def __init__(
-        self, dataset: CocoDataset, transform: TrainTransform, mask_stride: int, intensity: IntensityConfig, seed: int
-    ) -> None:
+    def __init__(self, dataset: CocoDataset, transform: TrainTransform, mask_stride: int, seed: int) -> None:
         self.dataset = dataset
         self.transform = transform
         self.mask_stride = mask_stride
-        self.intensity = intensity
         self.seed = seed
 
     def __len__(self) -> int:
@@ -82,7 +78,7 @@ class TrainingSet(Dataset[Sample]):
         return Sample(view.image, targets, int(self.dataset.image_ids[index]))
 
     def _view(self, index: int) -> View:
-        image = torch.from_numpy(self.dataset.image(index, self.intensity)).permute(2, 0, 1)
+        image = torch.from_numpy(self.dataset.image(index, self.transform.preprocess)).permute(2, 0, 1)
         image, layers = self.transform(image, torch.from_numpy(self.dataset.layers(index)))
         return View(image, layers, self.dataset.labels(index))
 
@@ -208,7 +204,6 @@ def training_loader(
         dataset.remap(model_config.classes),
         TrainTransform(augment, preprocess),
         model_config.mask_stride,
-        preprocess.intensity,
         recipe.seed,
     )
     start = start_iteration * recipe.optim.accumulate

@@ -5,6 +5,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.transforms import v2
+
+from sparseinst.config import RGB
 
 _INVERTED = 0.15
 _TINTED = 0.15
@@ -20,8 +23,30 @@ _DARKEST, _BRIGHTEST = (0.0, 0.3), (0.4, 1.0)
 _SIGMA_PX, _NOISE, _QUALITY = 1.5, 14.0, (30, 90)
 
 
+class Color:
+    """Brightness, contrast and saturation at random; of other channels than RGB brightness and contrast of each.
+
+    Randomness comes from torch's global generator.
+
+    Args:
+        strength: how much of each may be added or taken away, as a share.
+        channels: of the images.
+    """
+
+    def __init__(self, strength: float, channels: int) -> None:
+        saturation = strength if channels == RGB else 0.0
+        self._jitter = v2.ColorJitter(brightness=strength, contrast=strength, saturation=saturation)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """(channels, H, W) uint8 to the same."""
+        parts = [image] if len(image) == RGB else list(image[:, None])
+        return torch.cat([self._jitter(part) for part in parts])
+
+
 class Photometric:
     """Inversion, tints as stains give, intensity curves, blur, noise and JPEG, each with a probability of its own.
+
+    Images of other channels than RGB are not tinted, and each channel has a curve of its own.
 
     Randomness comes from torch's global generator.
 
@@ -33,18 +58,24 @@ class Photometric:
         self.strength = strength
 
     def __call__(self, image: Tensor) -> Tensor:
-        """(3, H, W) uint8 RGB to the same."""
+        """(channels, H, W) uint8 to the same."""
         pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-        pixels = self._colors(pixels)
-        pixels = self._curve(pixels)
+        if len(image) == RGB:
+            pixels = self._curve(self._colors(pixels))
+        else:
+            pixels = 255 - pixels if self._chance(_INVERTED) else pixels
+            pixels = np.stack([self._curve(part) for part in np.moveaxis(pixels, 2, 0)], axis=2)
         if self._chance(_BLURRED):
-            pixels = cv2.GaussianBlur(pixels, (0, 0), _uniform(0.3, _SIGMA_PX))
+            pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), _uniform(0.3, _SIGMA_PX)), np.uint8)
         if self._chance(_NOISY):
             noise = torch.randn(pixels.shape[:2]).numpy()[:, :, None] * _uniform(1.0, _NOISE)
-            pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
+            pixels = np.asarray(np.clip(pixels + noise, 0, 255), np.uint8)
         if self._chance(_COMPRESSED):
-            quality = [cv2.IMWRITE_JPEG_QUALITY, int(_uniform(*_QUALITY))]
-            pixels = np.asarray(cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR), np.uint8)
+            quality = int(_uniform(*_QUALITY))
+            if len(image) == RGB:
+                pixels = _compressed(pixels, quality)
+            else:
+                pixels = np.stack([_compressed(part, quality) for part in np.moveaxis(pixels, 2, 0)], axis=2)
         return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).contiguous()
 
     def _colors(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -72,6 +103,12 @@ class Photometric:
 
     def _chance(self, probability: float) -> bool:
         return torch.rand(()).item() < probability * self.strength
+
+
+def _compressed(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """(H, W, 3) or (H, W) to the same."""
+    content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(content, cv2.IMREAD_UNCHANGED), np.uint8)
 
 
 def _uniform(low: float, high: float) -> float:

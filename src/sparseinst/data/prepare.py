@@ -19,13 +19,13 @@ class Prepared(NamedTuple):
     """One image at the network's scale, not yet padded."""
 
     image: Tensor
-    """(3, h, w) uint8 RGB."""
+    """(channels, h, w) uint8."""
     frame: Frame
     """Padded, resized and original size."""
 
 
 def resize(image: Tensor, hw: tuple[int, int]) -> Tensor:
-    """Antialiased bilinear resize, like Pillow's, of a (3, H, W) uint8 image to (3, *hw) uint8."""
+    """Antialiased bilinear resize, like Pillow's, of a (channels, H, W) uint8 image to (channels, *hw)."""
     if tuple(image.shape[-2:]) == tuple(hw):
         return image
     if tuple(hw) == (1, 1) and image.shape[-2] > 1:  # torch's kernel refuses it (INTERNAL ASSERT FAILED)
@@ -36,7 +36,7 @@ def resize(image: Tensor, hw: tuple[int, int]) -> Tensor:
 
 
 def prepare(image: NDArray[np.uint8], config: PreprocessConfig) -> Prepared:
-    """Resizes an (H, W, 3) uint8 RGB image for the network; see `Prepared`."""
+    """Resizes an (H, W, channels) uint8 image for the network; see `Prepared`."""
     frame = frame_of((image.shape[0], image.shape[1]), config)
     pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
     return Prepared(resize(pixels, frame.resized_hw).contiguous(), frame)
@@ -54,7 +54,7 @@ def stack(prepared: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
     """Pads images of one frame to it.
 
     Returns:
-        images (B, 3, H, W) uint8, zero-padded at the bottom and right, and resized_hw (B, 2) int64.
+        images (B, channels, H, W) uint8, zero-padded at the bottom and right, and resized_hw (B, 2) int64.
 
     Raises:
         ValueError: there is no image, or the frames differ.

@@ -12,10 +12,13 @@ from sparseinst.errors import InputError, listed
 from sparseinst.files import UNFINISHED, is_file, is_folder, readable, shown
 
 IMAGE_SUFFIXES = frozenset({
-    ".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm",
-    ".tif", ".tiff", ".webp",
+    ".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpeg", ".jpg", ".npy", ".pgm", ".png",
+    ".ppm", ".tif", ".tiff", ".webp",
 })  # fmt: skip
 """Suffixes (in lower case) taken from folders and globs; a file named outright may have any."""
+ARRAY_SUFFIX = ".npy"
+"""Of arrays, which NumPy reads."""
+PICTURE_SUFFIXES = IMAGE_SUFFIXES - {ARRAY_SUFFIX}
 
 _FOREIGN = (
     ".arw", ".bif", ".cr2", ".cr3", ".czi", ".dcm", ".dng", ".exr", ".ims", ".j2k", ".jp2",
@@ -158,9 +161,17 @@ def _sorted_out(files: Iterable[Path], expected: str, root: Path | None) -> Sour
     return Sources(images, unread, root)
 
 
-def _is_image(path: Path) -> bool:
+def has_image_name(path: Path) -> bool:
+    """Whether a file's name is that of an image, or a folder's that of a zarr image.
+
+    What Cellpose saves beside images (NAME_seg.npy) is none.
+    """
     suffix = path.suffix.lower()
-    return is_zarr(path) if suffix == ".zarr" else suffix in IMAGE_SUFFIXES and is_file(path)
+    return suffix == ".zarr" or (suffix in IMAGE_SUFFIXES and not path.name.lower().endswith("_seg.npy"))
+
+
+def _is_image(path: Path) -> bool:
+    return is_zarr(path) if path.suffix.lower() == ".zarr" else has_image_name(path) and is_file(path)
 
 
 def _goes_with_images(path: Path) -> bool:

@@ -10,7 +10,7 @@ from torchvision.transforms import v2
 
 from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.data.geometry import network_hw, resized_hw
-from sparseinst.data.photometric import Photometric
+from sparseinst.data.photometric import Color, Photometric
 from sparseinst.data.prepare import resize
 from sparseinst.errors import InputError
 from sparseinst.recipe import AugmentConfig
@@ -45,20 +45,19 @@ class TrainTransform:
         self.augment = augment
         self.preprocess = preprocess
         steps = [v2.RandomVerticalFlip(augment.vertical_flip), v2.RandomHorizontalFlip(augment.flip)]
-        if augment.color:
-            steps.append(v2.ColorJitter(brightness=augment.color, contrast=augment.color, saturation=augment.color))
-        self._flip_and_color = v2.Compose(steps)
+        self._flip = v2.Compose(steps)
+        self._color = Color(augment.color, preprocess.channels) if augment.color else None
         self._photometric = Photometric(augment.photometric) if augment.photometric else None
 
     def __call__(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
         """Changes both alike.
 
         Args:
-            image: (3, H, W) uint8 RGB.
+            image: (channels, H, W) uint8.
             layers: (L, H, W) int32 label layers (see `sparseinst.data.targets`).
 
         Returns:
-            image (3, h, w) uint8 and layers (L, h, w) int32; with large-scale jitter no larger than the frame.
+            image (channels, h, w) uint8 and layers (L, h, w) int32; with large-scale jitter no larger than the frame.
         """
         image, layers = self._tile(image, layers)
         turns = _integer(0, 3) if self.augment.quarter_turns else 0
@@ -66,9 +65,10 @@ class TrainTransform:
             image, layers = self._window(image, layers, self.preprocess.scale, turned=turns % 2 == 1)
         if turns:
             image, layers = torch.rot90(image, turns, (1, 2)), torch.rot90(layers, turns, (1, 2))
-        # As tv_tensors, so that torchvision leaves the layers' colours alone.
-        image, layers = self._flip_and_color(tv_tensors.Image(image), tv_tensors.Mask(layers))
+        image, layers = self._flip(tv_tensors.Image(image), tv_tensors.Mask(layers))
         image, layers = image.as_subclass(Tensor), layers.as_subclass(Tensor)
+        if self._color is not None:
+            image = self._color(image)
         if isinstance(self.preprocess, ShortSideConfig):
             if self.augment.jitter is None:
                 image, layers = self._multi_scale(*self._published_crop(image, layers))

@@ -125,7 +125,7 @@ def _cuts(dataset: CocoDataset, pipeline: Pipeline, workers: int) -> Iterator[Cu
     """All images as the network takes them, read ahead by `workers` threads."""
 
     def read(index: int) -> Cut:
-        return pipeline.cut(dataset.image(index, pipeline.preprocess.intensity))
+        return pipeline.cut(dataset.image(index, pipeline.preprocess))
 
     if not workers or pipeline.estimates:  # the network itself would run in those threads
         yield from map(read, range(len(dataset)))

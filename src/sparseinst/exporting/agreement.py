@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from sparseinst.config import ModelConfig, NativeConfig, SeedsConfig
+from sparseinst.config import RGB, ModelConfig, NativeConfig, SeedsConfig
 from sparseinst.data.images import read_image
 from sparseinst.data.prepare import Prepared, prepare, stack
 from sparseinst.errors import InputError
@@ -153,6 +153,8 @@ def _images(config: ModelConfig, calibration: Sequence[Path]) -> list[Prepared]:
     preprocess = config.preprocess
     # a network that knows nothing of nuclei still has to repeat itself
     demo = read_image(DEMO_IMAGE, preprocess.intensity)
+    if preprocess.channels != RGB:
+        demo = np.take(demo, np.arange(preprocess.channels) % RGB, axis=2)
     if isinstance(preprocess, NativeConfig) and preprocess.frame_hw is None:  # all masks over a whole frame are many
         demo = demo[:_NATIVE_PX, :_NATIVE_PX]
     narrow = demo[:, : demo.shape[1] * 3 // 5]  # another frame, or other padding in a fixed one

@@ -59,8 +59,8 @@ def decoder_operations(model: "ov.Model") -> set[str]:
         InputError: the model has no such place.
     """
     probe = model.clone()  # of fixed sizes, so that every shape is known
-    sides = [size.get_length() if size.is_static else _ANY_PX for size in model.input("images").get_partial_shape()]
-    probe.reshape({"images": [1, 3, *sides[2:]], "resized_hw": [1, 2]})
+    sizes = [size.get_length() if size.is_static else _ANY_PX for size in model.input("images").get_partial_shape()]
+    probe.reshape({"images": [1, *sizes[1:]], "resized_hw": [1, 2]})
     operations = probe.get_ordered_ops()
     choices = [op for op in operations if op.get_type_name() == "TopK" and _is_choice(op)]
     if choices:

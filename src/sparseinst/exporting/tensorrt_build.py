@@ -12,6 +12,7 @@ from typing import Any
 
 _MULTIPLE_PX = 32
 _USUAL_PX = 512
+_RGB = 3
 
 Frames = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """Three frames (height, width)."""
@@ -30,13 +31,14 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = json.loads(onnx_file.with_suffix(".json").read_text(encoding="utf-8"))
-    sizes = frames(json.loads(settings["config"])["preprocess"], options.largest)
-    plan = build(onnx_file, sizes, options.batch, options.workspace_gb)
+    preprocess = json.loads(settings["config"])["preprocess"]
+    sizes = frames(preprocess, options.largest)
+    plan = build(onnx_file, sizes, options.batch, options.workspace_gb, preprocess.get("channels", _RGB))
     onnx_file.with_suffix(".engine").write_bytes(plan)
     logging.info("%s", onnx_file.with_suffix(".engine"))
 
 
-def build(onnx_file: Path, sizes: Frames, batch: int, workspace_gb: float) -> bytes:
+def build(onnx_file: Path, sizes: Frames, batch: int, workspace_gb: float, channels: int = _RGB) -> bytes:
     """The serialised engine; its precision is that of the ONNX file."""
     try:
         import tensorrt as trt
@@ -52,7 +54,7 @@ def build(onnx_file: Path, sizes: Frames, batch: int, workspace_gb: float) -> by
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(workspace_gb * 2**30))
     profile = builder.create_optimization_profile()
     least, best, most = sizes
-    profile.set_shape("images", (1, 3, *least), (batch, 3, *best), (batch, 3, *most))
+    profile.set_shape("images", (1, channels, *least), (batch, channels, *best), (batch, channels, *most))
     profile.set_shape("resized_hw", (1, 2), (batch, 2), (batch, 2))
     config.add_optimization_profile(profile)
     plan = builder.build_serialized_network(network, config)

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.activation import ActivationMaps
-from sparseinst.config import PreprocessConfig
+from sparseinst.config import RGB, PreprocessConfig
+from sparseinst.data.channels import read_all_channels, shown
 from sparseinst.data.large.image import LargeImage, open_large
 from sparseinst.data.pages import page_name, read_pages
 from sparseinst.data.physical import PixelSize
-from sparseinst.data.sources import Sources
+from sparseinst.data.sources import ARRAY_SUFFIX, Sources
 from sparseinst.data.stacks.opening import open_stack, pixel_size_of
 from sparseinst.data.stacks.pages import PlacedPage, read_places
 from sparseinst.data.stacks.stack import Place, View
@@ -32,7 +33,7 @@ from sparseinst.structures import Instances
 OnTileRow = Callable[[Path, int, int], None]
 """Is told the path of a very large image, how many rows of tiles of it are done, and how many there are."""
 
-_UNREAD = np.empty((0, 0, 3), np.uint8)
+_UNREAD = np.empty((0, 0, RGB), np.uint8)
 
 
 class _Image(NamedTuple):
@@ -43,7 +44,7 @@ class _Image(NamedTuple):
     page: int | None
     pages: int
     picture: NDArray[np.uint8]
-    """(0, 0, 3) where it could not be read."""
+    """(H, W, 3) to be drawn on; (0, 0, 3) where it could not be read."""
     error: str | None = None
     tiles: int = 1
     place: Place | None = None
@@ -173,6 +174,8 @@ class Run:
         )  # fmt: skip
 
     def _is_large(self, place: int) -> bool:
+        if self.pipeline.preprocess.channels != RGB:
+            return False  # only pictures in grey or colours are read by windows
         try:
             return is_large(self.sources.images[place], by_axes=self.view is not None)
         except InputError:
@@ -258,11 +261,16 @@ class Run:
                     name, message = page_name(str(path), page.number), str(error)
                     self.waiting.append(image._replace(error=message if name in message else f"{name}: {message}"))
                     continue
-                self.waiting.append(image._replace(picture=picture, tiles=len(cut.windows), preprocess=preprocess))
+                self.waiting.append(
+                    image._replace(picture=shown(picture), tiles=len(cut.windows), preprocess=preprocess)
+                )
                 yield cut
 
     def _pages(self, path: Path) -> Iterator[PlacedPage]:
-        """The pictures of a file; without a view its pages as they come."""
+        """The pictures of a file; for other networks than of RGB with all channels, without a view its pages."""
+        if self.pipeline.preprocess.channels != RGB or path.suffix.lower() == ARRAY_SUFFIX:
+            yield from read_all_channels(path, self.pipeline.preprocess)
+            return
         if self.view is not None:
             yield from read_places(path, self.pipeline.preprocess.intensity, self.view)
             return

@@ -1,5 +1,5 @@
-"""Which instances are wanted: how many of an image (a setting of prediction for seeds, otherwise the network's), and of
-which classes.
+"""What is wanted of a network: how many instances of an image (a setting of prediction for seeds, otherwise the
+network's), of which classes, and of which kind of images.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import DecoderConfig, SeedsConfig
+from sparseinst.config import RGB, DecoderConfig, ModelConfig, SeedsConfig
 from sparseinst.errors import InputError
 from sparseinst.runtime.backends import Backend
 from sparseinst.runtime.torch_backend import EagerBackend
@@ -51,6 +51,21 @@ def limited(instances: Instances, decoder: DecoderConfig, frame_hw: tuple[int, i
     if most is not None and len(instances) > most:
         instances = instances[np.sort(np.argsort(-instances.scores, kind="stable")[:most])]
     return replace(instances, full=len(instances) >= min(places, most or places))
+
+
+def colours_only(config: ModelConfig, what: str) -> None:
+    """Raises InputError where a network takes other channels than red, green and blue.
+
+    Args:
+        config: of the network.
+        what: knows pictures in colours alone; begins the message.
+    """
+    channels = config.preprocess.channels
+    if channels != RGB:
+        raise InputError(
+            f"{what}: expected a network of pictures in grey or colours, which is all that there are here, got one of "
+            f"{channels} channels (preprocess.channels): give its images as files to predict or evaluate"
+        )
 
 
 def labels_of(names: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.int64] | None:

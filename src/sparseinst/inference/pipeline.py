@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sparseinst.config import NativeConfig, PreprocessConfig
-from sparseinst.data.images import read_image, to_rgb8
+from sparseinst.config import RGB, NativeConfig, PreprocessConfig
+from sparseinst.data.channels import read_pixels, to_pixels
 from sparseinst.data.prepare import Prepared, prepare
 from sparseinst.errors import InputError
 from sparseinst.inference.batches import Batches, Explained
@@ -30,7 +30,8 @@ from sparseinst.structures import Instances
 
 AnyImage = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
 """A file or its content, a Pillow image, an array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA, or a tensor
-(3, H, W) or (1, H, W) of any device, uint8 or floating in 0..1.
+(3, H, W) or (1, H, W) of any device, uint8 or floating in 0..1; for a network of other channels than RGB an array
+(H, W, channels) or a tensor (channels, H, W).
 """
 
 
@@ -107,14 +108,15 @@ class Pipeline:
         return isinstance(self.backend, EagerBackend) or (exported is not None and exported.activation)
 
     def read(self, image: AnyImage) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB of an image of any kind, under the intensity policy of the network."""
-        intensity = self.preprocess.intensity
+        """(H, W, channels) uint8 of an image of any kind, under the intensity policy of the network."""
         if isinstance(image, str | Path | bytes):
-            return read_image(image, intensity)
-        return to_rgb8(_array_of(image) if isinstance(image, Tensor) else image, intensity)
+            return read_pixels(image, self.preprocess)
+        if isinstance(image, Tensor):
+            image = _array_of(image, self.preprocess.channels)
+        return to_pixels(image, self.preprocess)
 
     def prepare(self, pixels: NDArray[np.uint8], preprocess: PreprocessConfig | None = None) -> Prepared:
-        """(H, W, 3) uint8 RGB resized for the network; a fixed frame that cannot hold it is warned of.
+        """(H, W, channels) uint8 resized for the network; a fixed frame that cannot hold it is warned of.
 
         Args:
             pixels: the image.
@@ -147,7 +149,7 @@ class Pipeline:
         its pixels ask for, where their size is known and the network states its own; else at the network's.
 
         Args:
-            pixels: (H, W, 3) uint8 RGB.
+            pixels: (H, W, channels) uint8.
             pixel_um: micrometres of its pixels, where that is known.
         """
         if self.estimates:
@@ -206,12 +208,13 @@ class Pipeline:
         return self.backend.with_activation() if isinstance(self.backend, EagerBackend) else self.backend
 
 
-def _array_of(image: Tensor) -> NDArray[Any]:
+def _array_of(image: Tensor, channels: int) -> NDArray[Any]:
     """A tensor (C, H, W) as an array (H, W, C) of 8 bits."""
-    if image.ndim != 3 or image.shape[0] not in (1, 3):
+    if image.ndim != 3 or image.shape[0] not in ((1, RGB) if channels == RGB else (channels,)):
+        grey = " or (1, H, W)" if channels == RGB else ""
         raise InputError(
-            f"expected a tensor (3, H, W) or (1, H, W), got {tuple(image.shape)}: put channels first; several images "
-            "are a list, or one tensor (B, 3, H, W)"
+            f"expected a tensor ({channels}, H, W){grey}, got {tuple(image.shape)}: put channels first; several images "
+            f"are a list, or one tensor (B, {channels}, H, W)"
         )
     if image.is_floating_point():
         if image.numel() and not 0 <= float(image.min()) <= float(image.max()) <= 1:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sparseinst.config import RGB
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.sources import Sources, find_sources
 from sparseinst.data.stacks.stack import View
@@ -113,6 +114,7 @@ def predict_files(
         model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap, scale=scale,
         diameter=diameter, max_instances=max_instances,
     )  # fmt: skip
+    _check_view(view, pipeline)
     labels = labels_of(classes, pipeline.classes)
     pictures = None if folder is None else Pictures(folder, sources, pipeline.classes, masks=save_masks)
     if pixel_um is not None and not pixel_um > 0:
@@ -148,3 +150,13 @@ def _marks(
         "channel and project": None if view is None else repr(view), "pixel size": pixel_um,
         "save_masks": masks, "iam": iam, "version": __version__,
     }  # fmt: skip
+
+
+def _check_view(view: View | None, pipeline: Pipeline) -> None:
+    """Raises InputError where one channel or a projection is to be looked at by a network that takes all channels."""
+    channels = pipeline.preprocess.channels
+    if channels != RGB and view not in (None, View()):
+        raise InputError(
+            f"expected all {channels} channels of each plane, which is what the network takes, got one channel or a "
+            "projection to look at: leave --channel and --project out"
+        )

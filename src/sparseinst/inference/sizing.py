@@ -22,7 +22,7 @@ _CLOSER = 2.0
 _SMALL = 0.65
 
 Find = Callable[[NDArray[np.uint8], PreprocessConfig], Instances]
-"""Gives the instances of an image, (H, W, 3) uint8 RGB, that is brought to the network so."""
+"""Gives the instances of an image, (H, W, channels) uint8, that is brought to the network so."""
 
 
 class _Seen(NamedTuple):
@@ -40,7 +40,7 @@ def estimated_diameter(pixels: NDArray[np.uint8], find: Find, preprocess: Prepro
     Of an image larger than one pass it is that of the middle, unless nothing is there.
 
     Args:
-        pixels: (H, W, 3) uint8 RGB.
+        pixels: (H, W, channels) uint8.
         find: finds instances.
         preprocess: that of the network, which has passed `scaling.checked_auto`.
     """

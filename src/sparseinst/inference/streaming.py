@@ -6,6 +6,7 @@ from contextlib import closing
 
 from sparseinst.data.video.frame import VideoFrame, VideoSource
 from sparseinst.data.video.source import Source, open_video
+from sparseinst.inference.limits import colours_only
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.stages import Stages, is_soon
 from sparseinst.inference.tiles import Cut
@@ -45,6 +46,7 @@ class Network:
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
+        colours_only(pipeline.backend.config, "video")
         self._pipeline = pipeline
         self._since: float | None = None
         self.seconds = 0.0

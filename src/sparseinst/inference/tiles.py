@@ -35,7 +35,7 @@ class Cut(NamedTuple):
 
 
 def cut(image: NDArray[np.uint8], tiling: Tiling | None, prepare: Callable[[NDArray[np.uint8]], Prepared]) -> Cut:
-    """Cuts an (H, W, 3) uint8 RGB image; without a tiling, or where one tile holds it all, it is prepared now."""
+    """Cuts an (H, W, channels) uint8 image; without a tiling, or where one tile holds it all, it is prepared now."""
     size_hw = (image.shape[0], image.shape[1])
     windows = ((slice(0, size_hw[0]), slice(0, size_hw[1])),) if tiling is None else tiling.windows(size_hw)
     parts = (prepare(image[window]) for window in windows)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sparseinst.data.images import read_image
+from sparseinst.data.channels import read_pixels
 from sparseinst.data.prepare import stack
 from sparseinst.errors import InputError
 from sparseinst.inference.pipeline import Pipeline
@@ -111,7 +111,7 @@ def _once(timing: Timing, pipeline: Pipeline, image: Path) -> dict[str, float]:
         spent[name] = 1000 * (time.perf_counter() - start)
         return result
 
-    rgb = step("decode", lambda: read_image(image, pipeline.preprocess.intensity))
+    rgb = step("decode", lambda: read_pixels(image, pipeline.preprocess))
     prepared = step("preprocess", lambda: pipeline.prepare(rgb))
     inputs = stack([prepared])
     candidates = step("network", lambda: pipeline.backend(*inputs))

@@ -22,6 +22,7 @@ class Backbone(nn.Module):
         strides: strides of the features wanted, fine to coarse.
         norm: "frozen" turns every batch norm into a constant scale and shift; "batch" and "sync" train it.
         deformable: those of the strides whose stages get deformable 3x3 convolutions.
+        in_channels: of the images; pretrained weights of the first convolution are widened to them.
         pretrained: load timm's weights (needs a network or a filled cache).
 
     Attributes:
@@ -38,12 +39,13 @@ class Backbone(nn.Module):
         strides: Sequence[int],
         norm: Literal["frozen", "batch", "sync"],
         deformable: Sequence[int] = (),
+        in_channels: int = 3,
         pretrained: bool = False,
     ) -> None:
         super().__init__()
         indices = _feature_indices(name, strides)
         try:
-            features = _create(name, out_indices=indices, pretrained=pretrained)
+            features = _create(name, out_indices=indices, pretrained=pretrained, in_chans=in_channels)
         except OSError as error:  # no network, no cache
             raise InputError(
                 f"backbone {name!r}: its pretrained weights cannot be fetched ({error}); "
@@ -89,7 +91,7 @@ class Backbone(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) normalised images to one (B, D, H/stride, W/stride) for each stride."""
+        """(B, channels, H, W) normalised images to one (B, D, H/stride, W/stride) for each stride."""
         features: list[Tensor] = self.features(images)
         return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_last else features
 

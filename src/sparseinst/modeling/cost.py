@@ -124,7 +124,7 @@ def _shapes(model: SparseInst, size_hw: tuple[int, int]) -> dict[str, tuple[int,
     ]
     try:
         with torch.no_grad():
-            functional_call(model, tensors, torch.empty(1, 3, *size_hw, device="meta"))
+            functional_call(model, tensors, torch.empty(1, model.config.preprocess.channels, *size_hw, device="meta"))
     finally:
         for hook in hooks:
             hook.remove()

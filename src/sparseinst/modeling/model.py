@@ -39,7 +39,7 @@ class SparseInst(nn.Module):
         """Segments a batch.
 
         Args:
-            images: (B, 3, H, W) floating RGB in 0..255, H and W multiples of the coarsest stride (32 as published),
+            images: (B, channels, H, W) floating in 0..255, H and W multiples of the coarsest stride (32 as published),
                 padding set to the mean.
         """
         predictions: Predictions = self.decoder(self.encode(images))
@@ -68,7 +68,8 @@ def build_model(config: ModelConfig, *, pretrained: bool = False) -> SparseInst:
     Raises:
         InputError: the backbone does not exist, lacks a stride, or its weights cannot be fetched.
     """
-    backbone = Backbone(pretrained=pretrained, **config.backbone.model_dump())
+    channels = config.preprocess.channels
+    backbone = Backbone(in_channels=channels, pretrained=pretrained, **config.backbone.model_dump())
     encoder = Encoder(
         backbone.channels,
         channels=config.encoder.channels,

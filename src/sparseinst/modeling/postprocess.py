@@ -41,7 +41,7 @@ class Segmenter(nn.Module):
         self.mask_threshold = model.config.postprocess.mask_threshold
 
     def forward(self, images: Tensor, resized_hw: Tensor) -> Candidates:
-        """(B, 3, H, W) uint8 or floating RGB in 0..255 and (B, 2) int64 sizes within the frame to candidates."""
+        """(B, channels, H, W) uint8 or floating in 0..255 and (B, 2) int64 sizes within the frame to candidates."""
         predictions = self.model(fill_padding(images, resized_hw, self.model.mean))
         candidates = score(predictions, mask_threshold=self.mask_threshold)
         return candidates._replace(activation=predictions.activation) if self.activation else candidates

@@ -8,7 +8,6 @@ from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats import coco, labelme, yolo
 from sparseinst.data.formats.content import Content
 from sparseinst.data.formats.source import Split
-from sparseinst.data.images import read_image
 from sparseinst.data.sources import list_sources
 from sparseinst.errors import InputError
 from sparseinst.files import atomic_folder
@@ -44,8 +43,7 @@ def propose(pipeline: Pipeline, images: Path, *, on_image: Callable[[], None] = 
             {"id": number, "name": name} for number, name in enumerate(pipeline.classes, 1)
         ],
     }  # fmt: skip
-    intensity = pipeline.preprocess.intensity
-    found = pipeline.found(pipeline.cut(read_image(file, intensity)) for file in files)
+    found = pipeline.found(map(pipeline.cut, files))
     for key, (file, instances) in enumerate(zip(files, found, strict=True), 1):
         height, width = instances.size_hw
         content["images"].append({"id": key, "file_name": file.name, "height": height, "width": width})

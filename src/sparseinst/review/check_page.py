@@ -6,11 +6,11 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import IntensityConfig, ModelConfig
+from sparseinst.config import ModelConfig
+from sparseinst.data.channels import read_picture
 from sparseinst.data.check.checkup import CheckedPart, Checkup
 from sparseinst.data.check.findings import KINDS, Finding, Sample
 from sparseinst.data.coco import CocoDataset
-from sparseinst.data.images import read_image
 from sparseinst.drawing.html import table, tiles
 from sparseinst.errors import InputError
 from sparseinst.review.html import Cell, bars, document, histogram, sheet
@@ -25,7 +25,6 @@ _GAP_PX = 6
 """Between two images that are the same."""
 _LINES = 8
 """Findings without a picture that are listed."""
-_READ_AS = IntensityConfig()
 
 
 def check_page(checkup: Checkup, model: ModelConfig) -> str:
@@ -106,14 +105,14 @@ def _finding(checkup: Checkup, finding: Finding) -> str:
 def _picture(checkup: Checkup, part: CheckedPart, sample: Sample) -> NDArray[np.uint8] | None:
     """What is shown of a sample; None where the image cannot be read."""
     try:
-        pixels = read_image(part.split.images / sample.image, _READ_AS)
+        pixels = read_picture(part.split.images / sample.image)
         if sample.counts:
             colours = [ANNOTATED, SECOND][: len(sample.counts)]
             return close_up(pixels, sample.counts, [""] * len(sample.counts), colours)
         if sample.other is None:
             return whole(pixels, (), ())
         other_part, name = sample.other
-        other = read_image(checkup.source.splits[other_part].images / name, _READ_AS)
+        other = read_picture(checkup.source.splits[other_part].images / name)
     except InputError:
         return None
     one, two = whole(pixels, (), ()), whole(other, (), ())
@@ -124,7 +123,7 @@ def _picture(checkup: Checkup, part: CheckedPart, sample: Sample) -> NDArray[np.
 def image_cells(dataset: CocoDataset, count: int) -> Iterator[Cell]:
     """Images with their annotations, evenly from the whole set."""
     for index in np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)).tolist():
-        pixels = dataset.image(index, _READ_AS)
+        pixels = dataset.picture(index)
         labels = dataset.labels(index)
         names = [dataset.classes[label] if len(dataset.classes) > 1 else "" for label in labels]
         name = dataset.path(index).relative_to(dataset.images_dir).as_posix()

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config import PreprocessConfig
+from sparseinst.data.channels import shown
 from sparseinst.data.coco import CocoDataset, read_told
 from sparseinst.data.formats.source import Split
 from sparseinst.drawing.html import tiles
@@ -40,7 +41,7 @@ class Errors:
         ids: the annotation file's id of each of these, None where it has none.
         detections: what the network found.
         disputes: worst first.
-        intensity: how images were read.
+        preprocess: how images were read.
     """
 
     dataset: CocoDataset
@@ -48,7 +49,7 @@ class Errors:
     ids: tuple[int | None, ...]
     detections: list[dict[str, Any]]
     disputes: list[Dispute]
-    intensity: IntensityConfig
+    preprocess: PreprocessConfig
 
     def records(self) -> list[dict[str, Any]]:
         """All of them as JSON values, worst first."""
@@ -90,7 +91,7 @@ class Errors:
             chosen.append((self.truth["annotations"][item.annotation], ANNOTATED))
         if item.detection is not None:
             chosen.append((self.detections[item.detection], SEEN))
-        pixels = self.dataset.image(self._index(item), self.intensity)
+        pixels = shown(self.dataset.image(self._index(item), self.preprocess))
         counts = [record["segmentation"]["counts"].encode("ascii") for record, _ in chosen]
         texts = [self.class_of(record) if item.kind == "class" else "" for record, _ in chosen]
         return close_up(pixels, counts, texts, [colour for _, colour in chosen])
@@ -115,7 +116,7 @@ def find_errors(pipeline: Pipeline, split: Split, *, workers: int = 2) -> Errors
     truth = ground_truth(content, split.annotations)
     detections = detect(pipeline, dataset, workers=workers)
     ids = tuple(content["annotations"][item["place"]].get("id") for item in truth["annotations"])
-    return Errors(dataset, truth, ids, detections, disputes(truth, detections), pipeline.preprocess.intensity)
+    return Errors(dataset, truth, ids, detections, disputes(truth, detections), pipeline.preprocess)
 
 
 def write_errors(folder: Path, errors: Errors, *, limit: int) -> Path:

@@ -35,7 +35,7 @@ class Backend(Protocol):
         """The only padded frame (height, width) that it takes, or None for any."""
 
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
-        """(B, 3, H, W) uint8 RGB and (B, 2) int64 sizes within the frame to candidates."""
+        """(B, channels, H, W) uint8 and (B, 2) int64 sizes within the frame to candidates."""
 
 
 Model = str | Path | SparseInst

@@ -15,7 +15,7 @@ from torch import Tensor
 from sparseinst.structures import Candidates
 
 Run = Callable[[Tensor, Tensor], Candidates]
-"""(B, 3, H, W) uint8 padded images and (B, 2) int64 sizes within the frame to candidates."""
+"""(B, channels, H, W) uint8 padded images and (B, 2) int64 sizes within the frame to candidates."""
 
 
 class Capture(Protocol):

@@ -50,11 +50,12 @@ def trace(model: SparseInst, exported: Exported, *, in_multiples: bool = False) 
             of 32; one that is converted further must not have it, because conversion would fix the example's sides.
 
     Returns:
-        A program (images (B, 3, H, W), resized_hw (B, 2) int64) -> the tensors of `exported.outputs`.
+        A program (images (B, channels, H, W), resized_hw (B, 2) int64) -> the tensors of `exported.outputs`.
     """
     frame = exported.config.preprocess.frame_hw
     segmenter = Segmenter(copy.deepcopy(model).to("cpu"), activation=exported.activation)
-    images = torch.zeros(_EXAMPLE_BATCH, 3, *(frame or _EXAMPLE_HW), dtype=getattr(torch, exported.images))
+    shape = (_EXAMPLE_BATCH, exported.config.preprocess.channels, *(frame or _EXAMPLE_HW))
+    images = torch.zeros(shape, dtype=getattr(torch, exported.images))
     resized_hw = torch.tensor([images.shape[2:]] * _EXAMPLE_BATCH)
     batch = {0: Dim.DYNAMIC}
     side: dict[int, Any] = {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
@@ -112,8 +113,8 @@ def to_openvino(program: ExportedProgram, exported: Exported) -> "ov.Model":
     for ports, names in ((model.inputs, INPUTS), (model.outputs, exported.outputs)):
         for port, name in zip(ports, names, strict=True):
             port.get_tensor().set_names({name})
-    frame = exported.config.preprocess.frame_hw
-    model.reshape({"images": [-1, 3, *(frame or (-1, -1))], "resized_hw": [-1, 2]})
+    preprocess = exported.config.preprocess
+    model.reshape({"images": [-1, preprocess.channels, *(preprocess.frame_hw or (-1, -1))], "resized_hw": [-1, 2]})
     for name, value in exported.to_metadata().items():
         model.set_rt_info(value, ["sparseinst", name])
     return model

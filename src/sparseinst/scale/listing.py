@@ -11,7 +11,7 @@ import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
-from sparseinst.data.sources import IMAGE_SUFFIXES, find_sources, lines_of
+from sparseinst.data.sources import PICTURE_SUFFIXES, find_sources, lines_of
 from sparseinst.errors import InputError, listed
 
 Kind = Literal["images", "tar", "parquet"]
@@ -20,7 +20,7 @@ Kind = Literal["images", "tar", "parquet"]
 _AT_ONCE = 4096
 """Names that are hashed at once."""
 _IMAGES: Kind = "images"
-_KINDS: dict[str, Kind] = {".tar": "tar", ".parquet": "parquet", **dict.fromkeys(IMAGE_SUFFIXES, _IMAGES)}
+_KINDS: dict[str, Kind] = {".tar": "tar", ".parquet": "parquet", **dict.fromkeys(PICTURE_SUFFIXES, _IMAGES)}
 
 
 class Listing(NamedTuple):

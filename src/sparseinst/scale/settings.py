@@ -7,6 +7,7 @@ from typing import Any
 
 from sparseinst.errors import InputError, brief, listed
 from sparseinst.files import file_hash
+from sparseinst.inference.limits import colours_only
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.runtime.backends import OWN_THREADS, backend_name, is_exported, open_backend
 from sparseinst.version import __version__
@@ -80,6 +81,7 @@ class BatchSettings:
             network, name=self.backend, device=self.device, half=self.half, threads=threads,
             max_instances=self.max_instances,
         )  # fmt: skip
+        colours_only(backend.config, "batch")
         return Pipeline(
             backend, batch=self.batch, score=self.score, tile=self.tile, overlap=self.overlap, scale=self.scale,
             diameter=self.diameter, max_instances=self.max_instances,

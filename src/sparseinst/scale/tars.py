@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 
-from sparseinst.data.sources import IMAGE_SUFFIXES
+from sparseinst.data.sources import PICTURE_SUFFIXES
 
 _BLOCK = 2**20
 """Bytes asked of a network at once."""
@@ -34,7 +34,7 @@ def images_of(fs: Any, path: str) -> Iterator[Member]:
     """
     with _opened(fs, path) as archive:
         for member in archive:
-            if member.isfile() and PurePosixPath(member.name).suffix.lower() in IMAGE_SUFFIXES:
+            if member.isfile() and PurePosixPath(member.name).suffix.lower() in PICTURE_SUFFIXES:
                 end = member.offset_data + member.size
                 yield Member(member.name, partial(_content, archive, member), end)
             archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all

@@ -18,7 +18,9 @@ from uvicorn.config import STARTUP_FAILURE
 from sparseinst.activation import ActivationMaps
 from sparseinst.config import NativeConfig
 from sparseinst.data.geometry import EXAMPLE_PX
+from sparseinst.errors import InputError
 from sparseinst.inference.description import MaskKind, describe, png_url
+from sparseinst.inference.limits import colours_only
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
 from sparseinst.runtime.backends import Backend
@@ -269,15 +271,19 @@ class Service:
     async def _load(self) -> None:
         try:
             self._pipeline = await self._beside(self._open)
+        except InputError as error:
+            _LOGGER.critical("the network cannot be opened: %s", error)
+            raise SystemExit(STARTUP_FAILURE) from None
         except Exception:
             _LOGGER.exception("the network cannot be opened")
             raise SystemExit(STARTUP_FAILURE) from None
         self.state = "ready"
 
     def _open(self, *, activation: bool = False) -> Pipeline:
-        settings = self.settings
+        settings, network = self.settings, self._open_network(activation=activation)
+        colours_only(network.config, "the service and its page")
         pipeline = Pipeline(
-            self._open_network(activation=activation), batch=settings.max_batch, score=settings.score,
+            network, batch=settings.max_batch, score=settings.score,
             tile=settings.tile, overlap=settings.overlap, scale=settings.scale, diameter=settings.diameter,
             max_instances=settings.max_instances,
         )  # fmt: skip

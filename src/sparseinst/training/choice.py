@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config import RGB, ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.sizes import ObjectSizes
+from sparseinst.data.stacks.channels import channels_in
+from sparseinst.errors import InputError
 from sparseinst.recipe import Recipe
 from sparseinst.training.calibration import EVALUATIONS, Length
 
@@ -36,14 +38,15 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose_network(dataset: CocoDataset, sizes: ObjectSizes) -> Choice:
-    """`nuclei` for one class of small objects in grey images or many to an image, `lite` for everything else.
+def choose_network(dataset: CocoDataset, sizes: ObjectSizes, channels: int = RGB) -> Choice:
+    """`nuclei` for one class of small objects in images without colours or many to an image, else `lite`.
 
     The first sees images at their own scale and has masks of stride 2, the second resizes them by the short side.
 
     Args:
         dataset: the training images; a few are opened.
         sizes: of its objects.
+        channels: of its images.
 
     Raises:
         InputError: an image cannot be read.
@@ -58,8 +61,9 @@ def choose_network(dataset: CocoDataset, sizes: ObjectSizes) -> Choice:
         return Choice(PHOTOGRAPHS, f"{classes} classes; {told}")
     if share > _SMALL_SHARE:
         return Choice(PHOTOGRAPHS, f"one class, but {told}")
-    grey = _grey_share(dataset)
-    told = f"one class, {told}, {many:.0f} in the median image, {grey:.0%} of the images grey"
+    grey = _grey_share(dataset) if channels == RGB else 1.0
+    kind = f"{grey:.0%} of the images grey" if channels == RGB else f"{channels} channels"
+    told = f"one class, {told}, {many:.0f} in the median image, {kind}"
     return Choice(MICROGRAPHS if grey >= 0.5 or many >= _MANY else PHOTOGRAPHS, told)
 
 
@@ -84,8 +88,30 @@ def budget(recipe: Recipe, images: int, *, step_images: int) -> Length:
     return Length(iterations, -(-iterations // EVALUATIONS))
 
 
+def channels_of(dataset: CocoDataset) -> int:
+    """How many channels the images have, of a few spread over the set; 3 for grey ones and for colours.
+
+    Raises:
+        InputError: they differ, or an image cannot be opened.
+    """
+    found = {i: channels_in(dataset.path(i), pages=True) for i in _some(dataset)}
+    counts = {i: RGB if names is None else len(names) for i, names in found.items()}
+    if len(set(counts.values())) > 1:
+        few, many = (choose(counts, key=counts.__getitem__) for choose in (min, max))
+        raise InputError(
+            f"{dataset.annotations}: expected images of as many channels each, got {counts[few]} in "
+            f"{dataset.path(few).name} and {counts[many]} in {dataset.path(many).name}: train on one kind of images"
+        )
+    return next(iter(counts.values()))
+
+
+def _some(dataset: CocoDataset) -> list[int]:
+    """A few images spread over the set, by number."""
+    spread = np.linspace(0, len(dataset) - 1, min(_LOOKED_AT, len(dataset)))
+    return [int(i) for i in np.unique(spread.astype(int))]
+
+
 def _grey_share(dataset: CocoDataset) -> float:
     """The share of images without colour, of a few spread over the set."""
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(_LOOKED_AT, len(dataset))).astype(int))
-    spreads = [np.ptp(dataset.image(int(i), IntensityConfig())[::4, ::4], axis=2).mean() for i in chosen]
+    spreads = [np.ptp(dataset.image(i, ShortSideConfig())[::4, ::4], axis=2).mean() for i in _some(dataset)]
     return float(np.mean([spread <= _GREY for spread in spreads]))

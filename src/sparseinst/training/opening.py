@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sparseinst.config import NativeConfig
+from sparseinst.data.channels import shown_as
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.formats.source import DataSource
@@ -14,7 +15,7 @@ from sparseinst.data.sizes import ObjectSizes, describe_sizes, measure_sizes
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset
 from sparseinst.training.calibration import as_begun, is_set, laid_over
-from sparseinst.training.choice import budget, choose_network
+from sparseinst.training.choice import budget, channels_of, choose_network
 from sparseinst.training.facts import RunFacts, read_facts
 from sparseinst.training.folder import CONFIG, STATE, check_folder
 from sparseinst.training.options import FRESH, RANDOM, Options, with_options, without_frozen_noise
@@ -99,12 +100,15 @@ def _plan_of_folder(options: Options, facts: RunFacts, source: DataSource, datas
 
 def _plan_of_options(options: Options, facts: RunFacts, source: DataSource, dataset: CocoDataset) -> Plan:
     sizes = measure_sizes(dataset)
-    own, network, init, told = _network(options, dataset, sizes)
+    channels = channels_of(dataset)
+    own, network, init, told = _network(options, dataset, sizes, channels)
     recipe_file = None if options.recipe is None else load_recipe(options.recipe)
     preset = own if recipe_file is None else use_recipe(own, recipe_file)
     preset = preset if options.size is None else scale_sizes(preset, options.size)
     preset = with_options(preset, options)
     preset = without_frozen_noise(preset, init, options)
+    preset, about_channels = _with_channels(preset, channels, options)
+    told += about_channels
     if options.resume:
         parts = _parts_before(options.out, source, dataset)
     else:
@@ -143,11 +147,24 @@ def _parts_before(out: Path, source: DataSource, dataset: CocoDataset) -> _Parts
     return _Parts(*held_out_before(dataset, file))
 
 
-def _network(options: Options, dataset: CocoDataset, sizes: ObjectSizes) -> tuple[Preset, str, str | None, list[str]]:
+def _with_channels(preset: Preset, channels: int, options: Options) -> tuple[Preset, list[str]]:
+    """The preset for images of so many channels, unless its own number was asked for."""
+    own = preset.model.preprocess.channels
+    if channels == own or any(given.endswith("preprocess.channels") for given in options.settings):
+        return preset, []
+    return apply_settings(preset, {"preprocess.channels": channels}), [
+        f"channels: {channels} in each image, all of which the network takes (preprocess.channels); pictures show "
+        f"{shown_as(channels) or 'them as red, green and blue'}"
+    ]
+
+
+def _network(
+    options: Options, dataset: CocoDataset, sizes: ObjectSizes, channels: int
+) -> tuple[Preset, str, str | None, list[str]]:
     """The preset before any change, the network in words, the weights to start from, and what to tell."""
     model, init = options.model, options.init
     if model is None:
-        choice = choose_network(dataset, sizes)
+        choice = choose_network(dataset, sizes, channels)
         told = [f"network {choice.network}, chosen by the data: {choice.reason}"]
         if choice.network != "lite":
             told.append("weights that know nuclei already ship: --init nuclei --recipe fine-tune starts from them")

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.data.channels import shown
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.loader import EpochSampler, Sample, TrainingSet
 from sparseinst.data.transforms import TrainTransform
@@ -36,7 +37,7 @@ def draw_samples(path: Path, dataset: CocoDataset, preset: Preset) -> None:
     recipe, model = preset.recipe, preset.model
     samples = TrainingSet(
         dataset.remap(model.classes), TrainTransform(recipe.augment, model.preprocess), model.mask_stride,
-        model.preprocess.intensity, recipe.seed,
+        recipe.seed,
     )  # fmt: skip
     keys = (key for batch in EpochSampler(len(samples), recipe.batch, recipe.seed) for key in batch)
     cells = [_drawn(samples[key], model.classes, model.mask_stride) for key in islice(keys, _COUNT)]
@@ -45,7 +46,7 @@ def draw_samples(path: Path, dataset: CocoDataset, preset: Preset) -> None:
 
 def _drawn(sample: Sample, classes: tuple[str, ...], stride: int) -> NDArray[np.uint8]:
     """One sample with its masks, which are those of the mask grid, enlarged."""
-    image = sample.image.permute(1, 2, 0).numpy()
+    image = shown(sample.image.permute(1, 2, 0).numpy())
     height, width = image.shape[:2]
     grid = sample.targets.masks.float().numpy()
     size_wh = (grid.shape[2] * stride, grid.shape[1] * stride)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sparseinst.data.channels import shown
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.source import Split
 from sparseinst.drawing.instances import draw, legible_scale
@@ -58,10 +59,10 @@ class Validation:
         The network may be fresh: finding, encoding and matching what a trained one sees is counted as much again.
         """
         predictor = Predictor(model, device=self.device, batch=self.batch, score=0.0)
-        count, intensity = min(_TIMED_IMAGES, len(self.dataset)), model.config.preprocess.intensity
+        count, preprocess = min(_TIMED_IMAGES, len(self.dataset)), model.config.preprocess
         for _ in range(2):  # the first time is slower
             began = time.monotonic()
-            predictor([self.dataset.image(index, intensity) for index in range(count)])
+            predictor([self.dataset.image(index, preprocess) for index in range(count)])
         each_s = (time.monotonic() - began) / max(1, count)
         return 2 * each_s * (len(self.dataset) + min(self.recipe.pictures, len(self.dataset)))
 
@@ -73,9 +74,9 @@ class Validation:
         folder.mkdir(parents=True, exist_ok=True)
         predictor = Predictor(model, device=self.device, batch=self.batch)
         for index in range(count):
-            image = self.dataset.image(index, model.config.preprocess.intensity)
+            image = self.dataset.image(index, model.config.preprocess)
             found = predictor(image)
-            picture = side_by_side(image, ground_truth(self.dataset, index), found, model.config.classes)
+            picture = side_by_side(shown(image), ground_truth(self.dataset, index), found, model.config.classes)
             write_image(folder / f"{index:03}_{self.dataset.path(index).stem}.png", picture)
 
 

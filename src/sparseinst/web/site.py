@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sparseinst.config import NativeConfig
 from sparseinst.files import file_hash
+from sparseinst.inference.limits import colours_only
 from sparseinst.inference.tiling import largest_tiles
 from sparseinst.runtime.exported import Exported
 from sparseinst.web import ort as ort_web
@@ -42,6 +43,7 @@ def write_site(folder: Path, exported: Exported) -> None:
     Raises:
         InputError: ONNX Runtime for browsers cannot be had.
     """
+    colours_only(exported.config, "a site")
     ort_web.provide(folder / "ort")
     for path in _PAGE.iterdir():
         if path.suffix in _KINDS and path.name not in _OF_A_SERVICE:

@@ -161,12 +161,16 @@ def check_pixels(preprocess: PreprocessConfig, tensors: Mapping[str, Tensor], *,
     """
     for name, expected in (("pixel_mean", preprocess.mean), ("pixel_std", preprocess.std)):
         found = tensors.get(name)
-        if found is not None and not torch.allclose(found.flatten().float(), torch.tensor(expected), atol=0.01):
+        if found is not None and not _are(found.flatten(), expected):
             raise InputError(
                 f"{source}: its {name} is {found.flatten().tolist()}, expected {list(expected)} (RGB, 0..255): it was "
                 "trained on images prepared in another way: set preprocess.mean and preprocess.std in a preset of your "
                 "own (a YAML file) and name that as the model"
             )
+
+
+def _are(found: Tensor, expected: tuple[float, ...]) -> bool:
+    return len(found) == len(expected) and torch.allclose(found.float(), torch.tensor(expected), atol=0.01)
 
 
 def _is_counter(name: str) -> bool:

@@ -28,6 +28,7 @@ from sparseinst.zoo.names import load_preset, shipped_weights
 from sparseinst.zoo.recognise import recognise
 from sparseinst.zoo.tensors import PICKLED, read_tensors
 from sparseinst.zoo.upstream import is_published
+from sparseinst.zoo.widening import widened
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def load_model(
         device: where to put it.
 
     Returns:
-        The module; `model(images)` takes (B, 3, H, W) float RGB in 0..255 and gives `Predictions`.
+        The module; `model(images)` takes (B, channels, H, W) float in 0..255 and gives `Predictions`.
 
     Raises:
         InputError: no such model, no weights for it, or weights of another network.
@@ -126,6 +127,7 @@ def init_weights(model: SparseInst, path: str | Path) -> str:
     elif not any(name.startswith("backbone.") for name in tensors):
         tensors = backbone_tensors(model, tensors)
     own = model.state_dict()
+    tensors, wide = widened(tensors, {name: tensor.shape for name, tensor in own.items()})
     fitting = {n: t.to(own[n].dtype) for n, t in tensors.items() if n in own and t.shape == own[n].shape}
     backbone = sum(name.startswith("backbone.") for name in own)
     found = sum(name.startswith("backbone.") for name in fitting)
@@ -137,7 +139,8 @@ def init_weights(model: SparseInst, path: str | Path) -> str:
     model.load_state_dict(fitting, strict=False)
     fresh = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
     parts = sorted({".".join(name.split(".")[:2]) for name in fresh})
-    return f"{path}: {len(fitting)} of {len(own)} tensors loaded; fresh: {', '.join(parts) or 'none'}"
+    told = f"; first convolution widened from 3 to {model.config.preprocess.channels} channels" if wide else ""
+    return f"{path}: {len(fitting)} of {len(own)} tensors loaded; fresh: {', '.join(parts) or 'none'}{told}"
 
 
 def _from_file(path: Path) -> SparseInst:

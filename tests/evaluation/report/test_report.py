@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from scenes import IDS, NAMES, SIDE, random_scene, record, write_truth
-from sparseinst.config import IntensityConfig
+from sparseinst.config import ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import score_results
@@ -63,7 +63,7 @@ def written(
     groups = {image["id"]: "odd" if image["id"] % 2 else "even <b>" for image in content["images"]}
     scored = score_results(truth, detections, max_dets=100, groups=groups)
     about = EvaluationFacts(
-        "tiny & small", "Torch, cpu", "64 px", "here", str(truth), "0" * 64, 0.3, IntensityConfig(), origin()
+        "tiny & small", "Torch, cpu", "64 px", "here", str(truth), "0" * 64, 0.3, ShortSideConfig(), origin()
     )
     write_report(folder / "report", scored, CocoDataset.load(folder, truth), about, groups=groups)
     text = (folder / "report/index.html").read_text()
@@ -163,7 +163,7 @@ def test_a_report_that_fails_leaves_no_trace(tmp_path: Path) -> None:
         max_dets=100,
         groups=None,
     )
-    about = EvaluationFacts("m", "b", "f", "i", "a", "0", 0.3, IntensityConfig(), origin())
+    about = EvaluationFacts("m", "b", "f", "i", "a", "0", 0.3, ShortSideConfig(), origin())
     (tmp_path / "1.png").unlink()
     with pytest.raises(InputError, match=r"1\.png"):
         write_report(tmp_path / "report", scored, dataset, about)

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparseinst.config import IntensityConfig
-from sparseinst.data.images import read_image
+from sparseinst.data.channels import read_picture
 from sparseinst.data.orientation import seen_hw
 from sparseinst.errors import InputError
 
@@ -53,7 +52,7 @@ class Pair(NamedTuple):
 def look_at(path: Path) -> Look:
     """Reads an image file to its end."""
     try:
-        pixels = read_image(path, IntensityConfig())
+        pixels = read_picture(path)
         with Image.open(path) as image:
             orientation, stored = int(image.getexif().get(_ORIENTATION, 1)), (image.height, image.width)
     except InputError as error:

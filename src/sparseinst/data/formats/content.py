@@ -8,9 +8,11 @@ from typing import Any
 from PIL import Image
 
 from sparseinst.data.heif import know_heif
+from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.orientation import seen_hw
 from sparseinst.data.pixels import decoding
-from sparseinst.data.sources import IMAGE_SUFFIXES
+from sparseinst.data.sources import has_image_name
+from sparseinst.data.stacks.channels import size_of_channels
 from sparseinst.errors import InputError, brief, listed
 from sparseinst.files import read_json
 
@@ -103,6 +105,8 @@ def image_hw(path: Path) -> tuple[int, int]:
         InputError: it is absent or no image.
     """
     with decoding(str(path)):
+        if (size_hw := size_of_channels(path)) is not None:
+            return size_hw
         know_heif(path)
         with Image.open(path) as image:
             return seen_hw((image.height, image.width), image.getexif().get(_ORIENTATION, 1))
@@ -117,7 +121,7 @@ def images_in(folder: Path) -> list[Path]:
 
 def is_image(path: Path) -> bool:
     """Whether a file's name is that of an image; hidden files are none."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return has_image_name(path) and not path.name.startswith(".") and (path.is_file() or is_zarr(path))
 
 
 def by_stem(paths: Iterable[Path]) -> dict[str, Path]:

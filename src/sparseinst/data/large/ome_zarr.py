@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.config import MOST_IMAGE_CHANNELS
 from sparseinst.data.large.raster import BLOCK_PX, LARGEST_BLOCK, Layout, Raster, Source
 from sparseinst.data.physical import PixelSize, size_of_ome_zarr
 from sparseinst.errors import InputError
@@ -127,13 +128,14 @@ def _axes_of_array(path: Path, array: "zarr.Array[Any]") -> tuple[str, ...]:
         return tuple(map(str, names))
     if array.ndim == 2:
         return ("y", "x")
-    if array.ndim == 3 and array.shape[2] in (1, 3):
+    if array.ndim == 3 and array.shape[2] <= MOST_IMAGE_CHANNELS:
         return ("y", "x", "c")
-    if array.ndim == 3 and array.shape[0] in (1, 3):
+    if array.ndim == 3 and array.shape[0] <= MOST_IMAGE_CHANNELS:
         return ("c", "y", "x")
     raise InputError(
-        f"{path}: expected a zarr array (H, W), (H, W, 3) or (3, H, W), or one with named axes, got shape "
-        f"{array.shape}: write one image, or an OME-Zarr group that says what its axes are"
+        f"{path}: expected a zarr array (H, W), (H, W, channels) or (channels, H, W) of at most {MOST_IMAGE_CHANNELS} "
+        f"channels, or one with named axes, got shape {array.shape}: write one image, or an OME-Zarr group that says "
+        "what its axes are"
     )
 
 

@@ -1,6 +1,6 @@
 """What is looked at in a file of several channels, planes and time points, one picture after the other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -40,16 +40,26 @@ def read_places(path: Path, intensity: IntensityConfig, view: View) -> Iterator[
     try:
         with open_stack(path) as stack:
             stack.chosen(view)  # said once, not for each plane
-            places = stack.places(view)
-            for number, place in enumerate(places):
-                shown = None if len(places) == 1 else number
-                read = partial(_read, stack, place, view, page_name(str(path), shown), intensity)
-                yield PlacedPage(Page(shown, len(places), read), place, stack.pixel)
+            yield from pages_of(stack, view, partial(_read, stack, view, intensity))
     except InputError as error:
-        yield PlacedPage(Page(None, 1, partial(_refuse, error)), None, None)
+        yield refused(error)
 
 
-def _read(stack: Stack, place: Place, view: View, name: str, intensity: IntensityConfig) -> NDArray[np.uint8]:
+def pages_of(stack: Stack, view: View, read: Callable[[Place, str], NDArray[np.uint8]]) -> Iterator[PlacedPage]:
+    """The pictures of an open file, which a function of their place and name reads."""
+    places = stack.places(view)
+    for number, place in enumerate(places):
+        shown = None if len(places) == 1 else number
+        name = page_name(str(stack.path), shown)
+        yield PlacedPage(Page(shown, len(places), partial(read, place, name)), place, stack.pixel)
+
+
+def refused(error: InputError) -> PlacedPage:
+    """What stands for a file that cannot be opened: it raises when it is read."""
+    return PlacedPage(Page(None, 1, partial(_refuse, error)), None, None)
+
+
+def _read(stack: Stack, view: View, intensity: IntensityConfig, place: Place, name: str) -> NDArray[np.uint8]:
     picture = stack.picture(place, view)
     with decoding(name):
         return to_rgb8(picture, intensity)

@@ -68,7 +68,7 @@ def _stack(path: Path, file: "TiffFile", series: "TiffPageSeries") -> Stack:
     names = channels_of_ome(file.ome_metadata) if file.ome_metadata else []
     labelled = tuple(name or str(i) for i, name in enumerate(names)) if len(names) == count else None
     channels = COLOURS if colours else labelled or tuple(map(str, range(count)))
-    load, page_of = _load(series, axes)
+    load, page_of = loader_of(series, axes)
     return Stack(path, sizes.get("T", 1), sizes.get("Z", 1), channels, colours, size_of_tiff(file), load, page_of)
 
 
@@ -79,7 +79,7 @@ def _known(series: "TiffPageSeries") -> str:
     return axes.replace(unknown[0], "Z") if len(unknown) == 1 and "Z" not in axes else axes
 
 
-def _load(series: "TiffPageSeries", axes: str) -> tuple[Load, Callable[[int, int, int], int] | None]:
+def loader_of(series: "TiffPageSeries", axes: str) -> tuple[Load, Callable[[int, int, int], int] | None]:
     """What gives the values of a channel, and where pages are planes of one channel the number of its page.
 
     Only the page at hand is decoded and held, for channels within a page are asked for one after the other.

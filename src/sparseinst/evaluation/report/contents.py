@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sparseinst.config import IntensityConfig, NativeConfig
+from sparseinst.config import NativeConfig, PreprocessConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.evaluation.boundary import BoundaryEvaluator
 from sparseinst.evaluation.calibration import Calibration, Thresholds, calibrate, thresholds
@@ -35,7 +35,7 @@ class EvaluationFacts:
         annotations: the annotation file.
         annotations_sha256: of its content; of other formats than COCO, of all that was read from them.
         score: default lowest score that prediction shows.
-        intensity: how the images were read.
+        preprocess: how the images were read.
         origin: machine, versions and commit (see `inference.origin`).
     """
 
@@ -46,7 +46,7 @@ class EvaluationFacts:
     annotations: str
     annotations_sha256: str
     score: float
-    intensity: IntensityConfig
+    preprocess: PreprocessConfig
     origin: Mapping[str, Any]
 
 
@@ -101,7 +101,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values; figures that do not exist are null."""
         content = asdict(self)
-        content["about"]["intensity"] = self.about.intensity.model_dump()
+        content["about"]["preprocess"] = self.about.preprocess.model_dump(mode="json")
         return {"report": "sparseinst evaluate", **nulled(content)}
 
 
@@ -132,7 +132,7 @@ def evaluation_facts(pipeline: Pipeline, dataset: CocoDataset, *, model: str, ha
         annotations=str(dataset.annotations),
         annotations_sha256=_digest(dataset),
         score=backend.config.postprocess.score,
-        intensity=preprocess.intensity,
+        preprocess=preprocess,
         origin=origin(),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from sparseinst.data.channels import shown
 from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import Scored
@@ -89,7 +90,7 @@ def _draw_worst(folder: Path, scored: Scored, dataset: CocoDataset, about: Evalu
     matches = scored.matches
     classes = [item.name for item in scored.evaluation.per_class]
     for number, outcome in enumerate(worst_images(matches, score=about.score, limit=_WORST), 1):
-        pixels = dataset.image(outcome.image, about.intensity)
+        pixels = shown(dataset.image(outcome.image, about.preprocess))
         picture = draw_outcome(
             pixels, outcome.image, matches, scored.truth, scored.detections, classes, score=about.score
         )
