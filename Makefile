@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 DEMO := src/sparseinst/zoo/demo/nuclei.png
 
-.PHONY: demo test test-data matrix lint format docs test-docs ort clean
+.PHONY: demo test test-data matrix lint format docs test-docs release-check ort clean
 
 demo: $(VENV)/base.stamp
 	$(BIN)/sparseinst predict $(DEMO) --out demo --save-json --save-masks
@@ -43,6 +43,10 @@ docs: $(VENV)/docs.stamp
 # Every block of code of the manual is run, in a fresh folder for each page.
 test-docs: $(VENV)/docs.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest manual -n $(WORKERS) --dist load
+
+# Builds wheel and sdist, looks at them, and tries them in empty environments; an hour where PyTorch has to be fetched.
+release-check: $(VENV)/dev.stamp
+	$(BIN)/python release/check.py
 
 # The files that `sparseinst export --format web` needs, fetched with npm once instead of at each export.
 ort: $(VENV)/base.stamp
