@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 DEMO := src/sparseinst/zoo/demo/nuclei.png
 
-.PHONY: demo test test-data matrix lint format docs test-docs release-check ort clean
+.PHONY: demo test coverage test-data matrix lint format docs test-docs release-check ort clean
 
 demo: $(VENV)/base.stamp
 	$(BIN)/sparseinst predict $(DEMO) --out demo --save-json --save-masks
@@ -17,8 +17,13 @@ demo: $(VENV)/base.stamp
 
 # The other runtimes (ONNX Runtime, OpenVINO, NNCF) bring threads of their own; they get a process of their own.
 test: $(VENV)/dev.stamp
-	$(PYTEST) $(RUNTIMES:%=--ignore=%)
-	$(PYTEST) $(RUNTIMES)
+	$(PYTEST) $(RUNTIMES:%=--ignore=%) $(COVERED)
+	$(PYTEST) $(RUNTIMES) $(if $(COVERED),$(COVERED) --cov-append)
+
+# The same tests, and how much of the package they went through, which must not be less than the setting in pyproject.toml.
+coverage: COVERED := --cov=sparseinst --cov-report=
+coverage: test
+	$(BIN)/coverage report --skip-covered --sort=cover
 
 # The tests of the large sets of images, which lie beside the repository, in ../shared/data; without them they are skipped.
 test-data: $(VENV)/dev.stamp
@@ -53,7 +58,7 @@ ort: $(VENV)/base.stamp
 	$(BIN)/python src/sparseinst/web/ort.py
 
 clean:
-	rm -rf $(VENV) demo dist site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo dist site .coverage .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -63,7 +63,8 @@ def pythons(named: str | None) -> dict[str, str]:
     """Supported version -> program, of those that can be had."""
     if named:
         return {run(name, "-c", NUMBER).strip(): name for name in named.split(",")}
-    return {number: name for number in SUPPORTED if (name := shutil.which(f"python{number}"))}
+    found = {number: name for number in SUPPORTED if (name := shutil.which(f"python{number}"))}
+    return found or sys.exit(f"expected one of Python {', '.join(SUPPORTED)}, found none: name one with --pythons")
 
 
 def install(file: Path, program: str, folder: Path, constraints: list[str]) -> None:
@@ -98,10 +99,12 @@ def main() -> None:
         problems = disagreements() + look((wheel, sdist))
         if problems:
             sys.exit("\n".join(problems))
-        there = {} if options.quick else pythons(options.pythons)
+        if options.quick:
+            print("the files are as they should be; nothing was installed")
+            return
+        there = pythons(options.pythons)
         jobs = [(wheel, number, "newest") for number in there]
-        if there:
-            jobs += [(wheel, min(there), "oldest"), (sdist, min(there), "newest")]
+        jobs += [(wheel, min(there), "oldest"), (sdist, min(there), "newest")]
         for file, number, which in jobs:
             print(f"{file.name} on Python {number}, {which} dependencies", flush=True)
             install(file, there[number], work / "environment", oldest() if which == "oldest" else [])
