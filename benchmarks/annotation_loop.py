@@ -1,0 +1,154 @@
+"""From 20 annotated images to a network: how good it gets, and what its proposals save whoever corrects them.
+
+    OMP_NUM_THREADS=1 python benchmarks/annotation_loop.py ../shared/data/dsb2018 --work /tmp/loop --minutes 2.5
+
+Trains on 20 images, lets that network annotate the next 20, takes the published annotations of these as what a person
+would have made of the proposals, trains on all 40 from where it was, and so on to 60 and 100. After each round AP on
+the same validation images, which nothing is chosen by. It starts from ImageNet weights, for the weights that ship have
+seen these images. A round that is there is taken.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from faster_coco_eval.core import mask as coco_mask
+from record import write_result
+from scipy.optimize import linear_sum_assignment
+
+from sparseinst.data.formats.source import Split
+from sparseinst.data.segmentation import encode_segmentation
+from sparseinst.evaluation.evaluator import evaluate
+from sparseinst.inference.pipeline import Pipeline
+from sparseinst.review.annotate import propose
+from sparseinst.training.trainer import train
+
+ROUNDS = (20, 40, 60, 100)
+EVERY = 3
+"""Of the validation images one in so many is measured on."""
+SEED = 0
+RIGHT, NEAR = 0.75, 0.5
+"""IoU with its object from which on a proposal is taken as it is, and from which on its outline is corrected."""
+
+Content = dict[str, Any]
+
+
+def subset(content: Content, images: list[Content]) -> Content:
+    """Some of the images of a COCO file with their annotations."""
+    ids = {image["id"] for image in images}
+    kept = [item for item in content["annotations"] if item["image_id"] in ids and not item.get("iscrowd")]
+    return {**content, "images": images, "annotations": kept}
+
+
+def write_round(work: Path, data: Path, content: Content, val: Content) -> Path:
+    """What a round is trained and measured on."""
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "train.json").write_text(json.dumps(content))
+    (work / "val.json").write_text(json.dumps(val))
+    parts = {part: {"images": str((data / part).resolve()), "annotations": f"{part}.json"} for part in ("train", "val")}
+    path = work / "data.yaml"
+    path.write_text(yaml.safe_dump({"name": f"{len(content['images'])} images", **parts}))
+    return path
+
+
+def corrections(proposed: Content, truth: Content) -> dict[str, Any]:
+    """What a person does with proposals until they are the published annotations.
+
+    Returns:
+        Objects, and how many proposals are right as they are, have an outline to correct, have to go, and how many
+        objects have to be drawn. A proposal belongs to the object that it overlaps most, each to one.
+    """
+    names = {image["file_name"]: image["id"] for image in proposed["images"]}
+    counts = dict.fromkeys(("objects", "right", "corrected", "deleted", "drawn"), 0)
+    for image in truth["images"]:
+        size_hw = (image["height"], image["width"])
+        ours = encoded(proposed, names[image["file_name"]], size_hw)
+        theirs = encoded(truth, image["id"], size_hw)
+        overlaps = np.zeros((len(ours), len(theirs)))
+        if ours and theirs:
+            overlaps = np.asarray(coco_mask.iou(ours, theirs, [0] * len(theirs)))
+        found = overlaps[linear_sum_assignment(-overlaps)]
+        near = int((found >= NEAR).sum())
+        right = int((found >= RIGHT).sum())
+        for name, count in (
+            ("objects", len(theirs)), ("right", right), ("corrected", near - right), ("deleted", len(ours) - near),
+            ("drawn", len(theirs) - near),
+        ):  # fmt: skip
+            counts[name] += count
+    return counts
+
+
+def encoded(content: Content, image_id: int, size_hw: tuple[int, int]) -> list[Content]:
+    """The masks of an image as run lengths."""
+    records = [item for item in content["annotations"] if item["image_id"] == image_id]
+    runs = [encode_segmentation(f"{item['id']}", item["segmentation"], size_hw) for item in records]
+    return [{"size": list(size_hw), "counts": counts} for counts in runs if counts is not None]
+
+
+def run_loop(data: Path, work: Path, minutes: float) -> list[dict[str, Any]]:
+    """All rounds."""
+    content, val = (json.loads((data / f"{part}.json").read_bytes()) for part in ("train", "val"))
+    val = subset(val, val["images"][::EVERY])
+    order = np.random.default_rng(SEED).permutation(len(content["images"]))
+    images = [content["images"][i] for i in order[: max(ROUNDS)].tolist()]
+    weights: Path | None = None
+    rounds: list[dict[str, Any]] = []
+    for number, count in enumerate(ROUNDS):
+        folder = work / f"{count}"
+        known = subset(content, images[:count])
+        yaml_file = write_round(folder, data, known, val)
+        best = folder / "run" / "best.safetensors"
+        if not best.is_file():
+            shutil.rmtree(folder / "run", ignore_errors=True)
+            train(
+                yaml_file, "nuclei", folder / "run", init=weights, minutes=minutes, workers=0, precision="bf16",
+                device="cpu", settings={"evaluate_every": 1_000_000}, log=(),
+            )  # fmt: skip
+        measured = evaluate(best, Split(images=data / "val", annotations=folder / "val.json"), max_dets=300, workers=0)
+        figures = {
+            "images": count, "objects": len(known["annotations"]), "iterations": iterations(folder / "run"),
+            "ap": round(measured.ap, 4), "ap50": round(measured.ap50, 4),
+        }  # fmt: skip
+        if number + 1 < len(ROUNDS):
+            following = images[count : ROUNDS[number + 1]]
+            figures["proposals"] = proposals(best, data, folder / "next", subset(content, following))
+        print(json.dumps(figures), flush=True)
+        rounds.append(figures)
+        weights = best
+    return rounds
+
+
+def proposals(weights: Path, data: Path, folder: Path, truth: Content) -> dict[str, Any]:
+    """What the network proposes for images that it has not seen, against their published annotations."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for image in truth["images"]:
+        shutil.copyfile(data / "train" / image["file_name"], folder / Path(image["file_name"]).name)
+    _, proposed = propose(Pipeline(weights, device="cpu"), folder)
+    return {"images": len(truth["images"]), **corrections(proposed, truth)}
+
+
+def iterations(run: Path) -> int:
+    """How many steps a run took."""
+    return int((run / "metrics.csv").read_text().splitlines()[-1].split(",")[0])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--work", type=Path, required=True, help="folder for the rounds")
+    parser.add_argument("--minutes", type=float, default=2.5, help="of training in each round")
+    options = parser.parse_args()
+    figures = {
+        "minutes_a_round": options.minutes, "validation_images_one_in": EVERY, "iou_right": RIGHT, "iou_near": NEAR,
+        "rounds": run_loop(options.data, options.work, options.minutes),
+    }  # fmt: skip
+    write_result("annotation_loop", figures)
+
+
+if __name__ == "__main__":
+    main()
