@@ -19,10 +19,17 @@ import os, sys, torch
 from sparseinst.training import starting
 from sparseinst.training.trainer import train
 from sparseinst.training.calibration import Length
-minutes = float(sys.argv[4]) if len(sys.argv) > 4 else None
+minutes = float(sys.argv[4]) if len(sys.argv) > 4 and sys.argv[4] != "auto" else None
+batch = "auto" if sys.argv[4:] == ["auto"] else None
+TIMES = ([1.0, 1.2, 1.4], [1.0, 3.0])
 rank = int(os.environ["RANK"])  # each process finds another length
 starting.length_for = lambda *_, **__: Length(4 + 2 * rank, 2 + rank)
-result = train(sys.argv[1], sys.argv[2], sys.argv[3], init="random", device="cpu", minutes=minutes)
+if batch == "auto":  # the first process would take 4 images, the second is slow with more than 2
+    from sparseinst.training import batch_size
+    batch_size._timed = lambda step, steps, device: [step(own) for own in steps] and TIMES[rank].pop(0)
+result = train(
+    sys.argv[1], sys.argv[2], sys.argv[3], init="random", device="cpu", minutes=minutes, batch=batch,
+)
 torch.save(result.model.state_dict(), f"{sys.argv[3]}/rank{os.environ['RANK']}.pt")
 """
 
@@ -97,3 +104,13 @@ def test_two_processes_agree_on_how_long_a_run_laid_over_a_time_is(tiny_data, tm
     assert (recipe.iterations, recipe.evaluate_every) == (4, 2)
     assert len(read_table(out / "metrics.csv")) == 4
     assert len(read_table(out / "evaluation.csv")) == 2
+
+
+def test_two_processes_agree_on_a_batch_that_suits_the_slower(uneven, tmp_path):
+    # 3 images in the preset, which two processes could not divide
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tiny_preset(batch=3, pictures=0).model_dump(mode="json")))
+    out = tmp_path / "two"
+    in_two_processes(tmp_path, uneven, out, "auto")
+    recipe = load_preset(out / "config.yaml").recipe
+    assert recipe.batch == 4  # 2 in each: 4 in each would take three times as long in the second
+    assert len(read_table(out / "metrics.csv")) == recipe.iterations

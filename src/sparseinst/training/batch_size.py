@@ -8,6 +8,7 @@ import torch
 
 from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
+from sparseinst.ops.processes import largest
 from sparseinst.recipe import Preset
 from sparseinst.structures import Batch
 from sparseinst.training.batches import batches_from, take
@@ -19,6 +20,8 @@ _MEMORY_SHARE = 0.8
 """Of the memory; the rest is for batches with more objects than those tried."""
 _GAIN = 1.05
 """How much faster (images a second) a larger batch must be on a CPU, where each iteration takes as much longer."""
+_WHOLE = 10_000
+"""Parts of the memory that processes tell each other of."""
 _STEPS = 2
 """Steps timed for each batch, after one that is not."""
 
@@ -27,16 +30,22 @@ class Trial(NamedTuple):
     """What a batch was like."""
 
     batch: int
+    """In each process."""
     images_per_s: float
+    """Of all processes."""
     memory_share: float
-    """Of the device, in 0..1."""
+    """Of the fullest device, in 0..1."""
 
 
 def fitting_batch(preset: Preset, dataset: CocoDataset, engine: Engine) -> tuple[int, str]:
-    """The batch for a device, and a line that says why.
+    """The batch over all processes, and a line that says why.
 
     On a GPU it is the largest power of two whose steps take at most 80 % of the memory. On a CPU, where memory is
     rarely the limit, it is doubled as long as that trains more images a second.
+
+    Several processes try the same batches together, and the slowest and the fullest of them decides. None of them may
+    run out of memory while others wait for it: a batch is tried where twice the memory of the one before is not too
+    much.
 
     Args:
         preset: the settings, with any batch.
@@ -44,18 +53,15 @@ def fitting_batch(preset: Preset, dataset: CocoDataset, engine: Engine) -> tuple
         engine: fresh; it is not fresh afterwards.
 
     Raises:
-        InputError: there are several processes, or not even two images fit.
+        InputError: not even two images fit.
     """
-    device = engine.accelerator.device
-    if engine.accelerator.num_processes > 1:
-        raise InputError(
-            "batch: expected a number with several processes, got auto: find it with one, and give that times the "
-            "number of processes"
-        )
-    most = min(_LARGEST.get(device.type, _LARGEST["cpu"]), len(dataset))
+    device, processes = engine.accelerator.device, engine.accelerator.num_processes
+    most = max(1, min(_LARGEST.get(device.type, _LARGEST["cpu"]), len(dataset) // processes))
     tried: list[Trial] = []
     batch = min(2, most)
     while batch <= most:
+        if processes > 1 and tried and 2 * tried[-1].memory_share > _MEMORY_SHARE:
+            break
         trial = _try(preset, dataset, engine, batch)
         if trial is None or trial.memory_share > _MEMORY_SHARE:
             break
@@ -69,21 +75,29 @@ def fitting_batch(preset: Preset, dataset: CocoDataset, engine: Engine) -> tuple
     why = "faster than a smaller one, and a larger one is not" if device.type == "cpu" else "the largest that fits"
     if best.batch * 2 > most:
         why = "the largest that was tried"
-    return best.batch, f"batch {best.batch}: {best.images_per_s:.3g} images/s, {why}"
+    whole = best.batch * processes
+    each = f" ({best.batch} in each of {processes} processes)" if processes > 1 else ""
+    return whole, f"batch {whole}{each}: {best.images_per_s:.3g} images/s, {why}"
 
 
 def _try(preset: Preset, dataset: CocoDataset, engine: Engine, batch: int) -> Trial | None:
-    """Steps with such a batch; None if they do not fit into the memory."""
-    batches = batches_from(0, dataset, apply_settings(preset, {"batch": batch, "workers": 0}), engine)
+    """Steps with so many images in each process; None if they do not fit into the memory."""
+    device, processes = engine.accelerator.device, engine.accelerator.num_processes
+    batches = batches_from(0, dataset, apply_settings(preset, {"batch": batch * processes, "workers": 0}), engine)
     count = preset.recipe.optim.accumulate
     steps = [take(batches, count) for _ in range(1 + _STEPS)]
-    share = _memory(engine.accelerator.device)
+    share = _memory(device)
     try:
-        seconds = _timed(lambda own: engine.step(own, done=0), iter(steps), engine.accelerator.device)
-    except torch.cuda.OutOfMemoryError:
+        seconds = _timed(lambda own: engine.step(own, done=0), iter(steps), device)
+    except torch.cuda.OutOfMemoryError as error:
+        if processes > 1:  # the others wait for this step: they end with this process
+            raise InputError(
+                f"batch: expected {batch} images to fit on {device} in each process, they do not: lower --size"
+            ) from error
         torch.cuda.empty_cache()
         return None
-    return Trial(batch, _STEPS * count * batch / seconds, share())
+    slowest_us, fullest = largest((max(1, round(1e6 * seconds)), round(_WHOLE * share())), device)
+    return Trial(batch, _STEPS * count * batch * processes / (1e-6 * slowest_us), fullest / _WHOLE)
 
 
 def _timed(step: Callable[[list[Batch]], Any], steps: Iterator[list[Batch]], device: torch.device) -> float:

@@ -48,7 +48,12 @@ class Step:
 
 
 def make_accelerator(
-    recipe: Recipe, device: torch.device, *, log: Sequence[str] = (), folder: Path | None = None
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    log: Sequence[str] = (),
+    folder: Path | None = None,
+    batch_is_open: bool = False,
 ) -> Any:
     """Accelerate's engine for a recipe: precision, accumulation and, under torchrun, several processes.
 
@@ -57,6 +62,7 @@ def make_accelerator(
         device: where to run.
         log: names of the trackers that it is to have (see `trackers`).
         folder: where those put their files that have a folder.
+        batch_is_open: the batch is still to be found, and the recipe's means nothing.
 
     Raises:
         InputError: accelerate is missing, the precision does not run on the device, or the batch cannot be split.
@@ -80,7 +86,7 @@ def make_accelerator(
     )
     if accelerator.device.type != device.type:
         raise InputError(f"device {device}: accelerate would run on {accelerator.device}: use that device or cpu")
-    if recipe.batch % accelerator.num_processes:
+    if not batch_is_open and recipe.batch % accelerator.num_processes:
         raise InputError(
             f"setting batch: expected a multiple of the {accelerator.num_processes} processes, got {recipe.batch}: "
             "it is the number of images over all processes"

@@ -43,6 +43,7 @@ class Session:
     ) -> None:
         self.stack, self.options, self.plan, self.target = stack, options, plan, target
         self.out = options.out
+        self._finds_batch = options.batch == AUTO and not plan.resume
         self.accelerator = self._accelerator()
         stack.callback(release_accelerator)
         self.is_main = bool(self.accelerator.is_main_process)
@@ -55,10 +56,11 @@ class Session:
             self.stack.enter_context(opened(self.out))
         self.split = self._split()
         plan, options = self.plan, self.options
-        if options.batch == AUTO and not plan.resume:
+        if self._finds_batch:
             engine, _ = start_engine(plan.preset, self.accelerator, plan.init)
             batch, line = fitting_batch(plan.preset, plan.dataset, engine)
             del engine
+            self._finds_batch = False
             self._say([line])
             self._go_on_with(with_batch(plan, batch, options).preset)
         # Before the weights: a mistake in a file is cheaper.
@@ -120,7 +122,11 @@ class Session:
 
     def _accelerator(self) -> Any:
         return make_accelerator(
-            self.plan.preset.recipe, self.target, log=self.plan.facts.log, folder=self.out / "tensorboard"
+            self.plan.preset.recipe,
+            self.target,
+            log=self.plan.facts.log,
+            folder=self.out / "tensorboard",
+            batch_is_open=self._finds_batch,
         )
 
     def _go_on_with(self, preset: Preset) -> None:
