@@ -1,6 +1,7 @@
 """The notebook: `python manual/notebook.py` writes examples/tour.ipynb from manual/tour.py, with outputs."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -39,7 +40,18 @@ def executed() -> nbformat.NotebookNode:
         NotebookClient(notebook, timeout=LONGEST_S, resources={"metadata": {"path": folder}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when it ran
+        if cell.cell_type == "code":
+            cell.outputs = list(_told(cell.outputs))
     return notebook
+
+
+def _told(outputs: list[nbformat.NotebookNode]) -> Iterator[nbformat.NotebookNode]:
+    """What is for readers: no warnings of this machine, and what was printed in one piece."""
+    printed = [output for output in outputs if output.output_type == "stream" and output.name == "stdout"]
+    if printed:
+        printed[0].text = "".join(output.text for output in printed)
+        yield printed[0]
+    yield from (output for output in outputs if output.output_type != "stream")
 
 
 if __name__ == "__main__":

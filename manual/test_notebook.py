@@ -3,6 +3,7 @@
 import nbformat
 
 from notebook import NOTEBOOK, executed
+from prepared import ROOT
 
 
 def test_the_notebook_runs_and_is_the_one_that_is_kept() -> None:
@@ -11,3 +12,4 @@ def test_the_notebook_runs_and_is_the_one_that_is_kept() -> None:
     for old, new in zip(kept.cells, fresh.cells, strict=True):
         assert old.source == new.source
         assert len(old.get("outputs", ())) == len(new.get("outputs", ()))
+        assert str(ROOT) not in str(old.get("outputs", ""))

@@ -17,11 +17,11 @@ from sparseinst import Predictor, evaluate, track
 
 
 def show(picture, longest=700):
-    """A picture as WebP, which keeps the notebook small."""
+    """A picture as JPEG, which keeps the notebook small."""
     image, file = Image.fromarray(picture), io.BytesIO()
     image.thumbnail((longest, longest))
-    image.save(file, "webp", quality=80)
-    return Shown(file.getvalue(), format="webp")
+    image.save(file, "jpeg", quality=85)
+    return Shown(file.getvalue(), format="jpeg")
 
 
 # %% [markdown]
