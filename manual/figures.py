@@ -26,7 +26,7 @@ SCALES = {
     "GFLOP": (1, 1e-9), "seconds": (1, 1e-3),
 }  # fmt: skip
 """Unit behind a number -> what values of the files are multiplied by before they are compared."""
-MEASURED = ("%", "ms", "MB", "GB", "GFLOP", "milliseconds", "microseconds", "seconds", "minutes")
+MEASURED = ("%", "ms", "GFLOP", "milliseconds", "microseconds")
 """Units of what is measured, wherever it stands."""
 _NAMED = re.compile(r"benchmarks/results/(\w+)\.json")
 _MADE = re.compile(r"`python benchmarks/(\w+)\.py([^`]*)`")
