@@ -293,3 +293,41 @@ def test_a_broken_image_is_named(tmp_path: Path) -> None:
     text(tmp_path / "data.yaml", yaml.safe_dump({"train": "train/images", "names": ["a", "b"]}))
     with pytest.raises(InputError, match=r"a\.png"):
         read_content(resolve_data(tmp_path).train)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"), [("a.tif", "a_masks.png"), ("a.png", "a_cp_masks.tif"), ("a_img.png", "a_masks.tif")]
+)
+def test_label_images_of_cellpose_beside_their_images(tmp_path: Path, image: str, mask: str) -> None:
+    numbers = np.zeros((40, 60), np.uint16)
+    numbers[3:9, 4:10], numbers[20:30, 40:50] = 1, 7
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / part / image)
+        Image.fromarray(numbers).save(tmp_path / part / mask)
+        np.save(tmp_path / part / "a_seg.npy", {"masks": numbers}, allow_pickle=True)  # type: ignore[arg-type]
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / "train" / "b.png")  # not annotated yet
+    source = resolve_data(tmp_path)
+    assert source.found[0].startswith("train: 1 label images, 2 images")
+    assert source.train is not None and source.test is not None
+    dataset = CocoDataset.of(source.train)
+    assert len(dataset) == 1 and dataset.instances == 2
+    np.testing.assert_array_equal(dataset.masks(0).sum(0) > 0, numbers > 0)
+
+
+def test_files_of_cellpose_that_may_run_code_are_not_opened(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", seed=1)
+    np.save(tmp_path / "a_seg.npy", {"masks": 1}, allow_pickle=True)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"a_seg.npy: expected label images.*Save masks as PNG/tif"):
+        resolve_data(tmp_path)
+
+
+def test_label_images_as_arrays(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png", seed=1)
+    with Image.open(tmp_path / "images" / "a.png") as image:
+        numbers = np.zeros((image.height, image.width), np.int32)
+    numbers[2:9, 2:9] = 70_000
+    (tmp_path / "masks").mkdir()
+    np.save(tmp_path / "masks" / "a.npy", numbers)
+    source = resolve_data(tmp_path)
+    assert source.train is not None and CocoDataset.of(source.train).instances == 1

@@ -1,4 +1,5 @@
-"""Label images: `images/` beside `masks/` or `labels/`, one number for each object, of 8, 16 or 32 bits.
+"""Label images: `images/` beside `masks/` or `labels/`, or NAME_masks beside NAME as Cellpose has them; one number for
+each object, of 8, 16 or 32 bits.
 
 They know no classes; `labels.csv` beside the folders (file, number, class), which is written with them, tells. A pixel
 belongs to one object: of objects that overlap, smaller ones lie on top.
@@ -18,6 +19,8 @@ from PIL import Image
 from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.data.pixels import decoding
+from sparseinst.data.sources import ARRAY_SUFFIX
+from sparseinst.data.stacks.channels import load_array
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
 from sparseinst.masks.numbered import encode_numbered
@@ -29,12 +32,17 @@ CLASSES_FILE = "labels.csv"
 _MASK_FOLDERS = ("masks", "labels")
 _ENDINGS = ("", "_masks", "_mask", "_labels", "_label", "_cp_masks")
 """What the name of a label image may have after that of its image."""
+_BESIDE = ("_masks", "_cp_masks", "_mask")
+"""The same of one in the folder of its image. (NAME_labels is what prediction writes.)"""
+_IMAGE_ENDING = "_img"
+"""What Cellpose's own data have after the name of an image."""
+_PICKLED = "_seg.npy"
 _FOREGROUND = 255
 """The only value of a mask that tells foreground from background, and no objects apart."""
 
 
 def find(path: Path) -> DataSource | None:
-    """The parts of a folder with images/ and masks/ or labels/, or of subfolders train, val, test; None without any."""
+    """The parts of a folder with label images, or of subfolders train, val, test; None without any."""
     if not path.is_dir():
         return None
     splits = {}
@@ -56,9 +64,7 @@ def read(split: Split, notes: Notes | None) -> Content:
     """
     maker = Maker(split.images, notes=notes)
     classes = _read_classes(split.annotations.parent / CLASSES_FILE)
-    masks = by_stem(images_in(split.annotations))
-    for image in images_in(split.images):
-        mask = next((masks[image.stem + ending] for ending in _ENDINGS if image.stem + ending in masks), None)
+    for image, mask in pairs(split):
         if mask is None:
             maker.notes.leave_out("images without a label image", image.name)
             continue
@@ -76,6 +82,30 @@ def read(split: Split, notes: Notes | None) -> Content:
             name = classes.get((mask.name, int(number)), CLASS)
             maker.add_mask(image_id, maker.category(name), counts, size_hw)
     return maker.content()
+
+
+def pairs(split: Split) -> list[tuple[Path, Path | None]]:
+    """The images, each with its label image; None where there is none."""
+    if split.images == split.annotations:
+        masks = _beside(split.images)
+        taken = set(masks.values())
+        return [(image, masks.get(image)) for image in images_in(split.images) if image not in taken]
+    by_name = by_stem(images_in(split.annotations))
+    return [
+        (image, next((by_name[image.stem + ending] for ending in _ENDINGS if image.stem + ending in by_name), None))
+        for image in images_in(split.images)
+    ]
+
+
+def refuse_pickled(folder: Path) -> None:
+    """Raises InputError where a folder has nothing but Cellpose's _seg.npy files, which could run code."""
+    found = next(iter(sorted(folder.glob(f"*{_PICKLED}")) + sorted(folder.glob(f"*/*{_PICKLED}"))), None)
+    if found is not None:
+        raise InputError(
+            f"{found}: expected label images, got a file of Cellpose that may run code when it is opened: save the "
+            "masks from Cellpose as PNG or TIFF (File, Save masks as PNG/tif; --save_png or --save_tif on the command "
+            "line), as NAME_cp_masks.png beside the images"
+        )
 
 
 def write(dataset: Any, folder: Path) -> list[str]:
@@ -120,7 +150,10 @@ def read_labels(path: Path) -> NDArray[np.int64]:
         InputError: it cannot be read, or holds what is no whole number.
     """
     with decoding(str(path)):
-        if path.suffix.lower() in (".tif", ".tiff"):
+        values: NDArray[Any]
+        if path.suffix.lower() == ARRAY_SUFFIX:
+            values = np.asarray(load_array(path))
+        elif path.suffix.lower() in (".tif", ".tiff"):
             values = tifffile.imread(path, key=0)
         else:
             with Image.open(path) as image:
@@ -149,12 +182,24 @@ def check_size(mask: Path, labels: NDArray[Any], image: Path, size_hw: tuple[int
 
 
 def _split(folder: Path) -> Split | None:
-    if not images_in(folder / "images"):
-        return None
-    for name in _MASK_FOLDERS:
-        if images_in(folder / name):
-            return Split(images=folder / "images", annotations=folder / name, kind="labels")
-    return None
+    if images_in(folder / "images"):
+        for name in _MASK_FOLDERS:
+            if images_in(folder / name):
+                return Split(images=folder / "images", annotations=folder / name, kind="labels")
+    return Split(images=folder, annotations=folder, kind="labels") if _beside(folder) else None
+
+
+def _beside(folder: Path) -> dict[Path, Path]:
+    """The label images in the folder of their images, by image."""
+    named = by_stem(images_in(folder))
+    found = {}
+    for stem, mask in named.items():
+        for ending in _BESIDE:
+            name = stem.removesuffix(ending)
+            image = named.get(name) or named.get(name + _IMAGE_ENDING)
+            if name != stem and image is not None:
+                found[image] = mask
+    return found
 
 
 def _numbered(rles: tuple[bytes, ...], size_hw: tuple[int, int]) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:

@@ -19,7 +19,8 @@ DATA_FILE = "data.yaml"
 KNOWN = (
     "COCO (train.json + train/, annotations/instances_train2017.json, Roboflow's _annotations.coco.json, one file of "
     "CVAT or Label Studio), YOLO (data.yaml), Pascal VOC (JPEGImages/ + SegmentationObject/), label images "
-    "(images/ + masks/ or labels/), a mask file per object (ID/images/ + ID/masks/), LabelMe (a .json beside an image)"
+    "(images/ + masks/ or labels/, or NAME_masks beside an image), a mask file per object (ID/images/ + ID/masks/), "
+    "LabelMe (a .json beside an image)"
 )
 """What is recognised, in words."""
 
@@ -50,6 +51,7 @@ def resolve_data(path: str | Path) -> DataSource:
             "file: give the folder that holds both"
         )
     if source is None:
+        labels.refuse_pickled(path)
         raise InputError(
             f"{path}: expected one of the layouts {KNOWN} in this folder, found none: arrange the folder so, or name "
             "images and annotations in a YAML file"
@@ -87,8 +89,9 @@ def _told_labelme(split: Split) -> str:
 
 
 def _told_labels(split: Split) -> str:
-    masks, images = len(images_in(split.annotations)), len(images_in(split.images))
-    return f"{masks} label images, {images} images ({split.annotations})"
+    images = labels.pairs(split)
+    masks = sum(mask is not None for _, mask in images)
+    return f"{masks} label images, {len(images)} images ({split.annotations})"
 
 
 def _told_objects(split: Split) -> str:
