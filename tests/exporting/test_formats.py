@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import py_compile
 import zipfile
 from pathlib import Path
@@ -131,6 +132,24 @@ def test_half_halves_the_weights(name, model, tmp_path) -> None:
     assert max(path.stat().st_size for path in done.files) < 0.75 * whole
     assert 0 < done.agreement.raw_score < 0.05
     assert open_backend(out).exported.precision == "fp16"
+
+
+def test_weights_of_deformable_convolutions_are_halved_too(deformable, pictures, tmp_path) -> None:
+    onnx = pytest.importorskip("onnx")
+    done = export_model(deformable, tmp_path / "half.onnx", export_format="onnx", precision="fp16", size_hw=(64, 96))
+    whole = sum(4 * parameter.numel() for parameter in deformable.parameters())
+    graph = onnx.load(done.files[0]).graph
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}
+    weights = [casts[node.input[1]] for node in graph.node if node.op_type == "DeformConv"]
+    assert weights and {stored[name].data_type for name in weights} == {onnx.TensorProto.FLOAT16}
+    single = sum(
+        4 * math.prod(tensor.dims) for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT
+    )
+    assert single < 0.1 * whole and 0 < done.agreement.raw_score < 0.05
+    expected = Predictor(deformable, score=0)(pictures[1])
+    found = Predictor(open_backend(done.files[0]), score=0)(pictures[1])
+    assert np.abs(found.scores - expected.scores).max() < 0.05
 
 
 def test_tensorrt_gets_an_onnx_file_its_metadata_and_a_build_script(exported) -> None:

@@ -99,6 +99,18 @@ def test_a_device_that_a_runtime_lacks_is_said(suffix: str, named: str, tmp_path
         open_backend(path, device="cuda")
 
 
+@pytest.mark.parametrize(("name", "device"), [("openvino", "cuda"), ("openvino", "mps"), ("onnxruntime", "mps")])
+def test_a_device_that_a_runtime_lacks_is_said_before_anything_is_converted(
+    model: SparseInst, name: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(*_: object, **__: object) -> None:
+        raise AssertionError("converted first")
+
+    monkeypatch.setattr("sparseinst.runtime.backends.trace", convert)
+    with pytest.raises(InputError, match=f"device '{device}'"):
+        open_backend(model, name=name, device=device)
+
+
 def test_a_file_and_the_name_of_another_backend(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.onnx: expected a \.xml file"):
         open_backend(tmp_path / "a.onnx", name="openvino")

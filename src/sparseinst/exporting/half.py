@@ -1,6 +1,9 @@
 """Makes an ONNX model compute in 16 bits where that is safe."""
 
+from collections import Counter
 from typing import Any
+
+import numpy as np
 
 from sparseinst.runtime.tracing import missing_extra
 
@@ -8,6 +11,10 @@ _FLOAT = ("MatMul", "Gemm", "ReduceSum", "ReduceMax", "Softmax", "Div", "Sqrt", 
 """Kept in 32 bits: the weights over pixels are too small for 16 (1e-4 and less), sums over pixels too large."""
 _LINEAR = ("Conv", "DeformConv", "Gemm")
 """What seeds are made of comes from these."""
+_WEIGHTED = ("DeformConv", "MatMul", "Gemm")
+"""Of `_FLOAT` those whose second input may be weights."""
+_FEW = 256
+"""Weights that are not worth a cast."""
 
 
 def to_half(model: Any) -> Any:
@@ -23,12 +30,37 @@ def to_half(model: Any) -> Any:
         from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
     except ImportError as error:
         raise missing_extra("onnxruntime", "to convert to 16 bits") from error
-    return convert_float_to_float16(
-        model,
-        keep_io_types=True,
-        op_block_list=[*DEFAULT_OP_BLOCK_LIST, *_FLOAT],
-        node_block_list=sorted(after_convolutions(model.graph)),
+    kept = after_convolutions(model.graph)
+    half = convert_float_to_float16(
+        model, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, *_FLOAT], node_block_list=sorted(kept)
     )
+    _store_half(half.graph, kept)
+    return half
+
+
+def _store_half(graph: Any, kept: set[str]) -> None:
+    """Stores in 16 bits the weights of what computes in 32, with a cast behind them that runtimes do once.
+
+    Those of deformable convolutions are half of such a network.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    stored = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT}
+    readers = Counter(name for node in graph.node for name in node.input)
+    casts = []
+    for node in graph.node:
+        weight = node.input[1] if node.op_type in _WEIGHTED and node.name not in kept else ""
+        if weight not in stored or readers[weight] > 1:
+            continue
+        tensor = stored[weight]
+        values = numpy_helper.to_array(tensor)
+        if values.size < _FEW or np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), weight))
+        node.input[1] = f"{weight}_32"
+        casts.append(helper.make_node("Cast", [weight], [node.input[1]], f"{weight}_cast", to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        graph.node.insert(0, cast)
 
 
 def after_convolutions(graph: Any) -> set[str]:

@@ -67,9 +67,10 @@ def _open_eager(model: Model, wanted: Wanted) -> Backend:
 
 
 def _open_onnxruntime(model: Model, wanted: Wanted) -> Backend:
-    from sparseinst.runtime.onnx_backend import OnnxBackend
+    from sparseinst.runtime.onnx_backend import OnnxBackend, onnx_providers
 
     _refuse_half(wanted)
+    onnx_providers(wanted.device)  # before a network is converted, which takes long
     if _is_file(model, ".onnx"):
         return OnnxBackend(model, device=wanted.device, threads=wanted.threads)
     program, exported = _traced(_network(model, wanted))
@@ -77,8 +78,9 @@ def _open_onnxruntime(model: Model, wanted: Wanted) -> Backend:
 
 
 def _open_openvino(model: Model, wanted: Wanted) -> Backend:
-    from sparseinst.runtime.openvino_backend import OpenVINOBackend
+    from sparseinst.runtime.openvino_backend import OpenVINOBackend, check_openvino_device
 
+    check_openvino_device(wanted.device)  # before a network is converted, which takes long
     if _is_file(model, ".xml"):
         return OpenVINOBackend(model, device=wanted.device, half=wanted.half, threads=wanted.threads)
     # Faster from the rewritten network; ONNX Runtime, which fuses more by itself, is faster from the plain one.

@@ -1,6 +1,7 @@
 """Runs an exported ONNX file with ONNX Runtime."""
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -34,16 +35,12 @@ class OnnxBackend:
     def __init__(
         self, model: str | Path | bytes, *, device: str | torch.device | None = None, threads: int | None = None
     ) -> None:
-        try:
-            import onnxruntime as ort
-        except ImportError as error:
-            raise missing_extra("onnxruntime", "to run .onnx files") from error
+        ort, providers = _runtime(), onnx_providers(device)
         source = "the ONNX model" if isinstance(model, bytes) else str(model)
         options = ort.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
-        providers = _providers(device, ort.get_available_providers())
         content = model if isinstance(model, bytes) else str(model)
         with readable(source, expected="a network that ONNX Runtime can open", hint="export the network again"):
             self._session = ort.InferenceSession(content, options, providers=providers)
@@ -61,7 +58,22 @@ class OnnxBackend:
         return Candidates(*(torch.from_numpy(np.asarray(output)) for output in outputs))
 
 
-def _providers(device: str | torch.device | None, available: list[str]) -> list[str | tuple[str, dict[str, int]]]:
+def _runtime() -> ModuleType:
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise missing_extra("onnxruntime", "to run .onnx files") from error
+    module: ModuleType = ort
+    return module
+
+
+def onnx_providers(device: str | torch.device | None) -> list[str | tuple[str, dict[str, int]]]:
+    """What of ONNX Runtime runs a network on a device; None is the best there is.
+
+    Raises:
+        InputError: ONNX Runtime is not installed, or has no such device.
+    """
+    available = _runtime().get_available_providers()
     if device is None:
         device = "cuda" if _CUDA in available else "cpu"
     kind, _, number = str(device).partition(":")

@@ -43,8 +43,7 @@ class OpenVINOBackend:
         half: bool = False,
         threads: int | None = None,
     ) -> None:
-        if device is not None and str(device) != "cpu":
-            raise InputError(f"device {str(device)!r}: OpenVINO models run on the processor here: use device cpu")
+        check_openvino_device(device)
         try:
             import openvino as ov
         except ImportError as error:
@@ -77,6 +76,12 @@ class OpenVINOBackend:
         inputs = dict(zip(INPUTS, (images.numpy(), resized_hw.cpu().numpy()), strict=True))
         found = self._compiled.infer_new_request(inputs)
         return Candidates(*(torch.from_numpy(found[name]) for name in self.exported.outputs))
+
+
+def check_openvino_device(device: str | torch.device | None) -> None:
+    """Raises InputError for another device than the processor."""
+    if device is not None and str(device) != "cpu":
+        raise InputError(f"device {str(device)!r}: OpenVINO models run on the processor here: use device cpu")
 
 
 def _metadata(model: "ov.Model") -> Mapping[str, str]:
