@@ -41,6 +41,9 @@ KINDS = {
 }
 """Name of a picture -> micrograph."""
 
+BANNER = ("layer", "smear", "large", "crowd")
+BANNER_PX, BANNER_GAP = 360, 6
+
 Picture = NDArray[np.uint8]
 
 
@@ -71,6 +74,20 @@ def draw_nuclei(predictor: Predictor) -> None:
         image = read(NUCLEI / file)
         scale = min(2, legible_scale(image.shape[:2]))
         save(half_and_half(image, draw(image, predictor(image), scale=scale)), name)
+
+
+def draw_banner() -> None:
+    """Four of the micrographs in a row: the picture of the README."""
+    parts = [Image.open(GALLERY / f"{name}.webp").convert("RGB") for name in BANNER]
+    parts = [
+        part.resize((part.width * BANNER_PX // part.height, BANNER_PX), Image.Resampling.LANCZOS) for part in parts
+    ]
+    banner = Image.new("RGB", (sum(part.width for part in parts) + BANNER_GAP * (len(parts) - 1), BANNER_PX), "white")
+    left = 0
+    for part in parts:
+        banner.paste(part, (left, 0))
+        left += part.width + BANNER_GAP
+    banner.save(IMAGES / "banner.webp", quality=QUALITY, method=6)
 
 
 def draw_maps(predictor: Predictor) -> None:
@@ -139,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         photograph_page()
     predictor = Predictor("nuclei")
     draw_nuclei(predictor)
+    draw_banner()
     draw_maps(predictor)
     draw_annotations(PHOTOGRAPHS, "photograph", 3)
     with tempfile.TemporaryDirectory() as folder:
