@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 DEMO := src/sparseinst/zoo/demo/nuclei.png
 
-.PHONY: demo test coverage test-data matrix lint format docs test-docs release-check ort clean
+.PHONY: demo test coverage test-data fuzz matrix lint format docs test-docs release-check ort clean
 
 demo: $(VENV)/base.stamp
 	$(BIN)/sparseinst predict $(DEMO) --out demo --save-json --save-masks
@@ -28,6 +28,10 @@ coverage: test
 # The tests of the large sets of images, which lie beside the repository, in ../shared/data; without them they are skipped.
 test-data: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m data -rs
+
+# A million damaged files for all readers, about 20 minutes of one core; goes on where it was ended.
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/fuzz.py
 
 matrix: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m matrix

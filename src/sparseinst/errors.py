@@ -1,11 +1,14 @@
 """The one exception that means "the input is wrong, and here is what to do", and how its messages are made."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+_QUOTED = re.compile(r"'[^']{200,}'|\"[^\"]{200,}\"")
+_LONGEST_QUOTE, _LONGEST = 200, 4000
 _ROOTS = ("model", "recipe")
 """Parts of a preset that need not be named: `--set` knows "optim.lr", too."""
 
@@ -15,7 +18,13 @@ class InputError(ValueError):
 
     The message names the file or setting, says what was expected and what came, and ends with what to do. The command
     line prints it without a traceback; every other exception is a defect of this package and keeps its traceback.
+
+    Whatever a file or a stranger put into it, a message is one line of text that a terminal can show: what cannot be
+    printed is escaped, quoted values are cut at 200 characters.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(plain(str(message)))
 
 
 def misfit(error: "ValidationError", *, each: str = "") -> str:
@@ -48,6 +57,22 @@ def brief(value: object, *, most: int = 60) -> str:
     """
     text = repr(value)
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def plain(message: str) -> str:
+    r"""A message in one line, with nothing in it that steers a terminal or that no encoding takes, and long quotes cut.
+
+    That of another process comes after its traceback, as PyTorch's loader sends it.
+
+    >>> plain("a.png: expected text,\n got '\x1b[31m'")
+    "a.png: expected text,; got '\\x1b[31m'"
+    """
+    message = message.rpartition("InputError: ")[2]
+    if not message.isprintable():
+        line = "; ".join(line.strip() for line in message.splitlines() if line.strip())
+        message = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    message = _QUOTED.sub(lambda found: f"{found[0][: _LONGEST_QUOTE - 4]}...{found[0][-1]}", message)
+    return message if len(message) <= _LONGEST else f"{message[: _LONGEST - 500]} ... {message[-490:]}"
 
 
 def _name(location: Sequence[object], *, short: bool) -> str:

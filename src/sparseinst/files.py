@@ -141,6 +141,22 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_bytes(path: Path, *, expected: str) -> bytes:
+    """The content of a file.
+
+    Args:
+        path: the file.
+        expected: what it should be, for messages: "a list of images".
+
+    Raises:
+        InputError: there is no such file, or it may not be read.
+    """
+    if not is_file(path):
+        raise InputError(f"{shown(path)}: expected {expected}, found none: check the path")
+    with readable(path, expected=expected, hint="allow it"):
+        return path.read_bytes()
+
+
 def read_json(path: Path, *, expected: str) -> Any:
     """The content of a JSON file.
 
@@ -151,7 +167,7 @@ def read_json(path: Path, *, expected: str) -> Any:
     Raises:
         InputError: there is no such file, or it is no JSON.
     """
-    return parse_json(_content(path, expected), source=path)
+    return parse_json(read_bytes(path, expected=expected), source=path)
 
 
 def parse_json(text: str | bytes, *, source: object, hint: str = "write the file again") -> Any:
@@ -174,6 +190,24 @@ def parse_json(text: str | bytes, *, source: object, hint: str = "write the file
     return content
 
 
+def read_text(path: Path, *, expected: str) -> str:
+    """The content of a text file in UTF-8, without a byte order mark.
+
+    Args:
+        path: the file.
+        expected: what it should be, for messages: "one class a line".
+
+    Raises:
+        InputError: there is no such file, or it is no such text.
+    """
+    try:
+        return read_bytes(path, expected=expected).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{shown(path)}: expected {expected} as text in UTF-8, got something else ({_reason(error)}): save it so"
+        ) from error
+
+
 def read_yaml(path: Path, *, expected: str) -> Any:
     """The content of a YAML file of plain values.
 
@@ -184,13 +218,27 @@ def read_yaml(path: Path, *, expected: str) -> Any:
     Raises:
         InputError: there is no such file, it is no YAML, or its aliases make more of it than it holds.
     """
+    return parse_yaml(read_bytes(path, expected=expected), source=path)
+
+
+def parse_yaml(text: str | bytes, *, source: object, hint: str = "correct the file") -> Any:
+    """What a YAML text of plain values says.
+
+    Args:
+        text: the text.
+        source: where it is from, for messages.
+        hint: what to do about it.
+
+    Raises:
+        InputError: it is no YAML, or its aliases make more of it than it holds.
+    """
     try:
-        content = yaml.safe_load(_content(path, expected))
+        content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: expected YAML, got something else ({_reason(error)}): correct the file") from error
+        raise InputError(f"{source}: expected YAML, got something else ({_reason(error)}): {hint}") from error
     if _is_larger(content, _MOST_NODES):
         raise InputError(
-            f"{path}: expected at most {_MOST_NODES:,} values, its aliases (*name) make more: write it out"
+            f"{source}: expected at most {_MOST_NODES:,} values, its aliases (*name) make more: write it out"
         )
     return content
 
@@ -236,13 +284,6 @@ def is_folder(path: str | Path) -> bool:
         return Path(path).is_dir()
     except (OSError, ValueError):
         return False
-
-
-def _content(path: Path, expected: str) -> bytes:
-    if not is_file(path):
-        raise InputError(f"{shown(path)}: expected {expected}, found none: check the path")
-    with readable(path, expected=expected, hint="allow it"):
-        return path.read_bytes()
 
 
 def _reason(error: BaseException) -> str:

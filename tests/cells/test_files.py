@@ -135,7 +135,7 @@ def test_regions_that_are_none_are_said(tmp_path: Path) -> None:
     (tmp_path / "torn.geojson").write_text("{")
     for name, said in (
         ("empty.geojson", "draw a region"),
-        ("torn.geojson", "could not read"),
+        ("torn.geojson", "expected JSON"),
         ("no.roi", "found none"),
     ):
         with pytest.raises(InputError, match=said):

@@ -7,7 +7,6 @@ from torch.utils.data import DataLoader, Dataset
 
 import sparseinst
 from sparseinst.cli.app import app
-from sparseinst.cli.common import one_line
 from sparseinst.errors import InputError
 from sparseinst.recipe import OptimConfig, Recipe
 from sparseinst.zoo.models import DEFAULT_MODEL
@@ -117,6 +116,4 @@ class _Broken(Dataset):
 def test_message_of_a_loader_process_is_freed_from_its_traceback() -> None:
     with pytest.raises(InputError) as caught:
         list(DataLoader(_Broken(), num_workers=1))
-    assert "Traceback" in str(caught.value)
-    assert one_line(caught.value) == "a.png: expected an image,; got none: replace it"
-    assert one_line(InputError("b.png: gone")) == "b.png: gone"
+    assert str(caught.value) == "a.png: expected an image,; got none: replace it"

@@ -15,8 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from sparseinst.cells.qupath import read_regions
 from sparseinst.config import IntensityConfig
 from sparseinst.data import pixels
+from sparseinst.data.coco import CocoDataset
+from sparseinst.data.formats.labels import read_labels
 from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.images import read_image
 from sparseinst.data.intensity import bounds_of, stretch
@@ -191,3 +194,86 @@ def test_a_video_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(av, "open", refused)
     with pytest.raises(InputError, match=r"a\.mp4: .*Permission denied"):
         open_video(path)
+
+
+PICTURE = np.zeros((9, 12, 3), np.uint8)
+
+
+def placed(path: Path, content: str | bytes | np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, np.ndarray):
+        Image.fromarray(content).save(path)
+    else:
+        path.write_bytes(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
+    return path
+
+
+YOLO = {"data.yaml": "train: images\nnames: [a]\n", "images/a.png": PICTURE, "labels/a.txt": "0 0 0 1 0 1 1\n"}
+LABELME = {"a.png": PICTURE, "a.json": '{"imagePath": "a.png", "shapes": []}'}
+MASKS = {"images/a.png": PICTURE, "masks/a.png": PICTURE[:, :, 0]}
+VOC = {"JPEGImages/a.jpg": PICTURE, "SegmentationObject/a.png": PICTURE[:, :, 0], "SegmentationClass/a.png": PICTURE}
+SHAPE = '{"imagePath": "a.png", "shapes": [{"label": "a", "points": [[0, 0], [5, 0], [5, 5]], %s}]}'
+
+
+@pytest.mark.parametrize(
+    ("files", "changes", "said"),
+    [
+        (YOLO, {"data.yaml": "train: images\nnames: {a: 1}\n"}, "names by their numbers"),
+        (YOLO, {"data.yaml": "train: images\nnames: {999999999: a}\n"}, "names by their numbers"),
+        (YOLO, {"data.yaml": f"train: {'x' * 3000}\nnames: [a]\n"}, "found none"),
+        (YOLO, {"labels/a.txt": "nan 0 0 1 0 1 1\n"}, "line 1: expected numbers"),
+        (YOLO, {"labels/a.txt": b"\xff\xfe"}, "text in UTF-8"),
+        (LABELME, {"a.json": '{"imagePath": "", "shapes": []}'}, "at least one category"),
+        (LABELME, {"a.json": '{"imagePath": "%s", "shapes": []}' % ("x" * 5000)}, "at least one category"),
+        (LABELME, {"a.json": SHAPE % '"group_id": {}'}, "expected a number as group_id"),
+        (LABELME, {"a.json": SHAPE % '"shape_type": "mask", "mask": "AAAA"'}, "shape number 0"),
+        (MASKS, {"labels.csv": b"\xff"}, "text in UTF-8"),
+        (MASKS, {"labels.csv": "file,number,class\na.png,x,cell\n"}, "columns file, number, class"),
+        (VOC, {"labelmap.txt": b"\xff"}, "text in UTF-8"),
+        (VOC, {"labelmap.txt": "a:1,2\n"}, "colour as 224,224,192"),
+        (VOC, {"ImageSets/Segmentation/train.txt": "\x1b[31m" + "x" * 5000}, "1 are missing"),
+        ({"train/a.png": PICTURE}, {"train.json":
+            '{"images": 1, "annotations": [], "categories": [{"id": 1, "name": "a"}]}'}, "a list"),
+        ({"train/a.png": PICTURE}, {"train.json":
+            '{"images": [], "annotations": 1, "categories": [{"id": 1, "name": {}, "supercategory": "none"}, {}]}'},
+         "name to be text"),
+    ],
+)  # fmt: skip
+def test_sets_of_other_programs(tmp_path: Path, files: dict, changes: dict, said: str) -> None:
+    for name, content in (files | changes).items():
+        placed(tmp_path / name, content)
+    with pytest.raises(InputError, match=said) as caught:
+        for split in resolve_data(tmp_path).splits.values():
+            CocoDataset.of(split)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 1200
+
+
+def test_masks_are_bounded_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "MOST_BYTES", 10)
+    for name in ("a.png", "a.tif"):
+        with pytest.raises(InputError, match="decoded pixels, got 12 x 9 of 1 bytes"):
+            read_labels(placed(tmp_path / name, PICTURE[:, :, 0]))
+    for name, content in VOC.items():
+        placed(tmp_path / "voc" / name, content)
+    with pytest.raises(InputError, match="decoded pixels"):
+        CocoDataset.of(resolve_data(tmp_path / "voc").part(None))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "1", '{"features": 1}', '{"features": [1]}', "[" * 99999, *(
+        f'{{"type": "Polygon", "coordinates": {text}}}' for text in (
+            "1", "null", "[]", "[1]", "[[]]", "[[[1, 2]]]", "[[[0, 0], [1, 0], [1, NaN]]]", "[[[0], [1], [2]]]",
+            "[[[0, 0], [1, 0], [1e99, 1]]]", "[[[0, 0], [1, 0], [{}, 1]]]", f"[[[0, 0], [1, 0], [1{'0' * 400}, 1]]]"))],
+)  # fmt: skip
+def test_regions_of_no_shape(tmp_path: Path, content: str) -> None:
+    with pytest.raises(InputError, match=r"a\.geojson"):
+        read_regions(placed(tmp_path / "a.geojson", content))
+
+
+def test_a_region_with_properties_of_another_form_has_a_number(tmp_path: Path) -> None:
+    ring = "[[0, 0], [9, 0], [9, 9], [0, 0]]"
+    for properties in ("1", '{"classification": 1}', '{"classification": {"name": null}}'):
+        text = f'{{"geometry": {{"type": "Polygon", "coordinates": [{ring}]}}, "properties": {properties}}}'
+        (region,) = read_regions(placed(tmp_path / "a.geojson", text))
+        assert region.name == "region 1" and region.area == 40.5

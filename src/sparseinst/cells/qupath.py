@@ -1,6 +1,5 @@
 """GeoJSON as QuPath reads and writes it: objects out, regions drawn by hand in."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +12,12 @@ from sparseinst.cells.fiji import Placed
 from sparseinst.cells.measuring import needed
 from sparseinst.cells.outlines import Ring, outlines, ring_area
 from sparseinst.drawing.palette import color_of
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, brief
+from sparseinst.files import is_file, read_json, readable, shown
 from sparseinst.inference.writers import write_json
+
+_FARTHEST_PX = 1e9
+"""Coordinates beyond this are damage."""
 
 
 def write_geojson(path: Path, pictures: Iterable[Placed]) -> None:
@@ -87,8 +90,8 @@ def read_regions(path: Path) -> tuple[Region, ...]:
     Raises:
         InputError: the file is absent or holds no area.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file of regions, found none: check the path")
+    if not is_file(path):
+        raise InputError(f"{shown(path)}: expected a file of regions, found none: check the path")
     found = tuple(_of_fiji(path) if path.suffix.lower() in (".roi", ".zip") else _of_geojson(path))
     if not found:
         raise InputError(f"{path}: expected polygons, rectangles or other areas, found none: draw a region")
@@ -97,28 +100,49 @@ def read_regions(path: Path) -> tuple[Region, ...]:
 
 def _of_fiji(path: Path) -> Iterator[Region]:
     roifile = needed("roifile")
-    try:
+    with readable(path, expected="ROIs of Fiji", hint="save them again"):
         read = roifile.roiread(path)
-    except Exception as error:  # whatever a damaged file leads to
-        raise InputError(f"{path}: expected ROIs of Fiji, could not read them ({error!r}): save them again") from error
-    for number, roi in enumerate(read if isinstance(read, list) else [read], 1):
-        points = np.asarray(roi.coordinates(), np.float64)
+        rois = read if isinstance(read, list) else [read]
+        outlines = [np.asarray(roi.coordinates(), np.float64) for roi in rois]
+    for number, (roi, points) in enumerate(zip(rois, outlines, strict=True), 1):
         if points.ndim == 2 and len(points) >= 3:
-            yield Region(roi.name or f"region {number}", ((points,),))
+            where = f"{path}: ROI number {number}"
+            yield Region(str(roi.name or f"region {number}"), ((_ring(where, points),),))
 
 
 def _of_geojson(path: Path) -> Iterator[Region]:
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{path}: expected GeoJSON, could not read it ({error}): export it again") from error
+    content = read_json(path, expected="GeoJSON")
     features = content.get("features", [content]) if isinstance(content, Mapping) else content
+    if not isinstance(features, list) or not all(isinstance(feature, Mapping) for feature in features):
+        raise InputError(f"{path}: expected GeoJSON of features, got {brief(content)}: export it again")
     for number, feature in enumerate(features, 1):
-        geometry, properties = feature.get("geometry", feature), feature.get("properties") or {}
-        kind, coordinates = geometry.get("type"), geometry.get("coordinates")
+        geometry = feature.get("geometry", feature)
+        kind = geometry.get("type") if isinstance(geometry, Mapping) else None
         if kind not in ("Polygon", "MultiPolygon"):
             continue
+        where, coordinates = f"{path}: feature number {number}", geometry.get("coordinates")
         pieces = [coordinates] if kind == "Polygon" else coordinates
-        named = properties.get("name") or (properties.get("classification") or {}).get("name")
-        rings = tuple(tuple(np.array(ring, np.float64)[:, :2] for ring in piece) for piece in pieces)
-        yield Region(str(named or f"region {number}"), rings)
+        if not isinstance(pieces, list) or not all(isinstance(piece, list) and piece for piece in pieces):
+            raise InputError(f"{where}: expected lists of rings, got {brief(coordinates)}: export it again")
+        rings = tuple(tuple(_ring(where, ring) for ring in piece) for piece in pieces)
+        yield Region(_title(feature.get("properties")) or f"region {number}", rings)
+
+
+def _title(properties: object) -> str:
+    """What QuPath calls a feature: its name, or that of its class; "" where it has neither."""
+    if not isinstance(properties, Mapping):
+        return ""
+    of_class = properties.get("classification")
+    named = properties.get("name") or (of_class.get("name") if isinstance(of_class, Mapping) else None)
+    return "" if named is None else str(named)
+
+
+def _ring(where: str, ring: object) -> NDArray[np.float64]:
+    """(points, 2) x and y."""
+    try:
+        points = np.array(ring, np.float64)[:, :2]
+    except (TypeError, ValueError, OverflowError, IndexError):
+        points = np.empty((0, 0))
+    if points.shape[1] != 2 or len(points) < 3 or not (np.abs(points) < _FARTHEST_PX).all():  # false for nan, too
+        raise InputError(f"{where}: expected a ring of points x, y in pixels, got {brief(ring)}: draw it again")
+    return points

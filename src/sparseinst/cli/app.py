@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from sparseinst.cli.batch import batch
 from sparseinst.cli.benchmark import benchmark
 from sparseinst.cli.cache import cache
-from sparseinst.cli.common import SettingsCommand, one_line, say, say_error
+from sparseinst.cli.common import SettingsCommand, say, say_error
 from sparseinst.cli.convert import convert
 from sparseinst.cli.data import data
 from sparseinst.cli.evaluate import evaluate
@@ -46,7 +46,7 @@ class Commands(TyperGroup):
         try:
             result = super().invoke(ctx)
         except InputError as error:
-            say_error(f"error: {one_line(error)}")
+            say_error(f"error: {error}")
             raise typer.Exit(2) from None
         except OSError as error:
             if error.errno not in _OF_THE_MACHINE:

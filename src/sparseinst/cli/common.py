@@ -118,12 +118,6 @@ def say_found(data: Path) -> None:
         say(f"found {line}")
 
 
-def one_line(error: InputError) -> str:
-    """The error's message alone, in one line: a loader process sends its traceback before it."""
-    _, _, message = str(error).rpartition("InputError: ")
-    return "; ".join(line.strip() for line in message.splitlines() if line.strip())
-
-
 def chosen_tile(tile: int | None, no_tile: bool) -> int | None:
     """What `Predictor` takes for --tile and --no-tile.
 

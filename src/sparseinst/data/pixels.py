@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
+from sparseinst.data.heif import know_heif
 from sparseinst.data.orientation import oriented
 from sparseinst.errors import InputError
 
@@ -49,18 +50,40 @@ def pixels_of(image: Image.Image, file: Path | io.BytesIO) -> NDArray[np.generic
     Raises:
         InputError: its pixels would take more than `MOST_BYTES`; found before any is decoded.
     """
-    _check_size(image)
+    check_bytes(image.width * image.height, decoded_bytes(image), f"{image.width} x {image.height}")
     return _read_deep(file, image) if _is_deep_color(image) else array_of(image)
 
 
-def _check_size(image: Image.Image) -> None:
-    needed = decoded_bytes(image)
+def check_bytes(pixels: int, needed: int, told: str) -> None:
+    """Refuses what would take too much memory, before any of it is decoded.
+
+    Args:
+        pixels: of an image.
+        needed: bytes of memory.
+        told: its width and height.
+
+    Raises:
+        InputError: these are more than `MOST_BYTES`.
+    """
     if needed > MOST_BYTES:
         raise InputError(
-            f"expected at most {MOST_BYTES / 1e6:,.0f} MB of decoded pixels, got {image.width} x {image.height} of "
-            f"{needed // (image.width * image.height)} bytes: cut it into parts, or write it as a TIFF in tiles and "
-            "give --tile"
+            f"expected at most {MOST_BYTES / 1e6:,.0f} MB of decoded pixels, got {told} of {needed // pixels} bytes: "
+            "cut it into parts, or write it as a TIFF in tiles and give --tile"
         )
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """An image file for Pillow, which will decode no more than `MOST_BYTES`; errors of the block name the file.
+
+    Raises:
+        InputError: it is absent, no image, damaged, or too large.
+    """
+    with decoding(str(path)):
+        know_heif(path)
+        with Image.open(path) as image:
+            check_bytes(image.width * image.height, decoded_bytes(image), f"{image.width} x {image.height}")
+            yield image
 
 
 def decoded_bytes(image: Image.Image) -> int:

@@ -208,12 +208,14 @@ def placeholder(data: Mapping[str, Any]) -> int | None:
     It has no annotation, no parent (`supercategory` none), and is named as the parent of all the others.
     """
     categories = [item for item in data["categories"] if isinstance(item, Mapping)]
-    parents = {item.get("name"): item.get("id") for item in categories if item.get("supercategory") == "none"}
+    parents = [item for item in categories if item.get("supercategory") == "none"]
     if len(parents) != 1 or len(categories) < 2:
         return None
-    ((name, key),) = parents.items()
+    name, key = parents[0].get("name"), parents[0].get("id")
     others = [item for item in categories if item.get("id") != key]
-    used = any(isinstance(item, Mapping) and item.get("category_id") == key for item in data.get("annotations", ()))
+    annotations = data.get("annotations")
+    listed = annotations if isinstance(annotations, list) else ()
+    used = any(isinstance(item, Mapping) and item.get("category_id") == key for item in listed)
     if used or any(item.get("supercategory") != name for item in others):
         return None
     return int(key) if isinstance(key, int) else None

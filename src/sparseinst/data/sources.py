@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.signature import is_ours
 from sparseinst.errors import InputError, listed
-from sparseinst.files import UNFINISHED, is_file, is_folder, readable, shown
+from sparseinst.files import UNFINISHED, is_file, is_folder, read_bytes, shown
 
 IMAGE_SUFFIXES = frozenset({
     ".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpeg", ".jpg", ".npy", ".pgm", ".png",
@@ -205,5 +205,5 @@ def read_list(path: Path) -> list[Path]:
     Raises:
         InputError: it is no text, or names nothing.
     """
-    with readable(path, expected="a text file in UTF-8, one image path a line", hint="correct the list"):
-        return [path.parent / line for line in lines_of(path.read_bytes(), path)]
+    content = read_bytes(path, expected="a text file in UTF-8, one image path a line")
+    return [path.parent / line for line in lines_of(content, path)]

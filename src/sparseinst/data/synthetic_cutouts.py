@@ -7,10 +7,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sparseinst.data.compositing import OPAQUE, premultiply
-from sparseinst.data.pixels import UNREADABLE
+from sparseinst.data.pixels import opened
 from sparseinst.errors import InputError
 from sparseinst.files import is_folder
 
@@ -113,17 +112,10 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> tuple[Path, ...]:
 
 
 def _read(path: Path, largest_px: int) -> tuple[NDArray[np.uint8], ...]:
-    try:
-        with Image.open(path) as image:
-            if not image.has_transparency_data:
-                raise InputError(
-                    f"{path}: expected a cut-out with transparency, got {image.mode}: add an alpha channel"
-                )
-            pixels = np.asarray(image.convert("RGBA"))
-    except InputError:
-        raise
-    except (*UNREADABLE, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: expected a whole image file, could not decode it ({error}): replace it") from error
+    with opened(path) as image:
+        if not image.has_transparency_data:
+            raise InputError(f"expected a cut-out with transparency, got {image.mode}: add an alpha channel")
+        pixels = np.asarray(image.convert("RGBA"))
     rows, columns = (np.flatnonzero((pixels[..., 3] >= OPAQUE).any(axis)) for axis in (1, 0))
     if not len(rows):
         raise InputError(f"{path}: expected an object, found no pixel that is more than half opaque: replace it")

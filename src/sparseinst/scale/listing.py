@@ -13,6 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from sparseinst.data.sources import PICTURE_SUFFIXES, find_sources, lines_of
 from sparseinst.errors import InputError, listed
+from sparseinst.files import is_file, is_folder, read_bytes
 
 Kind = Literal["images", "tar", "parquet"]
 """What the files of an input hold: one image each, or many."""
@@ -55,9 +56,9 @@ def list_input(source: str, *, out: Path | None = None) -> Listing:
     if "://" in source and not source.startswith("file://"):
         return _remote(source)
     path = Path(LocalFileSystem._strip_protocol(source)) if source.startswith("file://") else Path(source)
-    if path.suffix.lower() == ".txt" and path.is_file():
-        return _of_list(path.read_bytes(), source, str(path.parent))
-    if path.is_dir():
+    if path.suffix.lower() == ".txt" and is_file(path):
+        return _of_list(read_bytes(path, expected="a list of images"), source, str(path.parent))
+    if is_folder(path):
         many = [file for file in _walk(path, out) if _KINDS.get(file.suffix.lower()) in ("tar", "parquet")]
         root = path
     else:
@@ -65,7 +66,7 @@ def list_input(source: str, *, out: Path | None = None) -> Listing:
         many = [file for file in found if _KINDS.get(file.suffix.lower()) in ("tar", "parquet") and file.is_file()]
         root = _fixed(str(path))
     if not many:
-        files = find_sources(path, recursive=path.is_dir(), out=out).images
+        files = find_sources(path, recursive=is_folder(path), out=out).images
         return _listing("images", str(root), (os.path.relpath(file, root) for file in files))
     return _one_kind(source, str(root), sorted(os.path.relpath(file, root) for file in many))
 

@@ -7,6 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from sparseinst.errors import brief, listed, plain
+
 
 class ApiError(Exception):
     """A request that is refused, told to the client as {"error": {"code": ..., "message": ...}}.
@@ -29,7 +31,7 @@ class ApiError(Exception):
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+        self.status, self.code, self.message = status, code, plain(message)
         self.headers = dict(headers or {})
         if retry_after_s is not None:
             self.headers["Retry-After"] = str(retry_after_s)
@@ -68,10 +70,11 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 404:
         code, message = (
             "not_found",
-            f"expected a page or route that there is, got {request.url.path}: see /openapi.json",
+            f"expected a page or route that there is, got {brief(request.url.path, most=200)}: see /openapi.json",
         )
     elif error.status_code == 405:
-        code, message = "method_not_allowed", f"expected another method than {request.method}: see /openapi.json"
+        code = "method_not_allowed"
+        message = f"expected another method than {brief(request.method, most=20)}: see /openapi.json"
     return ApiError(error.status_code, code, message, headers=dict(error.headers or {})).response()
 
 
@@ -82,5 +85,5 @@ async def _defect(_: Request, error: Exception) -> JSONResponse:
 
 def invalid(errors: Any) -> ApiError:
     """What pydantic says of options that do not fit, as an error of the client."""
-    parts = [f"{'.'.join(map(str, error['loc'])) or 'request'}: {error['msg']}" for error in errors]
-    return ApiError(422, "invalid", f"{'; '.join(parts)}: see /openapi.json")
+    parts = [f"{brief('.'.join(map(str, error['loc'])) or 'request')}: {error['msg']}" for error in errors]
+    return ApiError(422, "invalid", f"{listed(parts, between='; ')}: see /openapi.json")

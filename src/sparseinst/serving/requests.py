@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from sparseinst.errors import brief
 from sparseinst.inference.description import MaskKind
 from sparseinst.serving.errors import ApiError, invalid
 from sparseinst.serving.service import Options
@@ -59,7 +60,8 @@ async def read_request(request: Request, options: Options, settings: ServeSettin
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (_FORM, _JSON):
-        message = f"expected {_FORM} or {_JSON}, got {kind or 'no content type'}: send the images in one of them"
+        got = brief(kind, most=200) if kind else "no content type"
+        message = f"expected {_FORM} or {_JSON}, got {got}: send the images in one of them"
         raise ApiError(415, "content_type", message)
     try:
         async with asyncio.timeout(settings.timeout_s):
@@ -77,7 +79,8 @@ async def _read_form(request: Request, settings: ServeSettings) -> list[bytes]:
             files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
             other = [name for name, value in form.multi_items() if name != FIELD or not isinstance(value, UploadFile)]
             if other:
-                message = f"expected files in fields named {FIELD!r}, got {other[0]!r}: give options in the address"
+                got = brief(other[0], most=200)
+                message = f"expected files in fields named {FIELD!r}, got {got}: give options in the address"
                 raise ApiError(422, "invalid", message)
             _check_count(len(files), settings)
             return [await file.read() for _, file in files]

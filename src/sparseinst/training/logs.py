@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparseinst.errors import InputError
-from sparseinst.files import atomic
+from sparseinst.files import atomic, read_text, readable
 from sparseinst.training.callbacks import Callback, End
 
 if TYPE_CHECKING:
@@ -57,12 +57,18 @@ class CsvLog:
 
 
 def read_table(path: Path) -> list[dict[str, float]]:
-    """Rows of a table; an incomplete last one (of a process that was killed) is left out."""
+    """Rows of a table; an incomplete last one (of a process that was killed) is left out.
+
+    Raises:
+        InputError: it is no table of numbers.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values()]
-    return [{name: float(value) for name, value in row.items()} for row in rows if all(row.values())]
+    expected = "a table of numbers under their names"
+    rows = list(csv.DictReader(read_text(path, expected=expected).splitlines(keepends=True)))
+    whole = [row for row in rows if None not in row.values() and None not in row and all(row.values())]
+    with readable(path, expected=expected, hint="remove the file, or the line"):
+        return [{name: float(value) for name, value in row.items()} for row in whole]
 
 
 class RunLog(Callback):

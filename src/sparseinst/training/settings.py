@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from sparseinst.config import ModelConfig, NativeConfig, SeedsConfig, Settings, kinds_of
 from sparseinst.data.geometry import MULTIPLE_PX
-from sparseinst.errors import InputError, misfit
-from sparseinst.files import atomic
+from sparseinst.errors import InputError, brief, misfit
+from sparseinst.files import atomic, parse_yaml
 from sparseinst.recipe import Preset, Published, Recipe
 
 _ROOTS: Mapping[str, type[Settings]] = {"model": ModelConfig, "recipe": Recipe}
@@ -195,8 +195,9 @@ def _locate(name: str) -> tuple[str, ...]:
     # The last part alone is what people remember: "slots" for "decoder.slots".
     near = [key for key in known if key.rpartition(".")[2] == leaf]
     near += [key for key in get_close_matches(short, known, n=3, cutoff=0.5) if key not in near]
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known settings: {', '.join(known)}"
-    raise InputError(f"setting {name!r} is unknown: {hint}")
+    groups = dict.fromkeys(key.partition(".")[0] for key in known)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known settings begin with {', '.join(groups)}"
+    raise InputError(f"setting {brief(name, most=200)} is unknown: {hint}")
 
 
 def _lacking(name: str, groups: list[str], place: Mapping[str, Any]) -> str:
@@ -208,10 +209,7 @@ def _lacking(name: str, groups: list[str], place: Mapping[str, Any]) -> str:
 def _read(name: str, value: object) -> object:
     if not isinstance(value, str):
         return value
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"setting {name!r}: {value!r} cannot be read: write lists as [416, 448]") from error
+    return parse_yaml(value, source=f"setting {brief(name, most=200)}", hint="write lists as [416, 448]")
 
 
 def _scaled(size_px: int, factor: float) -> int:

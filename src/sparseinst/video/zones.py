@@ -8,13 +8,14 @@ import numpy as np
 import supervision as sv
 from numpy.typing import ArrayLike, NDArray
 
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, brief
 from sparseinst.structures import Instances
 
 _Image = NDArray[np.uint8]
 _COLOR = (255, 255, 255)
 _SHAPES = {"line": (2, 2), "polygon": (3, None)}
 """Fewest and most points of each kind."""
+_FARTHEST_PX = 2**31 - 1
 _HIDDEN = 30
 """Frames for which an object that is not seen stays on its side of a line: as long as a tracker waits for it."""
 
@@ -47,14 +48,16 @@ def parse_zone(text: str) -> Zone:
     kind, _, numbers = rest.partition(":")
     try:
         values = [round(float(number)) for number in numbers.split(",")]
+        if any(abs(value) > _FARTHEST_PX for value in values):
+            raise ValueError("out of any image")
         least, most = _SHAPES[kind]
     except (ValueError, OverflowError, KeyError):
         values, least, most = [], 2, None
     points = tuple(zip(values[::2], values[1::2], strict=False))
     if len(values) % 2 or len(set(points)) < least or (most is not None and len(points) > most):
         raise InputError(
-            f"zone {text!r}: expected line:x0,y0,x1,y1 or polygon:x0,y0,x1,y1,x2,y2,... in pixels, the points "
-            "different: correct it"
+            f"zone {brief(text, most=200)}: expected line:x0,y0,x1,y1 or polygon:x0,y0,x1,y1,x2,y2,... in pixels, the "
+            "points different: correct it"
         )
     return Zone(head or rest, kind, points)  # type: ignore[arg-type]
 
@@ -161,8 +164,8 @@ def _check_inside(zone: Zone, size_hw: tuple[int, int]) -> None:
     points, (height, width) = np.array(zone.points), size_hw
     if (points < 0).any() or (points > (width, height)).any():
         raise InputError(
-            f"zone {zone.name!r}: expected points in images of {width} x {height} pixels, got {points.tolist()}: "
-            f"give x from 0 to {width} and y from 0 to {height}"
+            f"zone {zone.name!r}: expected points in images of {width} x {height} pixels, got "
+            f"{brief(points.tolist())}: give x from 0 to {width} and y from 0 to {height}"
         )
 
 

@@ -14,7 +14,7 @@ from sparseinst.data.pixels import decoding
 from sparseinst.data.sources import has_image_name
 from sparseinst.data.stacks.channels import size_of_channels
 from sparseinst.errors import InputError, brief, listed
-from sparseinst.files import read_json
+from sparseinst.files import is_file, read_json
 
 Content = dict[str, Any]
 _ORIENTATION = 274
@@ -121,7 +121,7 @@ def images_in(folder: Path) -> list[Path]:
 
 def is_image(path: Path) -> bool:
     """Whether a file's name is that of an image; hidden files are none."""
-    return has_image_name(path) and not path.name.startswith(".") and (path.is_file() or is_zarr(path))
+    return has_image_name(path) and not path.name.startswith(".") and (is_file(path) or is_zarr(path))
 
 
 def by_stem(paths: Iterable[Path]) -> dict[str, Path]:

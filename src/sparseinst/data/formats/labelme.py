@@ -5,7 +5,6 @@ which LabelMe draws but does not reshape; one in pieces as polygons of one group
 """
 
 import base64
-import binascii
 import io
 import json
 import math
@@ -19,6 +18,7 @@ from PIL import Image
 
 from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in, is_image, read_object
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
+from sparseinst.data.pixels import decoding
 from sparseinst.data.segmentation import encode_segmentation
 from sparseinst.errors import InputError, brief
 from sparseinst.files import atomic
@@ -122,10 +122,10 @@ def _is_labelme(file: Path) -> bool:
 def _image(file: Path, content: Mapping[str, Any], there: Mapping[str, Path]) -> tuple[Path, tuple[int, int]]:
     """The image that a file is about, by its path, or its name, or the file's own name; and its size."""
     name = PureWindowsPath(str(content["imagePath"])).name
-    image = next((path for path in (file.with_name(name), there.get(file.stem)) if path and is_image(path)), None)
+    image = next((path for path in (file.parent / name, there.get(file.stem)) if path and is_image(path)), None)
     if image is None:
         aside = " (the file itself holds a copy: LabelMe can save it)" if content.get("imageData") else ""
-        raise InputError(f"{file}: expected its image {name} beside it, found none{aside}: put it there")
+        raise InputError(f"{file}: expected its image {brief(name)} beside it, found none{aside}: put it there")
     size_hw = image_hw(image)
     stated = (content.get("imageHeight"), content.get("imageWidth"))
     if all(isinstance(side, int) for side in stated) and stated != size_hw:
@@ -151,6 +151,8 @@ def _objects(file: Path, shapes: list[Any], size_hw: tuple[int, int], notes: Not
         if counts is None:
             continue
         group = shape.get("group_id")
+        if not isinstance(group, int | str | None):
+            raise InputError(f"{where}: expected a number as group_id, got {brief(group)}: correct the file")
         groups.setdefault((label, ("alone", number) if group is None else group), []).append(counts)
     for (label, _), parts in groups.items():
         whole = parts[0] if len(parts) == 1 else rle.encode(np.any(rle.decode(parts, size_hw), axis=0)[None])[0]
@@ -181,10 +183,14 @@ def _mask(where: str, shape: dict[str, Any], size_hw: tuple[int, int], notes: No
 
 def _bitmap(where: str, text: object, points: np.ndarray[Any, Any], size_hw: tuple[int, int]) -> bytes:
     try:
-        with Image.open(io.BytesIO(base64.b64decode(str(text), validate=True))) as image:
-            cut = np.asarray(image.convert("L")) > 0
         x, y = (int(value) for value in points[0])
-    except (OSError, ValueError, binascii.Error, IndexError) as error:
+        with decoding(where), Image.open(io.BytesIO(base64.b64decode(str(text), validate=True))) as image:
+            if image.width > size_hw[1] or image.height > size_hw[0]:
+                raise InputError(f"expected a mask within {size_hw} (height, width), got one that is larger: cut it")
+            cut = np.asarray(image.convert("L")) > 0
+    except (ValueError, OverflowError, IndexError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"{where}: expected a mask as a PNG in base64 and its corners, got other: correct it"
         ) from error

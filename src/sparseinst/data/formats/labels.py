@@ -18,11 +18,11 @@ from PIL import Image
 
 from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
-from sparseinst.data.pixels import decoding
+from sparseinst.data.pixels import check_bytes, decoding, opened
 from sparseinst.data.sources import ARRAY_SUFFIX
 from sparseinst.data.stacks.channels import load_array
 from sparseinst.errors import InputError
-from sparseinst.files import atomic
+from sparseinst.files import atomic, read_text, readable
 from sparseinst.masks.numbered import encode_numbered
 from sparseinst.masks.runs import decode_runs
 
@@ -154,10 +154,10 @@ def read_labels(path: Path) -> NDArray[np.int64]:
         if path.suffix.lower() == ARRAY_SUFFIX:
             values = np.asarray(load_array(path))
         elif path.suffix.lower() in (".tif", ".tiff"):
-            values = tifffile.imread(path, key=0)
+            values = _first_page(path)
         else:
-            with Image.open(path) as image:
-                values = np.asarray(image.convert("1") if image.mode == "1" else image)
+            with opened(path) as image:
+                values = np.asarray(image)
         if values.ndim == 3 and values.shape[2] in (3, 4):
             red, green, blue = np.moveaxis(values[:, :, :3].astype(np.int64), 2, 0)
             grey = (red == green).all() and (green == blue).all()
@@ -170,6 +170,13 @@ def read_labels(path: Path) -> NDArray[np.int64]:
         if whole.min(initial=0) < 0:
             raise InputError(f"expected numbers from 0 on, got {whole.min()}: save the label image without signs")
     return whole
+
+
+def _first_page(path: Path) -> NDArray[Any]:
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        check_bytes(page.imagewidth * page.imagelength, page.nbytes, f"{page.imagewidth} x {page.imagelength}")
+        return np.asarray(page.asarray())
 
 
 def check_size(mask: Path, labels: NDArray[Any], image: Path, size_hw: tuple[int, int]) -> None:
@@ -219,12 +226,10 @@ def _numbered(rles: tuple[bytes, ...], size_hw: tuple[int, int]) -> tuple[NDArra
 def _read_classes(path: Path) -> dict[tuple[str, int], str]:
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    try:
-        return {(row["file"], int(row["number"])): row["class"] for row in rows}
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: expected the columns file, number, class, got other: correct the file") from error
+    expected = "a table with the columns file, number, class"
+    rows = csv.DictReader(read_text(path, expected=expected).splitlines())
+    with readable(path, expected=expected, hint="correct the file"):
+        return {(row["file"], int(row["number"])): str(row["class"]) for row in rows}
 
 
 def _write_classes(path: Path, rows: list[tuple[str, int, str]]) -> None:

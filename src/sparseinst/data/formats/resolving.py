@@ -57,12 +57,12 @@ def resolve_data(path: str | Path) -> DataSource:
             "images and annotations in a YAML file"
         )
     for name, split in source.splits.items():
-        if not split.annotations.exists():
+        if not (is_file(split.annotations) or is_folder(split.annotations)):
             raise InputError(
-                f"{path}: {name}: expected the annotation file {split.annotations}, found none: correct it"
+                f"{path}: {name}: expected the annotation file {shown(split.annotations)}, found none: correct it"
             )
-        if not split.images.is_dir():
-            raise InputError(f"{path}: {name}: expected the image folder {split.images}, found none: correct it")
+        if not is_folder(split.images):
+            raise InputError(f"{path}: {name}: expected the image folder {shown(split.images)}, found none: correct it")
     return source.model_copy(update={"found": tuple(_told(name, split) for name, split in source.splits.items())})
 
 
@@ -73,7 +73,8 @@ def _told(part: str, split: Split) -> str:
 
 def _told_coco(split: Split) -> str:
     content = read_object(split.annotations, expected="a COCO annotation file")
-    images, categories = (len(content.get(key, ())) for key in ("images", "categories"))
+    lists = (content.get(key) for key in ("images", "categories"))
+    images, categories = (len(found) if isinstance(found, list) else 0 for found in lists)
     return f"a COCO file, {images} images, {categories} classes ({split.annotations})"
 
 
@@ -129,7 +130,7 @@ def _placed(home: Path, split: Split) -> Split:
     """A part that a YAML file names, with whole paths, and its format by looking where none is named."""
     images, annotations = home / split.images, home / split.annotations
     kind: Kind = split.kind
-    if kind == "coco" and annotations.is_dir():
+    if kind == "coco" and is_folder(annotations):
         kind = _kind_of(annotations)
     return Split(images=images, annotations=annotations, kind=kind, part=split.part)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in
 from sparseinst.data.formats.labels import check_size
 from sparseinst.data.formats.source import DataSource, Split
-from sparseinst.data.pixels import decoding
-from sparseinst.errors import InputError
+from sparseinst.data.pixels import opened
+from sparseinst.errors import InputError, brief, listed
+from sparseinst.files import read_text
 from sparseinst.masks.numbered import encode_numbered
 
 CLASSES = (
@@ -79,13 +79,13 @@ def read(split: Split, notes: Notes | None) -> Content:
 def _stems(split: Split, objects: dict[str, Path]) -> list[str]:
     if split.part is None:
         return sorted(objects)
-    listed = (split.annotations / "ImageSets" / "Segmentation" / f"{split.part}.txt").read_text(encoding="utf-8")
-    stems = [line.split()[0] for line in listed.splitlines() if line.strip()]
+    file = split.annotations / "ImageSets" / "Segmentation" / f"{split.part}.txt"
+    stems = [line.split()[0] for line in read_text(file, expected="one name a line").splitlines() if line.strip()]
     missing = [stem for stem in stems if stem not in objects]
     if missing:
         raise InputError(
             f"{split.annotations}: expected a mask in SegmentationObject for each name of {split.part}.txt, "
-            f"{len(missing)} are missing: {', '.join(missing[:5])}: add them or correct the list"
+            f"{len(missing)} are missing: {listed([brief(stem) for stem in missing])}: add them or correct the list"
         )
     return stems
 
@@ -100,24 +100,29 @@ def _folder(root: Path, names: tuple[str, ...]) -> str | None:
 
 def _names(root: Path) -> tuple[list[str], _Colours]:
     """Class names in order, and the colours that a labelmap gives them."""
-    if (root / "labelmap.txt").is_file():
-        lines = (root / "labelmap.txt").read_text(encoding="utf-8").splitlines()
+    named, classes = root / "labelmap.txt", root / "class_names.txt"
+    if named.is_file():
+        lines = read_text(named, expected="a name and its colour a line").splitlines()
         rows = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
-        colours = {}
-        for row in rows:
-            if len(row) > 1 and row[0] not in _BACKGROUND:
-                red, green, blue = (int(value) for value in row[1].split(","))
-                colours[red, green, blue] = row[0]
+        colours = {_colour(named, row[1]): row[0] for row in rows if len(row) > 1 and row[0] not in _BACKGROUND}
         return list(colours.values()), colours
-    if (root / "class_names.txt").is_file():
-        lines = [line.strip() for line in (root / "class_names.txt").read_text(encoding="utf-8").splitlines()]
+    if classes.is_file():
+        lines = [line.strip() for line in read_text(classes, expected="one class a line").splitlines()]
         return [line for line in lines if line and line not in _BACKGROUND], {}
     return list(CLASSES), {}
 
 
+def _colour(file: Path, text: str) -> tuple[int, int, int]:
+    numbers = text.split(",")
+    if len(numbers) != 3 or not all(number.strip().isdecimal() and len(number) < 9 for number in numbers):
+        raise InputError(f"{file}: expected a colour as 224,224,192, got {brief(text)}: correct the line")
+    red, green, blue = (int(number) for number in numbers)
+    return red, green, blue
+
+
 def _objects(path: Path) -> NDArray[np.int64]:
     """(H, W) number of each pixel's object; 0 for background and rim."""
-    with decoding(str(path)), Image.open(path) as image:
+    with opened(path) as image:
         values = np.asarray(image if image.mode in ("P", "L") else image.convert("RGB")).astype(np.int64)
     if values.ndim == 2:
         return np.where(values == _VOID, 0, values)
@@ -131,7 +136,7 @@ def _labels(path: Path | None, names: list[str], colours: _Colours, size_hw: tup
         if len(names) != 1:
             raise InputError("expected a mask in SegmentationClass for each in SegmentationObject, found none: add it")
         return np.ones(size_hw, np.int64)
-    with decoding(str(path)), Image.open(path) as image:
+    with opened(path) as image:
         if image.mode in ("P", "L") and not colours:
             values = np.asarray(image).astype(np.int64)
             labels = np.where(values == _VOID, 0, values)

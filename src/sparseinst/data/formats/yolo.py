@@ -5,6 +5,7 @@ folders, lists of folders, or text files of names. A line holds one polygon: an 
 written as one polygon with seams of no width, which cancel when it is filled.
 """
 
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,11 +14,12 @@ from typing import Any
 
 import yaml
 
+from sparseinst.config import MOST_CLASSES
 from sparseinst.data.formats.content import Content, Maker, Notes, image_hw, images_in, is_image
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.data.sources import read_list
-from sparseinst.errors import InputError
-from sparseinst.files import atomic, read_yaml
+from sparseinst.errors import InputError, brief, listed
+from sparseinst.files import atomic, is_file, is_folder, read_text, read_yaml, readable, shown
 from sparseinst.masks.outline import outline, seamed
 
 _FILE = "a data.yaml of YOLO"
@@ -133,19 +135,20 @@ def _lines(file: Path, classes: int) -> Iterator[tuple[int, list[float]]]:
     """Class and coordinates of each line; a last number that is half of no pair is a confidence."""
     if not file.is_file():
         return  # no object is no file
-    for number, text in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, text in enumerate(read_text(file, expected="labels").splitlines(), 1):
         if not text.strip():
             continue
         where = f"{file}: line {number}"
         try:
             values = [float(word) for word in text.split()]
-        except ValueError as error:
-            raise InputError(f"{where}: expected numbers, got {text[:60]!r}: correct the line") from error
+        except ValueError:
+            values = [math.nan]
+        if not all(map(math.isfinite, values)):
+            raise InputError(f"{where}: expected numbers, got {brief(text)}: correct the line")
         label, numbers = values[0], values[1:]
         if label != int(label) or not 0 <= label < classes:
             raise InputError(
-                f"{where}: expected a class in 0..{classes - 1}, got {text.split()[0]}: correct it, or name it in "
-                "data.yaml"
+                f"{where}: expected a class in 0..{classes - 1}, got {label:g}: correct it, or name it in data.yaml"
             )
         if len(numbers) < 4:
             raise InputError(f"{where}: expected a class and points x y, got {len(numbers)} numbers: correct the line")
@@ -187,15 +190,23 @@ def parts_of(split: Split) -> tuple[list[str], list[Path]]:
     data = read_yaml(split.annotations, expected=_FILE)
     names = data["names"]
     if isinstance(names, dict):
-        numbered = {int(key): str(name) for key, name in names.items()}
-        names = [numbered.get(key, f"class {key}") for key in range(max(numbered) + 1)]
+        names = _in_order(split.annotations, names)
     return [str(name) for name in names], _files(split.annotations, data, split.part or "train")
+
+
+def _in_order(path: Path, names: dict[Any, Any]) -> list[str]:
+    """Class names by their numbers, those that are left out under a name of their own."""
+    with readable(path, expected="names by their numbers, from 0 on", hint="correct the names"):
+        numbered = {int(key): str(name) for key, name in names.items()}
+        if not 0 <= min(numbered) <= max(numbered) < MOST_CLASSES:
+            raise ValueError(f"{brief(min(numbered))} to {brief(max(numbered))}")
+    return [numbered.get(key, f"class {key}") for key in range(max(numbered) + 1)]
 
 
 def _names_of(folder: Path) -> list[str]:
     for name in _NAME_FILES:
         if (folder / name).is_file():
-            lines = (folder / name).read_text(encoding="utf-8").splitlines()
+            lines = read_text(folder / name, expected="one class a line").splitlines()
             return [text.strip() for text in lines if text.strip()]
     raise InputError(
         f"{folder}: expected a data.yaml or classes.txt with the names of the classes of the YOLO labels, found none: "
@@ -214,7 +225,8 @@ def _files(path: Path, data: dict[str, Any], key: str) -> list[Path]:
         else:
             files += [Path(os.path.normpath(image)) for image in read_list(found)]
     if not files:
-        raise InputError(f"{path}: {key}: expected images in {', '.join(map(str, places))}, found none: check the path")
+        there = listed([brief(str(place)) for place in places])
+        raise InputError(f"{path}: {key}: expected images in {there}, found none: check the path")
     return files
 
 
@@ -227,8 +239,7 @@ def _place(file: Path, root: object, place: str) -> Path:
     roots = [file.parent / str(root), file.parent] if root else [file.parent]
     tried = [base / name for name in (place, place.removeprefix("../")) for base in roots]
     for candidate in tried:
-        if candidate.exists():
+        if is_file(candidate) or is_folder(candidate):
             return Path(os.path.normpath(candidate))
-    raise InputError(
-        f"{file}: expected {place} (in {' or '.join(map(str, roots))}), found none: correct the path in the file"
-    )
+    places = " or ".join(map(shown, roots))
+    raise InputError(f"{file}: expected {shown(place)} (in {places}), found none: correct the path in the file")

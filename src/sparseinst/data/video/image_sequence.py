@@ -3,21 +3,24 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence
 
-from sparseinst.data.pixels import UNREADABLE
+from sparseinst.config import IntensityConfig
+from sparseinst.data.images import read_image
+from sparseinst.data.pages import read_pages
 from sparseinst.data.sources import list_sources
 from sparseinst.data.video.frame import VideoFrame
 from sparseinst.errors import InputError
 from sparseinst.files import is_folder
 
 Read = Callable[[Any], NDArray[np.uint8]]
-"""From a path, a Pillow image or an array to (H, W, 3) uint8 RGB."""
+"""From a path, a page or an array to (H, W, 3) uint8 RGB."""
 
 _NUMBER = re.compile(r"%(0\d+)?d")
 PAGED = frozenset({".tif", ".tiff"})
@@ -57,7 +60,7 @@ def is_pattern(source: str) -> bool:
     return len(_NUMBER.findall(source)) == 1
 
 
-def open_images(source: str, *, rate: Fraction, read: Read) -> ImageFrames:
+def open_images(source: str, *, rate: Fraction, intensity: IntensityConfig) -> ImageFrames:
     """A folder, a glob, a list file, a printf pattern, or a file of several pages as a video.
 
     Raises:
@@ -65,21 +68,17 @@ def open_images(source: str, *, rate: Fraction, read: Read) -> ImageFrames:
     """
     paths = _numbered(source) if is_pattern(source) else list_sources(source)
     if len(paths) == 1 and paths[0].suffix.lower() in PAGED:
-        return _pages(paths[0], rate=rate, read=read)
+        return _pages(paths[0], rate=rate, intensity=intensity)
+    read = partial(read_image, intensity=intensity)
     return ImageFrames(paths, name=source, length=len(paths), rate=rate, read=read)
 
 
-def _pages(path: Path, *, rate: Fraction, read: Read) -> ImageFrames:
-    def pages() -> Iterator[Image.Image]:
-        with Image.open(path) as image:
-            yield from ImageSequence.Iterator(image)
-
-    try:
-        with Image.open(path) as image:
-            length = getattr(image, "n_frames", 1)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: expected a whole image file, could not decode it ({error}): replace it") from error
-    return ImageFrames(pages(), name=str(path), length=length, rate=rate, read=read)
+def _pages(path: Path, *, rate: Fraction, intensity: IntensityConfig) -> ImageFrames:
+    pages = read_pages(path, intensity)
+    first = next(pages)
+    return ImageFrames(
+        chain([first], pages), name=str(path), length=first.pages, rate=rate, read=lambda page: page.read()
+    )
 
 
 def _numbered(pattern: str) -> list[Path]:

@@ -3,15 +3,15 @@
 import sys
 from collections.abc import Iterable, Sized
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.config import IntensityConfig
-from sparseinst.data.images import read_image, to_rgb8
+from sparseinst.data.images import to_rgb8
 from sparseinst.data.sources import IMAGE_SUFFIXES
 from sparseinst.data.video.decoding import DecodedVideo
 from sparseinst.data.video.frame import VideoSource
@@ -67,25 +67,21 @@ def open_video(source: Source, *, fps: float = RATE, intensity: IntensityConfig 
         raise InputError(f"fps must be above 0 and at most 1000, got {fps}: give frames a second")
     rate = Fraction(fps).limit_denominator(1001)
     policy = IntensityConfig() if intensity is None else intensity
-
-    def read(image: Any) -> NDArray[np.uint8]:
-        return read_image(image, policy) if isinstance(image, Path) else to_rgb8(image, policy)
-
     if not isinstance(source, str | Path | int):
         length = len(source) if isinstance(source, Sized) else None
-        return ImageFrames(source, name="images", length=length, rate=rate, read=read)
+        return ImageFrames(source, name="images", length=length, rate=rate, read=partial(to_rgb8, intensity=policy))
     text, path = str(source), Path(str(source))
     if is_file(path) and path.suffix.lower() not in (IMAGE_SUFFIXES - {".apng", ".gif"}) | {".txt"}:
         return DecodedVideo(str(path), camera=False, remote=False, name=text)
     if is_folder(path) or is_file(path):
-        return open_images(text, rate=rate, read=read)
+        return open_images(text, rate=rate, intensity=policy)
     if _is_camera(text):
         return DecodedVideo(_device(text), camera=True, remote=False, name=f"camera {text}")
     if _is_remote(text):
         return DecodedVideo(text, camera=False, remote=True, name=_without_password(text))
     if path.suffix.lower() in VIDEO_SUFFIXES:
         raise InputError(f"{shown(text)}: expected a video file, found none: check the path")
-    return open_images(text, rate=rate, read=read)
+    return open_images(text, rate=rate, intensity=policy)
 
 
 def _is_remote(source: str) -> bool:
