@@ -23,7 +23,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import cv2
@@ -40,8 +39,8 @@ from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.evaluation.figures import Evaluation
 from sparseinst.runtime.origin import origin
+from sparseinst.training.checkpoints import Keeper
 from sparseinst.training.result import TrainResult
-from sparseinst.training.validation import Validation
 from sparseinst.zoo.checkpoint import save_checkpoint
 
 CALIBRATION = (1, 3, 18)
@@ -103,17 +102,18 @@ def run_ours(seed: int, data: Path, options: argparse.Namespace) -> Figures:
 def training_clock() -> Iterator[list[tuple[float, Evaluation]]]:
     """Within it every evaluation of a run is noted with the process's CPU time, less that of the evaluations so far."""
     found: list[tuple[float, Evaluation]] = []
-    measure, evaluating = Validation.measure, 0.0
+    evaluate, evaluating = Keeper.evaluate, 0.0
 
-    def timed(validation: Validation, model: Any) -> Evaluation:
+    def timed(keeper: Keeper) -> bool:
         nonlocal evaluating
         began = time.process_time()
-        evaluation = measure(validation, model)
-        found.append((began - evaluating, evaluation))
+        whole = evaluate(keeper)
+        if whole and keeper.evaluation is not None:
+            found.append((began - evaluating, keeper.evaluation))
         evaluating += time.process_time() - began
-        return evaluation
+        return whole
 
-    with patch.object(Validation, "measure", timed):
+    with patch.object(Keeper, "evaluate", timed):
         yield found
 
 

@@ -66,23 +66,24 @@ def test_a_killed_run_gives_its_folder_free_and_begins_anew(tiny_data, tmp_path,
     assert [row["loss"] for row in read_table(out / "metrics.csv")] == [row["loss"] for row in whole]
 
 
-def test_a_broken_off_evaluation_is_made_up_for(tiny_data, tmp_path, monkeypatch):
+@pytest.mark.parametrize("part", ["find", "measure"])
+def test_a_broken_off_evaluation_is_made_up_for(tiny_data, tmp_path, monkeypatch, part):
     from sparseinst.training.interruption import Interrupted
     from sparseinst.training.validation import Validation
 
-    real, out = Validation.measure, tmp_path / "run"
+    real, out = getattr(Validation, part), tmp_path / "run"
 
-    def interrupted(self, model):
+    def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
-        return real(self, model)
+        return real(*arguments)
 
-    monkeypatch.setattr(Validation, "measure", interrupted)
+    monkeypatch.setattr(Validation, part, interrupted)
     preset = tiny_preset(iterations=4, evaluate_every=2)
     with pytest.raises(Interrupted) as caught:
         train(tiny_data, preset, out, init="random", device="cpu", log=())
     assert caught.value.iteration == 2 and caught.value.exit_code == 130
     assert read_table(out / "evaluation.csv") == [] and (out / "best.safetensors").is_file()
-    monkeypatch.setattr(Validation, "measure", real)
+    monkeypatch.setattr(Validation, part, real)
     assert train(out=out, resume=True, device="cpu").finished
     assert [row["iteration"] for row in read_table(out / "evaluation.csv")] == [2, 4]
 

@@ -10,12 +10,13 @@ import torch
 import yaml
 
 from shapes import tiny_preset, write_split
+from sparseinst.evaluation.evaluator import evaluate
 from sparseinst.training.logs import read_table
 from sparseinst.training.trainer import train
 from sparseinst.zoo.names import load_preset
 
 SCRIPT = """
-import os, sys, torch
+import json, os, sys, torch
 from sparseinst.training import starting
 from sparseinst.training.trainer import train
 from sparseinst.training.calibration import Length
@@ -31,6 +32,10 @@ result = train(
     sys.argv[1], sys.argv[2], sys.argv[3], init="random", device="cpu", minutes=minutes, batch=batch,
 )
 torch.save(result.model.state_dict(), f"{sys.argv[3]}/rank{os.environ['RANK']}.pt")
+if result.evaluation is not None:
+    names = ("ap", "ap50", "ap75", "ar", "best_score", "detections")
+    figures = {name: getattr(result.evaluation, name) for name in names}
+    json.dump(figures, open(f"{sys.argv[3]}/figures{rank}.json", "w"))
 """
 
 
@@ -46,10 +51,10 @@ def in_two_processes(folder, data, out, *further):
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory):
-    """11 training images with no, one or two instances, in turn, and 3 validation images."""
+    """11 training images with no, one or two instances, in turn, and 7 validation images."""
     root = tmp_path_factory.mktemp("uneven")
     write_split(root, "train", 11, first=0)
-    write_split(root, "val", 3, first=100)
+    write_split(root, "val", 7, first=100)
     content = json.loads((root / "train.json").read_text())
     content["annotations"] = [
         item
@@ -61,15 +66,7 @@ def uneven(tmp_path_factory):
 
 
 SLOTS = {"slots": 6, "groups": 2, "channels": 16, "convs": 1, "kernel_channels": 8}
-SEEDS = {
-    "kind": "seeds",
-    "candidates": 6,
-    "levels": 2,
-    "channels": 16,
-    "convs": 1,
-    "kernel_channels": 8,
-    "norm": "none",
-}
+SEEDS = {"kind": "seeds", "candidates": 6, "levels": 2, "channels": 16, "kernel_channels": 8, "norm": "none"}
 
 
 # Without batch norm, which each process computes of its own images, the halves of a batch are the whole.
@@ -92,6 +89,20 @@ def test_two_processes_of_four_images_take_the_steps_of_one_of_eight(uneven, tmp
     for name, weights in alone.model.state_dict().items():
         assert torch.allclose(first[name], weights, rtol=1e-3, atol=1e-5), name
     assert len(read_table(out / "evaluation.csv")) == 1
+
+
+# With batch norm, whose statistics differ between the processes.
+def test_two_processes_measure_what_one_does(uneven, tmp_path):
+    values = tiny_preset(batch=8, iterations=60, pictures=0).model_dump(mode="json")
+    values["recipe"]["optim"]["lr"] = 3e-3
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values))
+    out = tmp_path / "two"
+    in_two_processes(tmp_path, uneven, out)
+    assert not (out / "figures1.json").exists()
+    two = json.loads((out / "figures0.json").read_text())
+    one = evaluate(out / "best.safetensors", uneven / "val", uneven / "val.json", device="cpu", batch=4)
+    assert two == pytest.approx({name: getattr(one, name) for name in two}, abs=1e-9)
+    assert two["ap"] > 0.1 and two["detections"] > 14
 
 
 def test_two_processes_agree_on_how_long_a_run_laid_over_a_time_is(tiny_data, tmp_path):

@@ -1,7 +1,7 @@
 """From a network and annotated images to COCO's figures."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +10,10 @@ from typing import Any, Literal
 import torch
 
 from sparseinst.data.coco import CocoDataset, read_told
+from sparseinst.data.formats.content import Content
 from sparseinst.data.formats.source import Split
 from sparseinst.errors import InputError
-from sparseinst.evaluation.coco_eval import check_max_dets, score_results
+from sparseinst.evaluation.coco_eval import Scored, check_max_dets, score_results
 from sparseinst.evaluation.counting import count_objects
 from sparseinst.evaluation.figures import Evaluation
 from sparseinst.evaluation.oddities import oddities
@@ -88,12 +89,8 @@ def evaluate(
     if save is not None:
         write_json(Path(save), results)
         _LOGGER.info("%s: %d detections", save, len(results))
-    scored = score_results(split.annotations, results, max_dets=max_dets, groups=groups, content=content)
     score = pipeline.backend.config.postprocess.score
-    odd = oddities(scored.detections, score=score)
-    counts = count_objects(scored.truth, scored.detections, score=score, max_dets=max_dets, groups=groups)
-    evaluation = replace(scored.evaluation, twins=odd.twins, pieces=odd.pieces, counts=counts)
-    scored = scored._replace(evaluation=evaluation)
+    scored = score_found(split, results, score=score, max_dets=max_dets, groups=groups, content=content)
     if report is not None:
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
         write_report(
@@ -102,13 +99,48 @@ def evaluate(
     return scored.evaluation
 
 
-def detect(pipeline: Pipeline, dataset: CocoDataset, *, workers: int) -> list[dict[str, Any]]:
-    """COCO results of all images of a data set whose labels are the network's (see `CocoDataset.remap`).
+def score_found(
+    split: Split,
+    results: Sequence[Mapping[str, Any]],
+    *,
+    score: float,
+    max_dets: int,
+    groups: Mapping[int, str] | None = None,
+    content: Content | None = None,
+) -> Scored:
+    """All figures of a network's detections: COCO's, counts, and what is odd about them.
 
-    What is of a class that the data set does not know is left out. Arguments as of `evaluate`.
+    Args:
+        split: the annotated images.
+        results: COCO results of all of them, from `detect`.
+        score: lowest score that the network shows by itself; objects are counted there.
+        max_dets: as of `evaluate`.
+        groups: as of `evaluate`.
+        content: what was read of the split already.
     """
+    content = read_told(split) if content is None else content
+    scored = score_results(split.annotations, results, max_dets=max_dets, groups=groups, content=content)
+    odd = oddities(scored.detections, score=score)
+    counts = count_objects(scored.truth, scored.detections, score=score, max_dets=max_dets, groups=groups)
+    return scored._replace(evaluation=replace(scored.evaluation, twins=odd.twins, pieces=odd.pieces, counts=counts))
+
+
+def detect(
+    pipeline: Pipeline, dataset: CocoDataset, *, workers: int, images: Sequence[int] | None = None
+) -> list[dict[str, Any]]:
+    """COCO results of images of a data set whose labels are the network's (see `CocoDataset.remap`).
+
+    What is of a class that the data set does not know is left out.
+
+    Args:
+        pipeline: of the network.
+        dataset: the images.
+        workers: as of `evaluate`.
+        images: which of them; None for all.
+    """
+    images = range(len(dataset)) if images is None else images
     results: list[dict[str, Any]] = []
-    for index, instances in enumerate(pipeline.found(_cuts(dataset, pipeline, workers))):
+    for index, instances in zip(images, pipeline.found(_cuts(dataset, images, pipeline, workers)), strict=True):
         results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
     return [item for item in results if item["category_id"] != -1]
 
@@ -121,20 +153,20 @@ def _split(images: str | Path | Split, annotations: str | Path | None) -> Split:
     return Split(images=Path(images), annotations=Path(annotations))
 
 
-def _cuts(dataset: CocoDataset, pipeline: Pipeline, workers: int) -> Iterator[Cut]:
-    """All images as the network takes them, read ahead by `workers` threads."""
+def _cuts(dataset: CocoDataset, images: Sequence[int], pipeline: Pipeline, workers: int) -> Iterator[Cut]:
+    """Images as the network takes them, read ahead by `workers` threads."""
 
     def read(index: int) -> Cut:
         return pipeline.cut(dataset.image(index, pipeline.preprocess))
 
     if not workers or pipeline.estimates:  # the network itself would run in those threads
-        yield from map(read, range(len(dataset)))
+        yield from map(read, images)
         return
     # images to be cut are large, and each fills batches by itself
     ahead = 2 * workers + (pipeline.lookahead if pipeline.tiling is None else 1)
     with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(read, index) for index in range(min(ahead, len(dataset)))]
-        for index in range(len(dataset)):
+        futures = [pool.submit(read, index) for index in images[:ahead]]
+        for place in range(len(images)):
             yield futures.pop(0).result()
-            if index + ahead < len(dataset):
-                futures.append(pool.submit(read, index + ahead))
+            if place + ahead < len(images):
+                futures.append(pool.submit(read, images[place + ahead]))

@@ -1,7 +1,12 @@
 """What the processes of a run tell each other about their parts of a batch; alone, a process is all there is."""
 
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
 import torch
 from torch import Tensor, distributed
+
+Value = TypeVar("Value")
 
 
 def share(count: int, device: torch.device | str) -> Tensor:
@@ -29,6 +34,23 @@ def largest(values: tuple[int, int], device: torch.device) -> tuple[int, int]:
     distributed.all_reduce(joint, op=distributed.ReduceOp.MAX)
     first, second = joint.tolist()
     return first, second
+
+
+def gathered(value: Value) -> list[Value]:
+    """In the first process what all processes gave, in their order, and nothing in the others; all must take part."""
+    if not _several():
+        return [value]
+    first = distributed.get_rank() == 0
+    found: list[Any] | None = [None] * distributed.get_world_size() if first else None
+    distributed.gather_object(value, found)
+    return found or []
+
+
+def take_of_first(tensors: Iterable[Tensor]) -> None:
+    """Overwrites tensors with those of the first process, in place; all must take part."""
+    if _several():
+        for tensor in tensors:
+            distributed.broadcast(tensor, 0)
 
 
 def _several() -> bool:

@@ -63,7 +63,7 @@ def measure(engine: Engine, batches: Iterator[Batch], validation: Validation | N
     Args:
         engine: takes the steps; every process must take part.
         batches: of this process.
-        validation: None without validation images, and in processes other than the first.
+        validation: None without validation images.
         seconds: what the run may take.
     """
     count = engine.recipe.optim.accumulate

@@ -1,13 +1,15 @@
 """What a run measures and keeps: the best weights, and one state to go on from."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from sparseinst.modeling.model import SparseInst
+from sparseinst.ops.processes import gathered, take_of_first
 from sparseinst.recipe import Preset
 from sparseinst.training.callbacks import Callback
 from sparseinst.training.engine import Engine
@@ -22,6 +24,8 @@ from sparseinst.zoo.checkpoint import save_checkpoint
 if TYPE_CHECKING:
     from sparseinst.evaluation.figures import Evaluation
 
+Result = TypeVar("Result")
+
 
 class Keeper:
     """Evaluates and saves a run.
@@ -32,7 +36,7 @@ class Keeper:
         data: fingerprint of the training data.
         engine: whose weights they are.
         progress: how far the run has come; what is measured is noted in it.
-        validation: None where there are no validation images, and in processes other than the first.
+        validation: None where there are no validation images.
         callbacks: told of each evaluation; none in processes other than the first.
         display: what the user sees.
         signals: break off an evaluation.
@@ -55,16 +59,24 @@ class Keeper:
             _set_default_score(engine.average.module, progress.score)
 
     def evaluate(self) -> bool:
-        """Measures the network, and keeps its weights if they are the best so far; False if a signal broke it off."""
+        """Measures the network, and keeps its weights if they are the best so far; False if a signal broke it off.
+
+        Every process must call it, and finds what is in its share of the images; the first one does the rest.
+        """
         if self.validation is None:
             return True
         self.display.doing("evaluate")
         began = time.monotonic()
-        try:
-            # What training draws does not depend on when it is evaluated.
-            with torch.random.fork_rng([]), self.signals.breaking_off():
-                evaluation = self._measured(self.validation)
-        except BrokenOff:
+        take_of_first(self.engine.average.module.buffers())  # batch norm's statistics are those of each process
+        own = self._unless_broken_off(partial(self._find, self.validation))
+        shares = gathered(own)  # outside, for a process that is told to stop must not leave the others alone with it
+        if not self.engine.accelerator.is_main_process:
+            return own is not None
+        found = [share for share in shares if share is not None]
+        if len(found) < len(shares):
+            return False
+        evaluation = self._unless_broken_off(partial(self._measured, self.validation, found))
+        if evaluation is None:
             return False
         figures = {name: float(getattr(evaluation, name)) for name in FIGURES}
         self._note(evaluation, figures)
@@ -86,9 +98,21 @@ class Keeper:
         self.engine.accelerator.wait_for_everyone()
         self.display.doing("train")
 
-    def _measured(self, validation: Validation) -> "Evaluation":
+    def _unless_broken_off(self, work: Callable[[], Result]) -> Result | None:
+        """What some work of an evaluation gives; None if a signal broke it off."""
+        try:
+            # What training draws does not depend on when it is evaluated.
+            with torch.random.fork_rng([]), self.signals.breaking_off():
+                return work()
+        except BrokenOff:
+            return None
+
+    def _find(self, validation: Validation) -> list[dict[str, Any]]:
+        return validation.find(self.engine.average.module)
+
+    def _measured(self, validation: Validation, shares: Sequence[Sequence[dict[str, Any]]]) -> "Evaluation":
         model = self.engine.average.module
-        evaluation = validation.measure(model)
+        evaluation = validation.measure(model, shares)
         if evaluation.best_f1 > 0:  # predictions show from on where F1 is highest
             self.progress.score = round(min(max(evaluation.best_score, 0.05), 0.95), 2)
             _set_default_score(model, self.progress.score)

@@ -24,8 +24,8 @@ from sparseinst.training.muon import Muon
 from sparseinst.training.optim import base_learning_rate, learning_rate_factor, parameter_groups
 
 _PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-_PATIENCE = timedelta(hours=3)
-"""How long processes wait for the one that evaluates."""
+_PATIENCE = timedelta(hours=1)
+"""How long processes wait for the one that scores what all of them found."""
 
 
 class NonFiniteLoss(InputError):

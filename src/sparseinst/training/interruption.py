@@ -67,7 +67,8 @@ class Signals:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) == self._handle:  # else somebody has a reason
+                signal.signal(number, handler)
 
     @property
     def name(self) -> str:

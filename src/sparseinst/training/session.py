@@ -21,6 +21,7 @@ from sparseinst.training.folder import CONFIG, STATE, opened
 from sparseinst.training.interruption import Interrupted, Signals
 from sparseinst.training.logs import RunLog
 from sparseinst.training.loop import Limits, Run
+from sparseinst.training.lost import none_lost
 from sparseinst.training.opening import Plan, with_batch
 from sparseinst.training.options import AUTO, Options
 from sparseinst.training.progress import Display
@@ -64,7 +65,7 @@ class Session:
             self._say([line])
             self._go_on_with(with_batch(plan, batch, options).preset)
         # Before the weights: a mistake in a file is cheaper.
-        self.validation = start_validation(self.split, self.plan.preset, self.accelerator)
+        self.validation = start_validation(self.split, plan.held_out, self.plan.preset, self.accelerator)
         if options.minutes is not None and not plan.resume:
             until_s = began_s + 60 * options.minutes
             preset, line = fitted(
@@ -94,7 +95,8 @@ class Session:
                 keeper, preset.recipe, images=len(plan.dataset), callbacks=own, display=display, signals=signals,
                 limits=limits,
             )  # fmt: skip
-            reason = run.go(batches_from(progress.iteration, plan.dataset, preset, engine))
+            with none_lost(self.out, progress):
+                reason = run.go(batches_from(progress.iteration, plan.dataset, preset, engine))
             ended(reason)
         if reason == "signal":
             raise Interrupted(signals.number, self.out, progress.iteration)

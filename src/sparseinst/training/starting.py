@@ -35,12 +35,24 @@ def start_engine(
     return engine, origin
 
 
-def start_validation(split: Split | None, preset: Preset, accelerator: Any) -> Validation | None:
-    """What measures the network, in the first process."""
-    if split is None or not accelerator.is_main_process:
+def start_validation(
+    split: Split | None, dataset: CocoDataset | None, preset: Preset, accelerator: Any
+) -> Validation | None:
+    """What measures the network: each process looks at its share of the images.
+
+    Args:
+        split: the validation images.
+        dataset: the same, where they have been read already.
+        preset: all settings.
+        accelerator: the processes.
+    """
+    if split is None:
         return None
-    share = max(1, preset.recipe.batch // accelerator.num_processes)
-    return Validation(split, preset.model.classes, preset.recipe, accelerator.device, batch=share)
+    rank, world = accelerator.process_index, accelerator.num_processes
+    return Validation(
+        split, preset.model.classes, preset.recipe, accelerator.device, batch=max(1, preset.recipe.batch // world),
+        dataset=dataset, rank=rank, world=world,
+    )  # fmt: skip
 
 
 def fitted(

@@ -98,6 +98,7 @@ def train(
     Raises:
         InputError: data, settings or weights cannot be used, or the folder holds another run, or a process in it.
         NonFiniteLoss: (an InputError) the loss or the weights are no longer numbers.
+        LostProcess: (an InputError) another process of the run is gone.
         Interrupted: (a KeyboardInterrupt) Ctrl-C or SIGTERM ended the run, which is saved.
     """
     began_s = time.monotonic()

@@ -1,8 +1,10 @@
 """What a run does with its validation images: figures and pictures."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +14,9 @@ from sparseinst.data.channels import shown
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.source import Split
 from sparseinst.drawing.instances import draw, legible_scale
-from sparseinst.evaluation.evaluator import evaluate
+from sparseinst.evaluation.evaluator import detect, score_found
 from sparseinst.evaluation.figures import Evaluation
+from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.writers import write_image
 from sparseinst.modeling.model import SparseInst
@@ -34,24 +37,34 @@ class Validation:
         recipe: batch, workers, number of pictures and detections counted.
         device: where to run.
         batch: images at once.
+        dataset: the same images, where they have been read already.
+        rank: number of this process, which looks at every `world`-th image.
+        world: number of processes.
 
     Raises:
         InputError: the annotation file does not fit its images or the classes.
     """
 
     def __init__(
-        self, split: Split, classes: Sequence[str], recipe: Recipe, device: torch.device, *, batch: int
-    ) -> None:
+        self, split: Split, classes: Sequence[str], recipe: Recipe, device: torch.device, *, batch: int,
+        dataset: CocoDataset | None = None, rank: int = 0, world: int = 1,
+    ) -> None:  # fmt: skip
         self.split, self.recipe, self.device, self.batch = split, recipe, device, batch
         # Read now, so that a mistake in the file is an error before the training and not after it.
-        self.dataset = CocoDataset.of(split).remap(tuple(classes))
+        self.dataset = (CocoDataset.of(split) if dataset is None else dataset).remap(tuple(classes))
+        self.images = range(len(self.dataset))[rank::world]
 
-    def measure(self, model: SparseInst) -> Evaluation:
-        """AP of a network in eval mode."""
-        return evaluate(
-            model, self.split, device=self.device, batch=self.batch,
-            workers=self.recipe.workers, half=False, max_dets=self.recipe.max_dets,
-        )  # fmt: skip
+    def find(self, model: SparseInst) -> list[dict[str, Any]]:
+        """What a network in eval mode finds in this process's share of the images, as COCO results."""
+        pipeline = Pipeline(model, device=self.device, batch=self.batch, score=0.0)
+        return detect(pipeline, self.dataset, workers=self.recipe.workers, images=self.images)
+
+    def measure(self, model: SparseInst, shares: Sequence[Sequence[Mapping[str, Any]]]) -> Evaluation:
+        """AP of a network by what all processes found: that of one process, which finds the same in the same order."""
+        place = {image_id: place for place, image_id in enumerate(self.dataset.image_ids.tolist())}
+        results = sorted(chain.from_iterable(shares), key=lambda item: place[item["image_id"]])
+        score = model.config.postprocess.score
+        return score_found(self.split, results, score=score, max_dets=self.recipe.max_dets).evaluation
 
     def expected_seconds(self, model: SparseInst) -> float:
         """About what measuring and drawing will take: from a few images, which a network that has learnt finds more in.
@@ -64,7 +77,7 @@ class Validation:
             began = time.monotonic()
             predictor([self.dataset.image(index, preprocess) for index in range(count)])
         each_s = (time.monotonic() - began) / max(1, count)
-        return 2 * each_s * (len(self.dataset) + min(self.recipe.pictures, len(self.dataset)))
+        return 2 * each_s * (len(self.images) + min(self.recipe.pictures, len(self.dataset)))
 
     def picture(self, model: SparseInst, folder: Path) -> None:
         """Draws the first `recipe.pictures` images to `folder`, ground truth left, prediction right."""
