@@ -6,9 +6,10 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ import yaml
 from sparseinst.errors import InputError, brief
 
 _LOGGER = logging.getLogger(__name__)
+CACHE = "SPARSEINST_CACHE"
+"""Environment variable that names the folder of what can be made again."""
 UNFINISHED = ".unfinished"
 """Before the suffix of a file that can be used, and is not done."""
+_FEW = 1000
+"""Files that are asked for one by one."""
 _LONGEST_NAME = 255
 """Bytes of a file's name on nearly all file systems."""
 _MOST_NODES = 1_000_000
@@ -133,6 +138,42 @@ def _runs(process: int) -> bool:
     except (OSError, OverflowError):
         return True  # of another user
     return True
+
+
+def cache_folder() -> Path:
+    """Where the package keeps what it can make again: `SPARSEINST_CACHE`, else a folder in the user's cache."""
+    if CACHE in os.environ:
+        return Path(os.environ[CACHE])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparseinst"
+
+
+def keep_newest(folder: Path, pattern: str, *, most_bytes: int, but: Path) -> None:
+    """Removes the oldest files of a folder that are beyond a size, all together; never `but`."""
+    kept = sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime, reverse=True)
+    sizes = accumulate(file.stat().st_size for file in kept)
+    for file, size in zip(kept, sizes, strict=True):
+        if size > most_bytes and file != but:
+            file.unlink(missing_ok=True)
+
+
+def missing_files(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Which of many files, named relative to a folder, are not there; a folder is listed once, not asked often."""
+    there: dict[str, set[str]] = {}
+    missing: list[Path] = []
+    for name in names:
+        home, _, last = name.rpartition("/")
+        if home not in there:
+            there[home] = _files_in(folder / home) if len(names) > _FEW else set()
+        if last not in there[home] and not is_file(folder / name):
+            missing.append(folder / name)
+    return missing
+
+
+def _files_in(folder: Path) -> set[str]:
+    try:
+        return {entry.name for entry in os.scandir(folder) if entry.is_file()}
+    except (OSError, ValueError):
+        return set()
 
 
 def file_hash(path: Path) -> str:

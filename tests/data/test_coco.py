@@ -16,7 +16,7 @@ from dense import dense_masks
 from real import NUCLEI, PHOTOGRAPHS
 from sparseinst.config import ShortSideConfig
 from sparseinst.data.coco import CocoDataset
-from sparseinst.data.records import Blobs
+from sparseinst.data.packed import Blobs
 from sparseinst.errors import InputError
 from sparseinst.masks import rle
 

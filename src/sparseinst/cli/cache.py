@@ -20,7 +20,8 @@ def cache(
     ] = None,
 ) -> None:
     """Show the networks converted for ONNX Runtime that are kept, with size and age, or clear them."""
-    from sparseinst.runtime.cache import CACHE, MOST_BYTES, cache_folder, kept_networks, trim
+    from sparseinst.files import CACHE, cache_folder
+    from sparseinst.runtime.cache import MOST_BYTES, kept_networks, trim
 
     removed = trim(0 if clear else most_mb * _MB if most_mb is not None else MOST_BYTES)
     if removed:

@@ -15,10 +15,12 @@ from sparseinst.data.channels import read_picture, read_pixels
 from sparseinst.data.formats.content import Content, Notes
 from sparseinst.data.formats.reading import read_content
 from sparseinst.data.formats.source import Split
+from sparseinst.data.kept import open_records
 from sparseinst.data.large.ome_zarr import is_zarr
-from sparseinst.data.records import Blobs, Records, parse_records
+from sparseinst.data.packed import take
+from sparseinst.data.records import Records, parse_records
 from sparseinst.errors import InputError, listed
-from sparseinst.files import is_file, is_folder
+from sparseinst.files import is_folder, missing_files
 from sparseinst.masks import rle
 from sparseinst.masks.runs import decode_runs
 
@@ -65,9 +67,14 @@ class CocoDataset:
         Raises:
             InputError: a record is malformed (the message names it), or image files are missing.
         """
-        content = read_told(split) if content is None else content
         images_dir, annotations = split.images, split.annotations
-        records = parse_records(annotations, content)
+        records = open_records(annotations) if content is None and split.kind == "coco" else None
+        missing = [] if records is None else _missing(images_dir, records)
+        if records is None or missing:  # which may lie there under other names
+            records = parse_records(annotations, read_told(split) if content is None else content)
+            missing = _missing(images_dir, records)
+        elif records.left_out is not None:
+            records.left_out.tell(annotations)
         dataset = cls(
             images_dir, annotations, records.classes, records.category_ids, records, np.arange(len(records.classes))
         )
@@ -75,7 +82,6 @@ class CocoDataset:
             raise InputError(
                 f"{images_dir}: expected the folder of the images of {annotations}, found none: check the path"
             )
-        missing = [path for path in map(dataset.path, range(len(dataset))) if not is_file(path) and not is_zarr(path)]
         if missing:
             raise InputError(
                 f"{annotations}: expected all of its {len(dataset)} images under {images_dir}, {len(missing)} are "
@@ -113,7 +119,8 @@ class CocoDataset:
     def rles(self, index: int) -> tuple[bytes, ...]:
         """T compressed run-length encodings over the whole image (as in `Instances`)."""
         span = self._span(index)
-        return tuple(self.records.masks[i] for i in range(span.start, span.stop))
+        size = self.size_hw(index)
+        return tuple(self.records.masks.counts(row, size) for row in range(span.start, span.stop))
 
     def masks(self, index: int) -> NDArray[np.bool_]:
         """(T, H, W) dense masks at the original size; `layers` holds the same in less."""
@@ -180,21 +187,27 @@ class CocoDataset:
 
     def only(self, indices: Sequence[int]) -> Self:
         """Some of the images, in this order."""
-        records, spans = self.records, [self._span(index) for index in indices]
-        rows = [row for span in spans for row in range(span.start, span.stop)]
+        records, images = self.records, np.array(list(indices), np.int64)
+        rows, first = take(np.arange(len(records.labels)), records.first, images)
         chosen = replace(
             records,
-            image_ids=records.image_ids[list(indices)],
-            sizes_hw=records.sizes_hw[list(indices)],
-            file_names=Blobs.pack([records.file_names[index] for index in indices]),
-            first=np.concatenate([[0], np.cumsum([span.stop - span.start for span in spans])]).astype(np.int64),
+            image_ids=records.image_ids[images],
+            sizes_hw=records.sizes_hw[images],
+            file_names=records.file_names.take(images),
+            first=first,
             labels=records.labels[rows],
-            masks=Blobs.pack([records.masks[row] for row in rows]),
+            masks=records.masks.take(rows),
         )
         return replace(self, records=chosen)
 
     def _span(self, index: int) -> slice:
         return slice(int(self.records.first[index]), int(self.records.first[index + 1]))
+
+
+def _missing(folder: Path, records: Records) -> list[Path]:
+    names = records.file_names
+    named = [names[index].decode("utf-8", "surrogatepass") for index in range(len(names))]
+    return [path for path in missing_files(folder, named) if not is_zarr(path)]
 
 
 def read_told(split: Split) -> Content:

@@ -5,37 +5,23 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.data.packed import Blobs, Masks
 from sparseinst.data.segmentation import encode_segmentation
 from sparseinst.errors import InputError, brief
 from sparseinst.masks.runs import decode_runs
 
 _LOGGER = logging.getLogger(__name__)
-_LONGEST_PX = 1_000_000
+LONGEST_PX = 1_000_000
 """Longer sides are damage, not images."""
 _CHUNK = 4096
 """Masks decoded at once while checking."""
-
-
-@dataclass(frozen=True)
-class Blobs:
-    """Many byte strings as one array: n strings, no n Python objects."""
-
-    data: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
-
-    @classmethod
-    def pack(cls, items: Sequence[bytes]) -> "Blobs":
-        """Packs byte strings in order."""
-        sizes = np.array([len(item) for item in items], np.int64)
-        return cls(np.frombuffer(b"".join(items), np.uint8), np.concatenate([[0], np.cumsum(sizes)]))
-
-    def __getitem__(self, index: int) -> bytes:
-        return self.data[self.offsets[index] : self.offsets[index + 1]].tobytes()
+_NAMED = 5
+"""Annotations that a warning names."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +36,8 @@ class Records:
         file_names: n names.
         first: (n + 1,) where each image's annotations begin in `labels` and `masks`.
         labels: (a,) class indices.
-        masks: a compressed run-length encodings.
+        masks: of a instances.
+        left_out: annotations whose masks cover no pixel.
     """
 
     classes: tuple[str, ...]
@@ -60,13 +47,41 @@ class Records:
     file_names: Blobs
     first: NDArray[np.int64]
     labels: NDArray[np.int64]
-    masks: Blobs
+    masks: Masks
+    left_out: "LeftOut | None" = None
 
     def digest(self) -> str:
         """SHA-256 of all of it, as 64 hexadecimal digits."""
-        parts = (self.image_ids, self.sizes_hw, self.file_names.data, self.first, self.labels, self.masks.data)
-        names = "\n".join(self.classes).encode("utf-8", "surrogatepass")
-        return hashlib.sha256(b"".join([names, *(part.tobytes() for part in parts)])).hexdigest()
+        parts = (self.image_ids, self.sizes_hw, self.file_names.data, self.first, self.labels)
+        digest = hashlib.sha256("\n".join(self.classes).encode("utf-8", "surrogatepass"))
+        for part in parts:
+            digest.update(part.tobytes())
+        for image, size in enumerate(self.sizes_hw.tolist()):
+            for row in range(int(self.first[image]), int(self.first[image + 1])):
+                digest.update(self.masks.counts(row, (size[0], size[1])))
+        return digest.hexdigest()
+
+
+class LeftOut(NamedTuple):
+    """Annotations of a file whose masks cover no pixel of their image."""
+
+    names: tuple[str, ...]
+    """Of the first ones."""
+    number: int
+    of: int
+
+    @classmethod
+    def among(cls, names: Sequence[str], of: int) -> "LeftOut | None":
+        """These of so many annotations; None where there are none."""
+        return cls(tuple(names[:_NAMED]), len(names), of) if names else None
+
+    def tell(self, path: Path) -> None:
+        """Warns of them."""
+        _LOGGER.warning(
+            "%s: %d of %d annotations left out, whose masks cover no pixel of their image: correct or remove %s",
+            path, self.number, self.of, ", ".join([*self.names, *["..."] * (self.number > len(self.names))]),
+            extra={"left_out": self.number},
+        )  # fmt: skip
 
 
 def parse_records(path: Path, data: Mapping[str, Any]) -> Records:
@@ -88,11 +103,11 @@ def parse_records(path: Path, data: Mapping[str, Any]) -> Records:
             f"{path}: expected a COCO object with images, annotations and categories, got {brief(data)}{hint}: "
             "give the annotation file"
         )
-    classes = _categories(path, _field(path, "the file", data, "categories", list))
+    classes = categories_of(path, _field(path, "the file", data, "categories", list))
     if (parent := placeholder(data)) is not None:
         _LOGGER.warning("%s: category %r left out: it is the parent that Roboflow adds", path, classes.pop(parent))
     images = _images(path, _field(path, "the file", data, "images", list))
-    masks = _Masks(
+    masks = _Found(
         path, _field(path, "the file", data, "annotations", list), images, {i: k for k, i in enumerate(classes)}
     )
     order = np.argsort(np.array(masks.owners, np.int64), kind="stable")
@@ -105,7 +120,8 @@ def parse_records(path: Path, data: Mapping[str, Any]) -> Records:
         Blobs.pack([record.file_name.encode("utf-8", "surrogatepass") for record in images.values()]),
         np.concatenate([[0], np.cumsum(counts)]),
         np.array(masks.labels, np.int64)[order],
-        Blobs.pack([masks.counts[i] for i in order]),
+        Masks.of([masks.counts[i] for i in order]),
+        masks.left_out,
     )
 
 
@@ -117,7 +133,7 @@ class _Image:
 
 
 @dataclass
-class _Masks:
+class _Found:
     """The usable masks of a file, in the file's order."""
 
     path: Path
@@ -153,12 +169,9 @@ class _Masks:
             self.crowds.append(bool(annotation.get("iscrowd")))
             self.counts.append(encoded)
         skipped += self._drop_empty(names)
-        if skipped:
-            _LOGGER.warning(
-                "%s: %d of %d annotations left out, whose masks cover no pixel of their image: correct or remove %s",
-                self.path, len(skipped), len(self.annotations), ", ".join(skipped[:5] + ["..."] * (len(skipped) > 5)),
-                extra={"left_out": len(skipped)},
-            )  # fmt: skip
+        self.left_out = LeftOut.among(skipped, len(self.annotations))
+        if self.left_out is not None:
+            self.left_out.tell(self.path)
 
     def _look_up(self, name: str, record: Mapping[str, Any], key: str, table: Mapping[int, Any], kind: str) -> Any:
         number = _field(self.path, name, record, key, int)
@@ -221,7 +234,8 @@ def placeholder(data: Mapping[str, Any]) -> int | None:
     return int(key) if isinstance(key, int) else None
 
 
-def _categories(path: Path, records: list[Any]) -> dict[int, str]:
+def categories_of(path: Path, records: list[Any]) -> dict[int, str]:
+    """Names by id, in the order of ids, of checked category records."""
     classes: dict[int, str] = {}
     titles: set[str] = set()
     for number, record in enumerate(records):
@@ -247,10 +261,9 @@ def _images(path: Path, records: list[Any]) -> dict[int, _Image]:
         if key in images:
             raise InputError(f"{path}: {name}: expected a unique id, got {key} twice: renumber the images")
         size = (_field(path, name, record, "height", int), _field(path, name, record, "width", int))
-        if min(size) < 1 or max(size) > _LONGEST_PX:
+        if min(size) < 1 or max(size) > LONGEST_PX:
             raise InputError(
-                f"{path}: {name}: expected a height and width in 1..{_LONGEST_PX} pixels, got {size}: "
-                "correct the record"
+                f"{path}: {name}: expected a height and width in 1..{LONGEST_PX} pixels, got {size}: correct the record"
             )
         images[key] = _Image(number, _field(path, name, record, "file_name", str), size)
     if not images:

@@ -8,9 +8,9 @@ import numpy as np
 from sparseinst.errors import InputError, brief
 from sparseinst.masks import rle
 
-_FAR = 10
+FAR = 10
 """Coordinates beyond this many image sides are damage."""
-_LONGEST_PX = 2_000_000
+LONGEST_OUTLINE_PX = 2_000_000
 """Longest outline of a polygon: drawing one takes time and memory by its length, not by its points."""
 
 
@@ -29,14 +29,14 @@ def encode_segmentation(where: str, segmentation: object, size_hw: tuple[int, in
         InputError: it is of no such form, or the sizes differ.
     """
     if isinstance(segmentation, Mapping):
-        return _encode_rle(where, segmentation, size_hw)
+        return encode_rle(where, segmentation, size_hw)
     if not isinstance(segmentation, list):
         raise InputError(
             f"{where}: expected segmentation to be a list of polygons or an RLE, got {brief(segmentation)}: "
             "SparseInst learns from masks, boxes are not enough"
         )
     parts = []
-    farthest = _FAR * max(size_hw)
+    farthest = FAR * max(size_hw)
     for part in segmentation:
         if not isinstance(part, list) or len(part) % 2 or not all(type(value) in (int, float) for value in part):
             raise InputError(
@@ -54,14 +54,15 @@ def encode_segmentation(where: str, segmentation: object, size_hw: tuple[int, in
 def _check_length(where: str, part: list[float]) -> None:
     corners = np.array(part, np.float64).reshape(-1, 2)
     length = float(np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum())
-    if length > _LONGEST_PX:
+    if length > LONGEST_OUTLINE_PX:
         raise InputError(
-            f"{where}: expected a polygon whose outline is at most {_LONGEST_PX:,} pixels long, got {length:,.0f} of "
-            f"{len(corners):,} points: correct the polygon, or give the mask as an RLE"
+            f"{where}: expected a polygon whose outline is at most {LONGEST_OUTLINE_PX:,} pixels long, got "
+            f"{length:,.0f} of {len(corners):,} points: correct the polygon, or give the mask as an RLE"
         )
 
 
-def _encode_rle(where: str, segmentation: Mapping[str, Any], size_hw: tuple[int, int]) -> bytes:
+def encode_rle(where: str, segmentation: Mapping[str, Any], size_hw: tuple[int, int]) -> bytes:
+    """A compressed encoding of an RLE in one of its two forms; as `encode_segmentation`."""
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if size != list(size_hw):
         raise InputError(

@@ -73,7 +73,8 @@ def detections(
     sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
     categories = {category["id"] for category in truth["categories"]}
     checked = [
-        _detection(f"{source}: result number {number}", record, sizes, categories, annotations)
+        _plain(record, sizes, categories)
+        or _detection(f"{source}: result number {number}", record, sizes, categories, annotations)
         for number, record in enumerate(records)
     ]
     for first in range(0, len(checked), _CHUNK):
@@ -110,6 +111,22 @@ def _read(path: Path) -> list[Any]:
             "{image_id, category_id, score, segmentation}"
         )
     return content
+
+
+def _plain(record: Any, sizes: Mapping[int, tuple[int, int]], categories: set[int]) -> dict[str, Any] | None:
+    """What `_detection` gives of a record as nearly all are, of which there may be millions; None of any other."""
+    try:
+        score, mask, category = record["score"], record["segmentation"], record["category_id"]
+        size, counts = sizes[record["image_id"]], mask["counts"]
+        if (
+            type(record) is not dict or type(record["image_id"]) is not int or type(category) is not int
+            or category not in categories or type(score) is not float or score - score != 0  # not finite
+            or type(counts) is not str or not counts or not counts.isascii() or mask["size"] != [size[0], size[1]]
+        ):  # fmt: skip
+            return None
+    except (KeyError, TypeError, IndexError):
+        return None
+    return {**record, "segmentation": {"size": [size[0], size[1]], "counts": counts}}
 
 
 def _detection(

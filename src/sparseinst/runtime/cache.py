@@ -12,14 +12,11 @@ from typing import NamedTuple
 import torch
 
 from sparseinst.config import ModelConfig, for_whole_masks
-from sparseinst.files import atomic, file_hash
+from sparseinst.files import atomic, cache_folder, file_hash
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.exported import Exported, Provenance
 from sparseinst.runtime.tracing import to_onnx, trace
 from sparseinst.version import __version__
-
-CACHE = "SPARSEINST_CACHE"
-"""Environment variable that names the folder of converted networks."""
 
 MOST_BYTES = 2 * 10**9
 """Of all converted networks together."""
@@ -98,10 +95,3 @@ def trim(most_bytes: int, *, spare: Path | None = None) -> list[Kept]:
     for one in removed:
         one.path.unlink(missing_ok=True)
     return removed
-
-
-def cache_folder() -> Path:
-    """Where they are kept: $SPARSEINST_CACHE, or the user's cache."""
-    if CACHE in os.environ:
-        return Path(os.environ[CACHE])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparseinst"
