@@ -43,6 +43,17 @@ def test_a_cpu_takes_onnx_runtime_and_converts_once(
         np.testing.assert_allclose(backend(IMAGES, SIZES).scores, expected.scores, atol=1e-4)
 
 
+def test_seeds_take_it_too_for_what_every_cell_says(seeds_checkpoint: Path, cache: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    first, second = (open_model(str(seeds_checkpoint), **PLAIN) for _ in range(2))
+    (kept,) = cache.iterdir()
+    with pytest.raises(InputError, match="export the network again"):
+        OnnxBackend(kept)  # a part of a network is no network
+    expected = TorchBackend(load_model(seeds_checkpoint))(IMAGES, SIZES)
+    for backend in (first, second):
+        np.testing.assert_allclose(backend(IMAGES, SIZES).scores, expected.scores, atol=1e-4)
+
+
 @pytest.mark.parametrize("change", [{"half": True}, {"activation": True}, {"backend": "torch"}])
 def test_what_onnx_runtime_does_not_do_pytorch_does(checkpoint: Path, cache: Path, change: dict[str, object]) -> None:
     assert isinstance(open_model(str(checkpoint), **PLAIN | change), TorchBackend)
@@ -93,14 +104,6 @@ def test_the_converted_networks_kept_are_bounded(
         old.write_bytes(bytes(1000))
         os.utime(old, (number, number))
     monkeypatch.setattr("sparseinst.runtime.cache.MOST_BYTES", 2000)
-    monkeypatch.setattr("sparseinst.runtime.cache.to_onnx", lambda *_: Small())
-    monkeypatch.setattr("sparseinst.runtime.cache.trace", lambda *_: None)
+    monkeypatch.setattr("sparseinst.runtime.cache.onnx_of", lambda *_: bytes(500))
     keep_converted(cache / "new.onnx", load_model(checkpoint), checkpoint)
     assert sorted(file.name for file in cache.iterdir()) == ["2.onnx", "new.onnx"]
-
-
-class Small:
-    """A converted network of 500 bytes."""
-
-    def SerializeToString(self) -> bytes:
-        return bytes(500)

@@ -18,7 +18,7 @@ def test_convolutions_before_the_decoder_become_8_bit(decoder, request, pictures
     for path, picture in zip(paths, pictures, strict=True):
         Image.fromarray(picture).save(path)
     exported = Exported(config=model.config)
-    floating = to_openvino(trace(model, exported), exported)
+    floating = to_openvino(trace(model, exported), exported, exported.config.preprocess)
     kept = decoder_operations(floating)
     kinds = {op.get_friendly_name(): op.get_type_name() for op in floating.get_ops()}
     heavy = {name for name, kind in kinds.items() if kind in ("Convolution", "GroupConvolution")}

@@ -13,7 +13,7 @@ from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.runtime.backends import BACKENDS, SUFFIXES, Backend, is_exported, open_backend
 from sparseinst.runtime.exported import EXPORT_FORMAT, Exported
 from sparseinst.runtime.torch_backend import TorchBackend
-from tiny import tiny_config
+from tiny import tiny_config, tiny_seeds
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,38 @@ def test_a_network_in_memory_runs_elsewhere_as_it_does_here(name: str, model: Sp
         assert theirs.activation is None
         for expected, found in zip(ours[:4], theirs[:4], strict=True):
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_seeds_grow_as_they_do_in_pytorch_whoever_computes_the_cells(name: str) -> None:
+    network = tiny_seeds(candidates=40)
+    backend, torch_backend = open_backend(network, name=name), TorchBackend(network)
+    assert backend.config == network.config and backend.frame is None
+    pairs = [
+        (backend, torch_backend),
+        (backend.with_max_instances(3), torch_backend.with_max_instances(3)),
+        (backend.with_least_score(0.4).with_activation(), torch_backend.with_least_score(0.4).with_activation()),
+    ]
+    for found_by, expected_by in pairs:
+        for batch, height, width in ((1, 32, 96), (2, 160, 96)):
+            images = torch.randint(0, 256, (batch, 3, height, width), dtype=torch.uint8)
+            sizes = torch.tensor([[height - 5, width]] * batch)
+            found, expected = found_by(images, sizes), expected_by(images, sizes)
+            assert found.masks and (found.raw_scores > 0).any()
+            for ours, theirs in zip(found.masks, expected.masks, strict=True):
+                assert ours.grid_hw == theirs.grid_hw
+                assert [patch.values.shape for patch in ours.items] == [patch.values.shape for patch in theirs.items]
+            for ours, theirs in zip(found._replace(masks=None), expected._replace(masks=None), strict=True):
+                torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_a_fixed_frame_of_seeds_is_kept() -> None:
+    network = tiny_seeds()
+    preprocess = network.config.preprocess.model_copy(update={"frame_hw": (64, 96)})
+    network.config = network.config.model_copy(update={"preprocess": preprocess})
+    backend = open_backend(network, name="onnxruntime")
+    assert backend.frame == (64, 96)
+    assert backend(torch.zeros(1, 3, 64, 96, dtype=torch.uint8), torch.tensor([[64, 96]])).scores.shape[0] == 1
 
 
 def test_a_network_without_a_name_is_torch(model: SparseInst) -> None:
@@ -90,13 +122,20 @@ def test_what_a_backend_cannot_do_is_said(model: SparseInst, options: dict[str, 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, which ONNX Runtime may have")
 @pytest.mark.parametrize(
-    ("suffix", "named"), [(".xml", "OpenVINO models run on the processor"), (".onnx", "onnxruntime-gpu")]
+    ("suffix", "name", "named"),
+    [
+        (".xml", "openvino", "OpenVINO models run on the processor"),
+        (".onnx", "onnxruntime", "onnxruntime-gpu"),
+    ],
 )
-def test_a_device_that_a_runtime_lacks_is_said(suffix: str, named: str, tmp_path: Path) -> None:
+def test_a_device_that_a_runtime_lacks_is_said(
+    suffix: str, name: str, named: str, tmp_path: Path, model: SparseInst
+) -> None:
     path = tmp_path / f"a{suffix}"
     path.touch()
-    with pytest.raises(InputError, match=named):
-        open_backend(path, device="cuda")
+    for wanted in (path, model):
+        with pytest.raises(InputError, match=named):
+            open_backend(wanted, name=name, device="cuda")
 
 
 @pytest.mark.parametrize(("name", "device"), [("openvino", "cuda"), ("openvino", "mps"), ("onnxruntime", "mps")])

@@ -19,8 +19,7 @@ BackendName = Annotated[
         "--backend",
         metavar="NAME",
         help="torch, onnxruntime, openvino or eager; without it, on a CPU ONNX Runtime where it is installed "
-        "(each network is converted once), else torch; torch for seeds that follow the area of the frame, for most of "
-        "them need not be grown.",
+        "(each network is converted once), else torch.",
     ),
 ]
 
@@ -54,6 +53,7 @@ def open_model(
         InputError: no such model, device or backend, or an exported file and weights.
     """
     from sparseinst.runtime.backends import OWN_THREADS, backend_name, is_exported, open_backend
+    from sparseinst.runtime.converting import run_onnx
     from sparseinst.zoo.models import load_model
 
     def opened(network: "str | Path | SparseInst", on: str | None) -> "Backend":
@@ -68,9 +68,9 @@ def open_model(
         return opened(model, None if device == "auto" else device)
     chosen = pick_device(device)
     if backend is None and chosen == "cpu" and not (half or random_weights or activation or max_instances):
-        fast = converted(model, weights)
-        if fast is not None:
-            return opened(fast, chosen)
+        form = converted(model, weights)
+        if form is not None:
+            return run_onnx(load_model(model, weights=weights), form, threads=threads)
     network = load_model(model, weights=weights, random_weights=random_weights, device=chosen)
     return opened(network, chosen)
 
@@ -87,8 +87,7 @@ def say_what_ships() -> None:
 
 
 def converted(model: str, weights: Path | None) -> Path | None:
-    """The network's form for ONNX Runtime, converted now if need be; None if there is none to be had."""
-    from sparseinst.config import SeedsConfig
+    """The network's form for ONNX Runtime (see `run_onnx`), made now if need be; None if there is none to be had."""
     from sparseinst.runtime.cache import can_convert, converted_file, keep_converted, note_use
     from sparseinst.zoo.models import load_model, settings_of, weights_file
     from sparseinst.zoo.names import shipped_weights
@@ -98,10 +97,7 @@ def converted(model: str, weights: Path | None) -> Path | None:
     source = weights or weights_file(model) or shipped_weights(model)
     if source is None or not is_file(source):
         return None  # loading it says what is wrong
-    config = settings_of(model, weights)
-    if isinstance(config.decoder, SeedsConfig) and config.decoder.candidates_per == "area":
-        return None  # a converted network grows all seeds that there may be, PyTorch those that are sure enough
-    path = converted_file(config, source)
+    path = converted_file(settings_of(model, weights), source)
     if is_file(path):
         note_use(path)
         return path

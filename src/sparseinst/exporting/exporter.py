@@ -171,7 +171,8 @@ def _write_tensorrt(network: SparseInst, exported: Exported, files: Sequence[Pat
 
 def _write_openvino(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
     quantised = exported.precision == "int8"  # which finds the decoder in the plain network
-    model = to_openvino(trace(network if quantised else optimise(network), exported), exported)
+    program = trace(network if quantised else optimise(network), exported)
+    model = to_openvino(program, exported, exported.config.preprocess)
     import openvino as ov
 
     if quantised:

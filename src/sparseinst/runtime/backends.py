@@ -12,12 +12,14 @@ from sparseinst.config import ModelConfig, SeedsConfig, for_whole_masks
 from sparseinst.errors import InputError
 from sparseinst.files import is_file, shown
 from sparseinst.modeling.model import SparseInst, with_max_instances
+from sparseinst.runtime.converting import onnx_of, run_onnx, run_openvino
 from sparseinst.runtime.devices import Device, is_auto, resolve_device
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.exported_backend import ExportedBackend, load_program
-from sparseinst.runtime.rewrites import optimise
+from sparseinst.runtime.onnx_backend import OnnxBackend, onnx_device
+from sparseinst.runtime.openvino_backend import OpenVINOBackend, check_openvino_device
 from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
-from sparseinst.runtime.tracing import to_onnx, to_openvino, trace
+from sparseinst.runtime.tracing import to_onnx, trace
 from sparseinst.structures import Candidates
 from sparseinst.zoo.models import load_model
 
@@ -67,25 +69,22 @@ def _open_eager(model: Model, wanted: Wanted) -> Backend:
 
 
 def _open_onnxruntime(model: Model, wanted: Wanted) -> Backend:
-    from sparseinst.runtime.onnx_backend import OnnxBackend, onnx_providers
-
     _refuse_half(wanted)
-    onnx_providers(wanted.device)  # before a network is converted, which takes long
+    device = onnx_device(wanted.device)  # before a network is converted, which takes long
     if _is_file(model, ".onnx"):
-        return OnnxBackend(model, device=wanted.device, threads=wanted.threads)
-    program, exported = _traced(_network(model, wanted))
-    return OnnxBackend(to_onnx(program, exported).SerializeToString(), device=wanted.device, threads=wanted.threads)
+        return OnnxBackend(model, device=device, threads=wanted.threads)
+    network = _network(model, wanted)
+    if device == "cpu":
+        return run_onnx(network, onnx_of(network), threads=wanted.threads)
+    program, exported = _traced(network)
+    return OnnxBackend(to_onnx(program, exported).SerializeToString(), device=device, threads=wanted.threads)
 
 
 def _open_openvino(model: Model, wanted: Wanted) -> Backend:
-    from sparseinst.runtime.openvino_backend import OpenVINOBackend, check_openvino_device
-
     check_openvino_device(wanted.device)  # before a network is converted, which takes long
     if _is_file(model, ".xml"):
         return OpenVINOBackend(model, device=wanted.device, half=wanted.half, threads=wanted.threads)
-    # Faster from the rewritten network; ONNX Runtime, which fuses more by itself, is faster from the plain one.
-    program = to_openvino(*_traced(optimise(_network(model, wanted))))
-    return OpenVINOBackend(program, device=wanted.device, half=wanted.half, threads=wanted.threads)
+    return run_openvino(_network(model, wanted), half=wanted.half, threads=wanted.threads)
 
 
 def _open_exported(model: Model, wanted: Wanted) -> Backend:

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 import torch
 
-from sparseinst.config import ModelConfig, for_whole_masks
+from sparseinst.config import ModelConfig
 from sparseinst.files import atomic, cache_folder, file_hash
 from sparseinst.modeling.model import SparseInst
-from sparseinst.runtime.exported import Exported, Provenance
-from sparseinst.runtime.tracing import to_onnx, trace
+from sparseinst.runtime.converting import onnx_of
 from sparseinst.version import __version__
 
 MOST_BYTES = 2 * 10**9
@@ -41,8 +40,7 @@ def converted_file(config: ModelConfig, weights: Path) -> Path:
 
 def keep_converted(path: Path, network: SparseInst, weights: Path) -> None:
     """Converts a network and writes it to `path` (some seconds); of all, the last used in `MOST_BYTES` are kept."""
-    exported = Exported(config=for_whole_masks(network.config), provenance=Provenance.of(weights))
-    content = to_onnx(trace(network, exported), exported).SerializeToString()
+    content = onnx_of(network, weights)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         temporary.write_bytes(content)

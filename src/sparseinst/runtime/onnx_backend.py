@@ -1,7 +1,8 @@
 """Runs an exported ONNX file with ONNX Runtime."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.files import readable
+from sparseinst.modeling.seeds.decoder import Fields
 from sparseinst.runtime.exported import INPUTS, Exported
+from sparseinst.runtime.fields import FieldsNote
 from sparseinst.runtime.tracing import missing_extra
 from sparseinst.structures import Candidates
 
@@ -35,15 +38,9 @@ class OnnxBackend:
     def __init__(
         self, model: str | Path | bytes, *, device: str | torch.device | None = None, threads: int | None = None
     ) -> None:
-        ort, providers = _runtime(), onnx_providers(device)
         source = "the ONNX model" if isinstance(model, bytes) else str(model)
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        content = model if isinstance(model, bytes) else str(model)
         with readable(source, expected="a network that ONNX Runtime can open", hint="export the network again"):
-            self._session = ort.InferenceSession(content, options, providers=providers)
+            self._session = _session(model, device=device, threads=threads)
             metadata = self._session.get_modelmeta().custom_metadata_map
         self.exported = Exported.from_metadata(metadata, source=source)
         names = [[port.name for port in ports] for ports in (self._session.get_inputs(), self._session.get_outputs())]
@@ -53,35 +50,65 @@ class OnnxBackend:
 
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
         """See `Backend`; the candidates are on the CPU."""
-        arrays = (images.cpu().numpy().astype(self.exported.images, copy=False), resized_hw.cpu().numpy())
-        outputs = self._session.run(list(self.exported.outputs), dict(zip(INPUTS, arrays, strict=True)))
-        return Candidates(*(torch.from_numpy(np.asarray(output)) for output in outputs))
+        images = images.cpu().to(getattr(torch, self.exported.images))
+        return Candidates(*_run(self._session, self.exported.outputs, images, resized_hw))
 
 
-def _runtime() -> ModuleType:
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise missing_extra("onnxruntime", "to run .onnx files") from error
-    module: ModuleType = ort
-    return module
+class OnnxFields:
+    """What every cell of a network of seeds says, by ONNX Runtime on the CPU; it may be called from several threads.
+
+    Args:
+        model: the converted `CellsOfSeeds`, a file or its content.
+        note: of it.
+        threads: threads of one call; None takes all cores.
+    """
+
+    def __init__(self, model: str | Path | bytes, note: FieldsNote, *, threads: int | None = None) -> None:
+        self._session, self._note = _session(model, device="cpu", threads=threads), note
+
+    def __call__(self, images: Tensor, resized_hw: Tensor) -> Fields:
+        """See `fields.ComputeFields`; images are uint8."""
+        return self._note.gathered(_run(self._session, self._note.outputs, images, resized_hw))
 
 
-def onnx_providers(device: str | torch.device | None) -> list[str | tuple[str, dict[str, int]]]:
-    """What of ONNX Runtime runs a network on a device; None is the best there is.
+def _run(session: Any, outputs: Sequence[str], images: Tensor, resized_hw: Tensor) -> list[Tensor]:
+    arrays = (images.cpu().numpy(), resized_hw.cpu().numpy())
+    return [torch.from_numpy(np.asarray(it)) for it in session.run(outputs, dict(zip(INPUTS, arrays, strict=True)))]
+
+
+def onnx_device(device: str | torch.device | None) -> str:
+    """The device that is asked for, if ONNX Runtime has it; for None the best that it has.
 
     Raises:
-        InputError: ONNX Runtime is not installed, or has no such device.
+        InputError: it has no such device, or is not installed.
     """
     available = _runtime().get_available_providers()
     if device is None:
-        device = "cuda" if _CUDA in available else "cpu"
+        return "cuda" if _CUDA in available else "cpu"
     kind, _, number = str(device).partition(":")
-    if kind == "cpu":
-        return [_CPU]
-    if kind == "cuda" and (number.isdigit() or not number) and _CUDA in available:
-        return [(_CUDA, {"device_id": int(number or 0)}), _CPU]
+    if str(device) == "cpu" or (kind == "cuda" and (number.isdigit() or not number) and _CUDA in available):
+        return str(device)
     raise InputError(
         f"device {str(device)!r}: expected one that ONNX Runtime has here ({', '.join(available)}): use device cpu, or "
         "install onnxruntime-gpu for cuda"
     )
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise missing_extra("onnxruntime", "to run .onnx files") from error
+    return onnxruntime
+
+
+def _session(model: str | Path | bytes, *, device: str | torch.device | None, threads: int | None) -> Any:
+    """An `onnxruntime.InferenceSession`."""
+    kind, _, number = onnx_device(device).partition(":")
+    providers: list[Any] = [_CPU] if kind == "cpu" else [(_CUDA, {"device_id": int(number or 0)}), _CPU]
+    options = _runtime().SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    content = model if isinstance(model, bytes) else str(model)
+    return _runtime().InferenceSession(content, options, providers=providers)

@@ -1,6 +1,6 @@
 """Runs an exported OpenVINO model on the CPU."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,9 @@ from torch import Tensor
 from sparseinst.config import ModelConfig, SeedsConfig
 from sparseinst.errors import InputError
 from sparseinst.files import readable
+from sparseinst.modeling.seeds.decoder import Fields
 from sparseinst.runtime.exported import INPUTS, Exported
+from sparseinst.runtime.fields import FieldsNote
 from sparseinst.runtime.tracing import missing_extra
 from sparseinst.structures import Candidates
 
@@ -44,10 +46,7 @@ class OpenVINOBackend:
         threads: int | None = None,
     ) -> None:
         check_openvino_device(device)
-        try:
-            import openvino as ov
-        except ImportError as error:
-            raise missing_extra("openvino", "to run .xml files") from error
+        ov = _openvino()
         source = str(model) if isinstance(model, str | Path) else "the OpenVINO model"
         with readable(source, expected="a network that OpenVINO can open", hint="export the network again"):
             if isinstance(model, str | Path):
@@ -61,21 +60,55 @@ class OpenVINOBackend:
         # In bfloat16 a seed that is hundreds of cells from the corner of the frame draws no ellipse.
         seeds = isinstance(self.config.decoder, SeedsConfig)
         sixteen = (half or self.exported.precision == "fp16") and not seeds
-        settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "bf16" if sixteen else "f32",  # its own choice would depend on the processor
-        }
-        if threads is not None:
-            settings["INFERENCE_NUM_THREADS"] = threads
         with readable(source, expected="a network that OpenVINO can compile", hint="export the network again"):
-            self._compiled = ov.compile_model(model, "CPU", settings)
+            self._compiled = _compiled(model, half=sixteen, threads=threads)
 
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
         """See `Backend`."""
         images = images.cpu().to(getattr(torch, self.exported.images))
-        inputs = dict(zip(INPUTS, (images.numpy(), resized_hw.cpu().numpy()), strict=True))
-        found = self._compiled.infer_new_request(inputs)
-        return Candidates(*(torch.from_numpy(found[name]) for name in self.exported.outputs))
+        return Candidates(*_run(self._compiled, self.exported.outputs, images, resized_hw))
+
+
+class OpenVINOFields:
+    """What every cell of a network of seeds says, by OpenVINO; it may be called from several threads.
+
+    Args:
+        model: the converted `CellsOfSeeds`.
+        note: of it.
+        half: compute in bfloat16 where the processor can.
+        threads: threads of one call; None takes all cores.
+    """
+
+    def __init__(self, model: "ov.Model", note: FieldsNote, *, half: bool = False, threads: int | None = None) -> None:
+        self._compiled, self._note = _compiled(model, half=half, threads=threads), note
+
+    def __call__(self, images: Tensor, resized_hw: Tensor) -> Fields:
+        """See `fields.ComputeFields`; images are uint8."""
+        return self._note.gathered(_run(self._compiled, self._note.outputs, images, resized_hw))
+
+
+def _openvino() -> Any:
+    try:
+        import openvino as ov
+    except ImportError as error:
+        raise missing_extra("openvino", "to run .xml files") from error
+    return ov
+
+
+def _compiled(model: "ov.Model", *, half: bool, threads: int | None) -> Any:
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",  # its own choice would depend on the processor
+    }
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    return _openvino().compile_model(model, "CPU", settings)
+
+
+def _run(compiled: Any, outputs: Sequence[str], images: Tensor, resized_hw: Tensor) -> list[Tensor]:
+    inputs = dict(zip(INPUTS, (images.cpu().numpy(), resized_hw.cpu().numpy()), strict=True))
+    found = compiled.infer_new_request(inputs)
+    return [torch.from_numpy(found[name]) for name in outputs]
 
 
 def check_openvino_device(device: str | torch.device | None) -> None:

@@ -15,6 +15,7 @@ from sparseinst.modeling.seeds.decoder import SeedsDecoder
 from sparseinst.modeling.seeds.selection import NEVER
 from sparseinst.runtime.cuda_graphs import CudaGraphs, ShapeCache
 from sparseinst.runtime.devices import is_auto, resolve_device
+from sparseinst.runtime.fields import ComputeFields
 from sparseinst.runtime.rewrites import optimise
 from sparseinst.runtime.windowed import WindowedSegmenter
 from sparseinst.structures import Candidates
@@ -91,6 +92,8 @@ class TorchBackend(EagerBackend):
         activation: also give the logits of the activation maps.
         cuda_graphs: on a GPU, capture each shape that comes again and replay it from then on. No GPU has run it yet:
             `benchmarks/gpu.py` compares.
+        fields: of a network of seeds on a CPU, who computes what every cell says (see `runtime.fields`); None is
+            PyTorch.
     """
 
     def __init__(
@@ -102,12 +105,13 @@ class TorchBackend(EagerBackend):
         compile: bool = False,
         activation: bool = False,
         cuda_graphs: bool = False,
+        fields: ComputeFields | None = None,
     ) -> None:
         device = resolve_device(model.mean.device if is_auto(device) else device)
         network = optimise(model)
         if half:
             network.set_dtype(torch.bfloat16 if device.type == "cpu" else torch.float16)
-        self._compile, self._cuda_graphs = compile, cuda_graphs
+        self._compile, self._cuda_graphs, self._fields = compile, cuda_graphs, fields
         self._follows_data = device.type == "cpu" and not compile and isinstance(network.decoder, SeedsDecoder)
         self._least = model.config.postprocess.gate
         if device.type != "cpu":
@@ -130,7 +134,7 @@ class TorchBackend(EagerBackend):
         if not self._follows_data:
             return super()._segmenter_of(model, activation=activation)
         network = with_budget(model, least_logit=_least_logit(self._least))
-        return WindowedSegmenter(network, activation=activation, least=self._least)
+        return WindowedSegmenter(network, activation=activation, least=self._least, fields=self._fields)
 
     def _runner(self, segmenter: Segmenter) -> Callable[[Tensor, Tensor], Candidates]:
         run = torch.compile(segmenter, dynamic=False) if self._compile else segmenter

@@ -1,20 +1,23 @@
-"""The whole program, from padded images to candidates, as a graph that other runtimes take.
+"""The program from padded images to candidates, or of seeds to what every cell says, as a graph for other runtimes.
 
-There is no second forward: what is traced is the `Segmenter` that runs eagerly, too.
+There is no second forward: what is traced are the `Segmenter` and the `CellsOfSeeds` that run eagerly, too.
 """
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.utils._pytree import tree_leaves
 
+from sparseinst.config import PreprocessConfig
 from sparseinst.data.geometry import MULTIPLE_PX
 from sparseinst.errors import InputError
 from sparseinst.modeling.model import SparseInst
 from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.runtime.exported import INPUTS, Exported
+from sparseinst.runtime.fields import CellsOfSeeds
 
 if TYPE_CHECKING:
     import onnx
@@ -28,15 +31,27 @@ _MOST = 2**12
 _ONNX_OPSET = 20
 
 
+class Note(Protocol):
+    """What a converted program says about itself."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of its outputs, in their order."""
+
+    def to_metadata(self) -> dict[str, str]:
+        """All that has to be known of it, as text by name."""
+
+
 class _Plain(nn.Module):
     """Gives a plain tuple without what was not asked for, so that a program loads without this package."""
 
-    def __init__(self, segmenter: Segmenter) -> None:
+    def __init__(self, part: nn.Module) -> None:
         super().__init__()
-        self.segmenter = segmenter
+        self.part = part
 
     def forward(self, images: Tensor, resized_hw: Tensor) -> tuple[Tensor, ...]:
-        return tuple(output for output in self.segmenter(images, resized_hw) if output is not None)
+        found = tree_leaves(self.part(images, resized_hw))
+        return tuple(output for output in found if output is not None)
 
 
 def trace(model: SparseInst, exported: Exported, *, in_multiples: bool = False) -> ExportedProgram:
@@ -52,11 +67,28 @@ def trace(model: SparseInst, exported: Exported, *, in_multiples: bool = False) 
     Returns:
         A program (images (B, channels, H, W), resized_hw (B, 2) int64) -> the tensors of `exported.outputs`.
     """
-    frame = exported.config.preprocess.frame_hw
     segmenter = Segmenter(copy.deepcopy(model).to("cpu"), activation=exported.activation)
-    shape = (_EXAMPLE_BATCH, exported.config.preprocess.channels, *(frame or _EXAMPLE_HW))
-    images = torch.zeros(shape, dtype=getattr(torch, exported.images))
-    resized_hw = torch.tensor([images.shape[2:]] * _EXAMPLE_BATCH)
+    images = getattr(torch, exported.images)
+    return _traced(_Plain(segmenter), exported.config.preprocess, images=images, in_multiples=in_multiples)
+
+
+def trace_fields(model: SparseInst) -> ExportedProgram:
+    """Traces what a network of seeds computes of every cell, before any seed is chosen, on the CPU.
+
+    Returns:
+        A program (images (B, channels, H, W) uint8, resized_hw (B, 2) int64) -> what `FieldsNote.outputs` names, for
+        the fixed frame of the network or for any.
+    """
+    part = CellsOfSeeds(copy.deepcopy(model).to("cpu"))
+    return _traced(_Plain(part), model.config.preprocess, images=torch.uint8, in_multiples=False)
+
+
+def _traced(
+    module: nn.Module, preprocess: PreprocessConfig, *, images: torch.dtype, in_multiples: bool
+) -> ExportedProgram:
+    frame = preprocess.frame_hw
+    examples = torch.zeros(_EXAMPLE_BATCH, preprocess.channels, *(frame or _EXAMPLE_HW), dtype=images)
+    resized_hw = torch.tensor([examples.shape[2:]] * _EXAMPLE_BATCH)
     batch = {0: Dim.DYNAMIC}
     side: dict[int, Any] = {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
     if in_multiples:
@@ -64,15 +96,19 @@ def trace(model: SparseInst, exported: Exported, *, in_multiples: bool = False) 
         side = {2: MULTIPLE_PX * Dim("rows", min=1, max=_MOST), 3: MULTIPLE_PX * Dim("columns", min=1, max=_MOST)}
     with torch.no_grad():
         return torch.export.export(
-            _Plain(segmenter).eval(),
-            (images, resized_hw),
+            module.eval(),
+            (examples, resized_hw),
             dynamic_shapes=(batch if frame else batch | side, batch),
             strict=False,
         )
 
 
-def to_onnx(program: ExportedProgram, exported: Exported) -> "onnx.ModelProto":
+def to_onnx(program: ExportedProgram, note: Note) -> "onnx.ModelProto":
     """A traced program as an ONNX model that carries its metadata.
+
+    Args:
+        program: the program.
+        note: names of its outputs, and what it says about itself.
 
     Raises:
         InputError: a package of the extra `export` is missing.
@@ -87,7 +123,7 @@ def to_onnx(program: ExportedProgram, exported: Exported) -> "onnx.ModelProto":
         dynamo=True,
         opset_version=_ONNX_OPSET,
         input_names=list(INPUTS),
-        output_names=list(exported.outputs),
+        output_names=list(note.outputs),
         external_data=False,
         verbose=False,
     )
@@ -95,12 +131,17 @@ def to_onnx(program: ExportedProgram, exported: Exported) -> "onnx.ModelProto":
     model: onnx.ModelProto = made.model_proto
     _forget_source(model)
     _name_axes(model)
-    onnx.helper.set_model_props(model, exported.to_metadata())
+    onnx.helper.set_model_props(model, note.to_metadata())
     return model
 
 
-def to_openvino(program: ExportedProgram, exported: Exported) -> "ov.Model":
+def to_openvino(program: ExportedProgram, note: Note, preprocess: PreprocessConfig) -> "ov.Model":
     """A traced program as an OpenVINO model that carries its metadata.
+
+    Args:
+        program: the program.
+        note: names of its outputs, and what it says about itself.
+        preprocess: tells the frame that it takes.
 
     Raises:
         InputError: a package of the extra `export` is missing.
@@ -110,12 +151,11 @@ def to_openvino(program: ExportedProgram, exported: Exported) -> "ov.Model":
     except ImportError as error:
         raise missing_extra("openvino", "to make OpenVINO models") from error
     model = ov.convert_model(program)
-    for ports, names in ((model.inputs, INPUTS), (model.outputs, exported.outputs)):
+    for ports, names in ((model.inputs, INPUTS), (model.outputs, note.outputs)):
         for port, name in zip(ports, names, strict=True):
             port.get_tensor().set_names({name})
-    preprocess = exported.config.preprocess
     model.reshape({"images": [-1, preprocess.channels, *(preprocess.frame_hw or (-1, -1))], "resized_hw": [-1, 2]})
-    for name, value in exported.to_metadata().items():
+    for name, value in note.to_metadata().items():
         model.set_rt_info(value, ["sparseinst", name])
     return model
 
@@ -146,4 +186,4 @@ def _name_axes(model: Any) -> None:
     for value in [*model.graph.input, *model.graph.output]:
         for axis, size in enumerate(value.type.tensor_type.shape.dim):
             if size.dim_param:
-                size.dim_param = axes.get(value.name, plain)[axis]
+                size.dim_param = axes.get(value.name, plain).get(axis, f"{value.name}_{axis}")

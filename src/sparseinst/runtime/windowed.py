@@ -9,7 +9,7 @@ from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.modeling.seeds.decoder import SeedsDecoder
 from sparseinst.modeling.seeds.selection import select_seeds
 from sparseinst.modeling.seeds.windows import grow_in_windows
-from sparseinst.ops.padding import fill_padding
+from sparseinst.runtime.fields import CellsOfSeeds, ComputeFields
 from sparseinst.structures import Candidates
 
 
@@ -20,17 +20,26 @@ class WindowedSegmenter(Segmenter):
         model: a network of seeds, on a CPU.
         activation: also give the logits of the activation maps.
         least: candidates whose score before rescoring is below this (0..1) need no mask.
+        fields: who computes what every cell says; None is the network itself.
     """
 
-    def __init__(self, model: SparseInst, *, activation: bool = False, least: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: SparseInst,
+        *,
+        activation: bool = False,
+        least: float = 0.0,
+        fields: ComputeFields | None = None,
+    ) -> None:
         super().__init__(model, activation=activation)
         self.least = least
+        self.fields = CellsOfSeeds(model) if fields is None else fields
 
     def forward(self, images: Tensor, resized_hw: Tensor) -> Candidates:
         """As `Segmenter`, but for masks, which are `Patches`."""
         decoder = self.model.decoder
         assert isinstance(decoder, SeedsDecoder)
-        fields = decoder.fields(self.model.encode(fill_padding(images, resized_hw, self.model.mean)))
+        fields = self.fields(images, resized_hw)
         seeds = select_seeds(fields.logits, fields.heads, decoder.budget)
         found = [
             grow_in_windows(

@@ -9,7 +9,8 @@ from sparseinst.errors import InputError, brief, listed
 from sparseinst.files import file_hash
 from sparseinst.inference.limits import colours_only
 from sparseinst.inference.pipeline import Pipeline
-from sparseinst.runtime.backends import OWN_THREADS, backend_name, is_exported, open_backend
+from sparseinst.runtime.backends import OWN_THREADS, Backend, backend_name, is_exported, open_backend
+from sparseinst.runtime.converting import run_onnx
 from sparseinst.version import __version__
 from sparseinst.zoo.models import load_model, weights_file
 from sparseinst.zoo.names import shipped_weights
@@ -23,7 +24,7 @@ class BatchSettings:
         model: a preset, a file of weights, an exported file, or hf:owner/name.
         weights: those of a preset.
         backend: what runs it (see `open_backend`); None goes by the model.
-        runs: the file that is run in place of the model, where it has been converted for its backend.
+        runs: the form of the model for ONNX Runtime, where it has been converted (see `run_onnx`).
         device: cpu, cuda, cuda:1, mps; None is the choice of an exported file's runtime.
         half: compute in 16 bits.
         batch: images at once.
@@ -66,7 +67,7 @@ class BatchSettings:
     @property
     def backend_name(self) -> str:
         """What runs the network."""
-        return self.backend or backend_name(self.runs or self.model)
+        return "onnxruntime" if self.runs else self.backend or backend_name(self.model)
 
     def open(self) -> Pipeline:
         """The network, ready to run in this process.
@@ -75,12 +76,16 @@ class BatchSettings:
             InputError: no such model, backend or device, or settings that it cannot have.
         """
         threads = self.threads if self.backend_name in OWN_THREADS else None
-        model = self.runs or self.model
-        network = model if is_exported(model) else load_model(model, weights=self.weights, device=self.device or "cpu")
-        backend = open_backend(
-            network, name=self.backend, device=self.device, half=self.half, threads=threads,
-            max_instances=self.max_instances,
-        )  # fmt: skip
+        if self.runs:
+            network = load_model(self.model, weights=self.weights)
+            backend: Backend = run_onnx(network, Path(self.runs), threads=threads)
+        else:
+            exported, device = is_exported(self.model), self.device or "cpu"
+            model = self.model if exported else load_model(self.model, weights=self.weights, device=device)
+            backend = open_backend(
+                model, name=self.backend, device=self.device, half=self.half, threads=threads,
+                max_instances=self.max_instances,
+            )  # fmt: skip
         colours_only(backend.config, "batch")
         return Pipeline(
             backend, batch=self.batch, score=self.score, tile=self.tile, overlap=self.overlap, scale=self.scale,
