@@ -51,6 +51,21 @@ def test_figures_are_those_of_the_files_they_come_from(page: str) -> None:
     assert not problems(read(page))
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_blocks_exist(page: str) -> None:
+    """Known before any of them is run, and also of those that are not."""
+    typed = [
+        line
+        for block in blocks(page)
+        if block.language == "sh"
+        for line in block.text.replace("\\\n", " ").splitlines()
+    ]
+    for line in typed:
+        if line.startswith("sparseinst "):
+            problem = _unknown_option(shlex.split(line, comments=True)[1:])
+            assert problem is None, f"{page}: `{line}`: {problem}"
+
+
 @pytest.mark.parametrize("page", WITH_COMMANDS)
 def test_commands_in_sentences_exist(page: str) -> None:
     """Commands, options, targets of make, files of Python."""
