@@ -61,6 +61,8 @@ def test_check_fix_and_page(cli, tiny_data: Path, preset: Path, tmp_path: Path) 
 def test_show_stats_and_split(cli, tiny_data: Path, tmp_path: Path) -> None:
     shown = cli("data", "show", tiny_data, "--out", tmp_path / "sheet.html", "--count", 2)
     assert shown.exit_code == 0 and (tmp_path / "sheet.html").read_text().count("<figure>") == 4
+    wrong = cli("data", "show", tiny_data, "--out", tmp_path / "sheet.png")
+    assert wrong.exit_code and "ends in .html" in wrong.stderr and not (tmp_path / "sheet.png").exists()
     told = cli("data", "stats", tiny_data, "--json", tmp_path / "stats.json")
     assert told.exit_code == 0 and "train: 6 images, 12 objects" in told.stdout
     assert json.loads((tmp_path / "stats.json").read_text())["val"]["per_class"] == {"box": 2, "disk": 2}

@@ -168,14 +168,21 @@ def pick_device(name: str) -> str:
     return str(resolve_device(name))
 
 
-def output_file(option: str, path: Path | None) -> None:
+def output_file(option: str, path: Path | None, *, page: bool = False) -> None:
     """Makes the folder of a file that will be written, so that hours of work do not end in a wrong path.
 
+    Args:
+        option: what gave it.
+        path: the file; None is none.
+        page: whether it will be a page for a browser.
+
     Raises:
-        InputError: the path is a folder, or its folder cannot be made.
+        InputError: the path is a folder, its folder cannot be made, or a page has another name than one.
     """
     if path is None:
         return
+    if page and path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{option} {path}: expected a name that ends in .html, for it is a page: rename it")
     if path.is_dir():
         raise InputError(f"{option} {path}: expected a file to write, got a folder: add a file name")
     try:

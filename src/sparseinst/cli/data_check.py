@@ -39,7 +39,7 @@ def check(
     from sparseinst.review.check_page import check_page
     from sparseinst.zoo.models import preset_of
 
-    output_file("--page", page)
+    output_file("--page", page, page=True)
     say_found(data)
     settings = preset_of(model).model
     done = 0

@@ -45,7 +45,7 @@ def show(
     from sparseinst.review.check_page import image_cells
     from sparseinst.review.html import document, sheet
 
-    output_file("--out", out)
+    output_file("--out", out, page=True)
     say_found(data)
     source = resolve_data(data)
     splits = source.splits if part is None else {part: source.part(part)}

@@ -206,3 +206,23 @@ def test_polygons_that_cross() -> None:
     assert not crosses_itself([0, 0, 20, 0, 20, 20, 0, 20, 0, 0, 5, 5, 15, 5, 15, 15, 5, 15, 5, 5, 0, 0])
     assert not crosses_itself([0, 0, 5, 5])
     assert reaches_out([0, 0, 10, 0, 10, 12], (10, 10)) and not reaches_out([0, 0, 10.4, 0, 10, 10], (10, 10))
+
+
+def test_every_copy_of_a_picture_that_is_measured_on_leaks(made: Made) -> None:
+    for name in ("copy.png", "again.png"):
+        made.object(made.image(name, scene(4)))
+    made.write()
+    other = Made(made.root / "more", "val")
+    for name in ("x.png", "y.png"):
+        other.object(other.image(name, scene(4)))
+    other.write()
+    for name in ("val", "val.json"):
+        (made.root / "more" / name).rename(made.root / name)
+    checkup = check_data(resolve_data(made.root), MODEL)
+    samples = {(f.part, f.kind): [sample.image for sample in f.samples] for f in checkup.findings}
+    assert samples == {
+        ("train", "leak between parts"): ["good4.png", "copy.png", "again.png"],
+        ("train", "same image twice"): ["good4.png", "good4.png"],
+        ("val", "same image twice"): ["x.png"],
+    }
+    assert {part.name: len(part.dataset or ()) for part in checkup.parts} == {"train": 11, "val": 2}

@@ -159,14 +159,19 @@ def _check_same(kept: dict[str, Tidy], looks: dict[str, list[Look]], found: dict
     owners = [(part, item["file_name"]) for part, tidied in kept.items() for item in tidied.images]
     order = list(kept)
     leaked: dict[str, set[str]] = {part: set() for part in kept}
+    groups: dict[int, list[tuple[str, str]]] = {}
     for one, other in same_pictures([look for part in kept for look in looks[part]]):
-        (part, name), (other_part, other_name) = sorted((owners[one], owners[other]), key=lambda o: order.index(o[0]))
-        if part == other_part:
-            found[part].add("same image twice", name, f"and {other_name}", other=(part, other_name))
-        else:
-            text = f"in {part}, and {other_name} in {other_part}"
-            found[part].add("leak between parts", name, text, other=(other_part, other_name))
-            leaked[part].add(name)
+        groups.setdefault(one, [owners[one]]).append(owners[other])
+    for group in groups.values():
+        last, last_name = max(group, key=lambda owner: order.index(owner[0]))
+        for part in dict.fromkeys(part for part, _ in group):
+            name, *others = [name for owner, name in group if owner == part]
+            for other in others:
+                found[part].add("same image twice", name, f"and {other}", other=(part, other))
+            for leak in [name, *others] if part != last else ():
+                text = f"in {part}, and {last_name} in {last}"
+                found[part].add("leak between parts", leak, text, other=(last, last_name))
+                leaked[part].add(leak)
     for part, names in leaked.items():
         kept[part] = kept[part].without_images(names)
 
