@@ -82,6 +82,6 @@ def fillers(path: Path, count: int = 6) -> list[str]:
 
 
 def oldest() -> list[str]:
-    """The lowest versions that the package says it takes, as pip's constraints."""
+    """The lowest versions that the package says it takes, in their newest patch, as pip's constraints."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [re.sub(r"\[[^\]]*\]", "", requirement).replace(">=", "==") for requirement in project["dependencies"]]
+    return [re.sub(r"\[[^\]]*\]", "", needed).replace(">=", "==") + ".*" for needed in project["dependencies"]]
