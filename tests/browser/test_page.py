@@ -247,11 +247,12 @@ def test_downloads_are_what_the_command_line_writes(
     with opened(browser, nuclei_address) as page:
         open_picture(page, DEMO_IMAGE)
         files = {}
-        for kind in ("json", "overlay", "labels", "csv"):
+        for kind in ("json", "overlay", "labels", "csv", "measurements"):
             with page.expect_download() as download:
                 page.locator(f"[data-get={kind}]").click()
             files[download.value.suggested_filename] = Path(download.value.path()).read_bytes()
-    assert list(files) == ["nuclei_predictions.json", "nuclei_overlay.png", "nuclei_labels.png", "nuclei_objects.csv"]
+    kinds = ("predictions.json", "overlay.png", "labels.png", "objects.csv", "measurements.csv")
+    assert list(files) == [f"nuclei_{kind}" for kind in kinds]
     content = json.loads(files["nuclei_predictions.json"])
     for ours, theirs in zip(content["annotations"], written["annotations"], strict=True):
         assert ours.pop("score") == pytest.approx(theirs.pop("score"), abs=1e-5)
@@ -269,6 +270,14 @@ def test_downloads_are_what_the_command_line_writes(
     np.testing.assert_allclose([float(row["score"]) for row in rows], expected.scores, atol=1e-5)
     np.testing.assert_allclose([float(row["area"]) for row in rows], expected.areas)
     np.testing.assert_allclose([[float(row[k]) for k in ("x", "y")] for row in rows], expected.boxes[:, :2])
+    table = expected.measure(DEMO_IMAGE)
+    for axis in ("centroid_x", "centroid_y"):
+        np.testing.assert_allclose([float(row[axis]) for row in rows], table[axis], atol=1e-3)
+    measured = list(csv.DictReader(io.StringIO(files["nuclei_measurements.csv"].decode(), newline="")))
+    assert list(measured[0]) == list(table) and len(measured) == len(table)
+    for name in set(table) - {"class"}:
+        numbers = [float(row[name]) if row[name] else np.nan for row in measured]
+        np.testing.assert_allclose(numbers, table[name], rtol=1e-4, err_msg=name)
 
 
 def test_the_camera_runs_live_and_leaves_its_last_frame(browser: Any, nuclei_address: str) -> None:

@@ -45,6 +45,7 @@ class Wanted(NamedTuple):
             with `measure` volumes.csv has a row for each.
         regions: a file of regions (see `read_regions`), in which objects are counted: regions.csv.
         ring_px: width of the ring around an object in which intensities are measured, too.
+        series: the image that was looked at in a file of several, as the `View` of the run has it.
     """
 
     measure: bool = False
@@ -56,6 +57,7 @@ class Wanted(NamedTuple):
     stitch: bool = False
     regions: Path | None = None
     ring_px: int = RING_PX
+    series: str | None = None
 
 
 class _Picture(NamedTuple):
@@ -126,7 +128,7 @@ class CellFiles:
         if self._file is None or self._file.path != result.path:
             self._end_file()
             self._file = result
-            self._stack = self._opened.enter_context(open_stack(result.path))
+            self._stack = self._opened.enter_context(open_stack(result.path, self.wanted.series))
         measured = self._measure(result, result.place) if self.wanted.measure else None
         self._count(result, measured)
         self._pictures.append(_Picture(Placed(result.instances, result.place), measured))

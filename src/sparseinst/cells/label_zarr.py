@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _VERSION = "0.4"
 """Of OME-Zarr: the one that most programs read."""
-_AXES = "tczyx"
+_IMAGE_AXES, _LABEL_AXES = "tczyx", "tzyx"
 _SMALLEST_PX = 512
 """Levels get smaller by half until the longer side is no longer than this."""
 _AT_ONCE_PX = 2048
@@ -36,9 +36,10 @@ _RGB = ("FF0000", "00FF00", "0000FF")
 def write_label_zarr(path: Path, image: Stack, labels: LabelStack, pixel: PixelSize | None) -> None:
     """Writes NAME_labels.ome.zarr: the image at its own depth, and in `labels/0` what was found in it.
 
-    Both have the axes t, c, z, y, x and levels that halve their sides; those of the image average pixels, those of the
-    labels take every second one. One plane of one channel, or one row of tiles of labels, is held at once. The folder
-    is written under a temporary name, then renamed; one that this program wrote before is replaced.
+    The image has the axes t, c, z, y, x, the labels all but c; both have levels that halve their sides. Those of the
+    image average pixels, those of the labels take every second one. One plane of one channel, or one row of tiles of
+    labels, is held at once. The folder is written under a temporary name, then renamed; one that this program wrote
+    before is replaced.
 
     Args:
         path: the folder.
@@ -56,7 +57,7 @@ def write_label_zarr(path: Path, image: Stack, labels: LabelStack, pixel: PixelS
     with atomic_folder(path, replace=True) as temporary:
         root = zarr.open_group(str(temporary), mode="w", zarr_format=2)
         channels = _write_image(root, image, labels, sides)
-        about = _multiscales(image.path.name, labels.size_hw, sides, pixel)
+        about = _multiscales(image.path.name, _IMAGE_AXES, len(sides), pixel)
         root.attrs.put({"creator": SIGNATURE, "multiscales": about, "omero": {"channels": channels}})
         root.create_group("labels").attrs.put({"labels": ["0"]})
         group = root.create_group("labels/0")
@@ -64,7 +65,7 @@ def write_label_zarr(path: Path, image: Stack, labels: LabelStack, pixel: PixelS
         described: dict[str, Any] = {"version": _VERSION, "source": {"image": "../../"}}
         described |= {"properties": properties} if (properties := _properties(labels)) else {}
         group.attrs.put({
-            "creator": SIGNATURE, "multiscales": _multiscales("labels", labels.size_hw, sides, pixel),
+            "creator": SIGNATURE, "multiscales": _multiscales("labels", _LABEL_AXES, len(sides), pixel),
             "image-label": described,
         })  # fmt: skip
 
@@ -78,36 +79,34 @@ def _sides(size_hw: tuple[int, int]) -> list[tuple[int, int]]:
     return sides
 
 
-def _multiscales(
-    name: str, size_hw: tuple[int, int], sides: list[tuple[int, int]], pixel: PixelSize | None
-) -> list[dict[str, Any]]:
+def _multiscales(name: str, order: str, levels: int, pixel: PixelSize | None) -> list[dict[str, Any]]:
     """The metadata of the levels of an image: axes, and where the pixels of each level lie."""
     um = {} if pixel is None else {"y": pixel.y_um, "x": pixel.x_um} | ({"z": pixel.z_um} if pixel.z_um else {})
     kinds = {"t": "time", "c": "channel"}
     axes = [
         {"name": axis, "type": kinds.get(axis, "space"), **({"unit": "micrometer"} if axis in um else {})}
-        for axis in _AXES
+        for axis in order
     ]
     datasets = []
-    for level in range(len(sides)):
+    for level in range(levels):
         factors = {"y": 2**level, "x": 2**level}
-        scale = [um.get(axis, 1.0) * factors.get(axis, 1) for axis in _AXES]
+        scale = [um.get(axis, 1.0) * factors.get(axis, 1) for axis in order]
         # the centre of the first pixel lies between those that it was made of
-        moved = [um.get(axis, 1.0) * (factors.get(axis, 1) - 1) / 2 for axis in _AXES]
+        moved = [um.get(axis, 1.0) * (factors.get(axis, 1) - 1) / 2 for axis in order]
         transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": moved}]
         datasets.append({"path": str(level), "coordinateTransformations": transformations})
     return [{"version": _VERSION, "name": name, "axes": axes, "datasets": datasets}]
 
 
 def _create(
-    group: "zarr.Group", level: int, counts: tuple[int, int, int], size_hw: tuple[int, int], dtype: np.dtype[Any]
+    group: "zarr.Group", level: int, counts: tuple[int, ...], size_hw: tuple[int, int], dtype: np.dtype[Any]
 ) -> "zarr.Array[Any]":
-    """An array of times, channels and planes, in deflated chunks of one plane."""
+    """An array of times, channels (of an image) and planes, in deflated chunks of one plane."""
     from numcodecs import Zlib
 
     return group.create_array(
         str(level), shape=(*counts, *size_hw), dtype=dtype, fill_value=0, compressors=Zlib(level=1),
-        chunks=(1, 1, 1, *(min(side, TILE_PX) for side in size_hw)),
+        chunks=(*(1 for _ in counts), *(min(side, TILE_PX) for side in size_hw)),
         chunk_key_encoding={"name": "v2", "separator": "/"},
     )  # fmt: skip
 
@@ -146,7 +145,7 @@ def _halved(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _write_labels(group: "zarr.Group", labels: LabelStack, sides: list[tuple[int, int]]) -> None:
-    counts = (labels.times, 1, labels.depth)
+    counts = (labels.times, labels.depth)
     levels = [_create(group, level, counts, side, labels.dtype) for level, side in enumerate(sides)]
     height, width = sides[0]
     for number, plane in enumerate(labels.planes):
@@ -155,12 +154,12 @@ def _write_labels(group: "zarr.Group", labels: LabelStack, sides: list[tuple[int
         for (y, x), tile in zip(places, labels.tiles(plane), strict=True):
             if tile.any():
                 part = tile[: height - y, : width - x]
-                levels[0][time, 0, depth, y : y + TILE_PX, x : x + TILE_PX] = part
+                levels[0][time, depth, y : y + TILE_PX, x : x + TILE_PX] = part
         for above, level in pairwise(levels):
             for rows, columns in _windows(level.shape[-2:]):
                 from_rows, from_columns = (slice(2 * part.start, 2 * part.stop) for part in (rows, columns))
-                part = np.asarray(above[time, 0, depth, from_rows, from_columns])[::2, ::2]
-                level[time, 0, depth, rows, columns] = part
+                part = np.asarray(above[time, depth, from_rows, from_columns])[::2, ::2]
+                level[time, depth, rows, columns] = part
 
 
 def _windows(size_hw: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:

@@ -62,7 +62,7 @@ def check_source(source: str) -> None:
 
     named = Path(source).suffix.lower() in (*IMAGE_SUFFIXES, "")
     if named and not source.isdigit() and not any(sign in source for sign in "*?[%:") and not Path(source).exists():
-        find_sources(source)  # says what was expected
+        find_sources(source, stacks=True)  # says what was expected
 
 
 def check_settings(model: str | None, assignments: Sequence[str]) -> None:

@@ -42,6 +42,7 @@ from sparseinst.cli.predict_cells import (
     SaveRois,
     SaveStack,
     SaveZarr,
+    Series,
     Sizes,
     Stitch,
     cell_files,
@@ -145,6 +146,7 @@ def predict(
     save_mot: SaveMot = False,
     channel: Channel = None,
     project: Project = None,
+    series: Series = None,
     pixel_size: PixelUm = None,
     measure: Measure = False,
     ring: Ring = 5,
@@ -167,8 +169,8 @@ def predict(
     check_source(str(source))
     check_tiles(tile, overlap)
     cells = CellOptions(
-        channel, project, pixel_size, measure, ring, regions, save_rois, save_geojson, save_outlines, save_stack,
-        save_zarr, stitch,
+        channel, project, series, pixel_size, measure, ring, regions, save_rois, save_geojson, save_outlines,
+        save_stack, save_zarr, stitch,
     )  # fmt: skip
     check_resume(resume, save_json=save_json, tables=cells.writes)
     from sparseinst.data.channels import shown_as

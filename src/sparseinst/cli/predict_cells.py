@@ -35,6 +35,12 @@ Project = Annotated[
     str | None,
     typer.Option(metavar="max", help="Look at the brightest of all planes of a time point, not at each plane."),
 ]
+Series = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Image to look at in a CZI, LIF or ND2 file of several, by name or by number from 0."
+    ),
+]
 Measure = Annotated[
     bool,
     typer.Option(
@@ -85,6 +91,7 @@ class CellOptions(NamedTuple):
 
     channel: str | None
     project: str | None
+    series: str | None
     pixel_um: float | None
     measure: bool
     ring_px: int
@@ -116,8 +123,8 @@ class CellOptions(NamedTuple):
             raise InputError(f"--project {self.project}: expected max, the only projection: give it, or leave it out")
         if self.project and self.stitch:
             raise InputError("expected --project or --stitch, got both: a projection has no planes to stitch")
-        by_axes = self.writes or self.channel is not None or self.project is not None
-        return View(self.channel, self.project) if by_axes else None
+        asked = (self.channel, self.project, self.series)
+        return View(*asked) if self.writes or any(value is not None for value in asked) else None
 
     def refuse_for_video(self, diameter: object) -> None:
         """Raises InputError if anything was asked for that videos do not have."""
@@ -139,7 +146,7 @@ def cell_files(options: CellOptions, folder: Path, classes: tuple[str, ...]) -> 
     wanted = Wanted(
         measure=options.measure, rois=options.rois, geojson=options.geojson, outlines=options.outlines,
         stack=options.stack, zarr=options.zarr, stitch=options.stitch, regions=options.regions,
-        ring_px=options.ring_px,
+        ring_px=options.ring_px, series=options.series,
     )  # fmt: skip
     with CellFiles(folder, classes, wanted) as files:
         yield files

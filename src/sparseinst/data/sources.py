@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.signature import is_ours
+from sparseinst.data.stacks.makers.opening import MAKER_SUFFIXES
 from sparseinst.errors import InputError, listed
 from sparseinst.files import UNFINISHED, is_file, is_folder, read_bytes, shown
 
@@ -60,7 +61,9 @@ class Sources(NamedTuple):
         return [stem if len(os.fsencode(stem)) <= _LONG else path.stem for path, stem in pairs]
 
 
-def find_sources(source: str | Path, *, recursive: bool = False, out: Path | None = None) -> Sources:
+def find_sources(
+    source: str | Path, *, recursive: bool = False, out: Path | None = None, stacks: bool = False
+) -> Sources:
     """Image files of a source, sorted, and what else there is.
 
     Of a folder or a pattern, pictures that this program wrote are left out (see `signature.is_ours`), so that a run
@@ -75,6 +78,7 @@ def find_sources(source: str | Path, *, recursive: bool = False, out: Path | Non
             the list; its order is kept).
         recursive: take the images of a folder's subfolders, too; links to folders are not followed.
         out: a folder that is left out of these: what is written there is not read.
+        stacks: take the files of microscopes' makers (CZI, LIF, ND2), too, which can only be opened by their axes.
 
     Raises:
         InputError: there is no such file or folder, or no image in it, or recursive without a folder.
@@ -84,7 +88,7 @@ def find_sources(source: str | Path, *, recursive: bool = False, out: Path | Non
         return Sources([path])
     if is_folder(path):
         files = _files(path, recursive=recursive, out=out)
-        return _sorted_out(files, f"{path}: expected a folder with images", path if recursive else None)
+        return _sorted_out(files, f"{path}: expected a folder with images", path if recursive else None, stacks)
     if recursive:
         raise InputError(f"{source}: expected a folder to be gone through with its subfolders, found none: check the "
                          "path, or leave recursive out; a pattern takes subfolders with **")  # fmt: skip
@@ -93,7 +97,7 @@ def find_sources(source: str | Path, *, recursive: bool = False, out: Path | Non
     if glob.has_magic(str(source)):
         found = map(Path, glob.glob(str(source), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
         files = (path for path in found if path.suffix.lower() == ".zarr" or not is_folder(path))
-        return _sorted_out(files, f"{source}: expected a pattern that matches images", None)
+        return _sorted_out(files, f"{source}: expected a pattern that matches images", None, stacks)
     raise InputError(
         f"{shown(source)}: expected an image, a folder, a glob or a list file (.txt), found none: check the path"
     )
@@ -146,10 +150,10 @@ def _refuse(error: OSError) -> None:
     raise InputError(f"{error.filename}: cannot be looked into ({error}): allow it, or name the images") from error
 
 
-def _sorted_out(files: Iterable[Path], expected: str, root: Path | None) -> Sources:
+def _sorted_out(files: Iterable[Path], expected: str, root: Path | None, stacks: bool) -> Sources:
     found = sorted(files)
     others = [path for path in found if not is_ours(path)]
-    images = [path for path in others if _is_image(path)]
+    images = [path for path in others if _is_image(path) or (stacks and path.suffix.lower() in MAKER_SUFFIXES)]
     taken = set(images)
     unread = tuple(path for path in others if path not in taken and not _goes_with_images(path))
     if not images:

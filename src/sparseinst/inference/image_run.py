@@ -18,6 +18,7 @@ from sparseinst.data.large.image import LargeImage, open_large
 from sparseinst.data.pages import page_name, read_pages
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.sources import ARRAY_SUFFIX, Sources
+from sparseinst.data.stacks.makers.opening import MAKER_SUFFIXES
 from sparseinst.data.stacks.opening import open_stack, pixel_size_of
 from sparseinst.data.stacks.pages import PlacedPage, read_places
 from sparseinst.data.stacks.stack import Place, View
@@ -209,7 +210,7 @@ class Run:
         if self.view is None:
             pixel = pixel_size_of(path) if self.pipeline.knows_micrometres else None
             return [(image._replace(pixel=self.pixel or pixel), None)]
-        with open_stack(path) as stack:
+        with open_stack(path, self.view.series) as stack:
             places, pixel = stack.places(self.view), self.pixel or stack.pixel
             numbers = [None] if len(places) == 1 else range(len(places))
             return [
@@ -271,8 +272,8 @@ class Run:
         if self.pipeline.preprocess.channels != RGB or path.suffix.lower() == ARRAY_SUFFIX:
             yield from read_all_channels(path, self.pipeline.preprocess)
             return
-        if self.view is not None:
-            yield from read_places(path, self.pipeline.preprocess.intensity, self.view)
+        if self.view is not None or path.suffix.lower() in MAKER_SUFFIXES:
+            yield from read_places(path, self.pipeline.preprocess.intensity, self.view or View())
             return
         pixel = pixel_size_of(path) if self.pipeline.knows_micrometres else None
         for page in read_pages(path, self.pipeline.preprocess.intensity):

@@ -107,7 +107,7 @@ def predict_files(
             activation maps for `iam`; a run to go on with that had other settings. Nothing has been written then.
     """
     folder = None if out is None else Path(out)
-    sources = find_sources(source, recursive=recursive, out=folder)
+    sources = find_sources(source, recursive=recursive, out=folder, stacks=True)
     if folder is None and (save_json or save_masks or iam):
         raise InputError("save_json, save_masks and iam need a folder to write to, got none: give out")
     pipeline = Pipeline(

@@ -16,7 +16,7 @@ from sparseinst.serving.errors import ApiError, install_handlers
 from sparseinst.serving.limits import LimitBody
 from sparseinst.serving.metrics import CONTENT_TYPE, CountRequests
 from sparseinst.serving.pages import SafeHeaders, add_page
-from sparseinst.serving.requests import Activation, Masks, Preview, Score, read_request
+from sparseinst.serving.requests import Activation, Masks, Measure, PixelUm, Preview, Score, read_request
 from sparseinst.serving.schema import ERRORS, PREDICT_BODY, Model, Prediction
 from sparseinst.serving.service import OpenNetwork, Options, Service
 from sparseinst.serving.settings import ServeSettings, page_folder
@@ -76,10 +76,13 @@ def _add_api(app: FastAPI, service: Service) -> None:
         masks: Masks = "rle",
         activation: Activation = False,
         preview: Preview = False,
+        measure: Measure = False,
+        pixel_um: PixelUm = None,
     ) -> Response:
+        options = Options(score, masks, activation, preview, measure, pixel_um)
         try:
             service.places.check()
-            asked = await read_request(request, Options(score, masks, activation, preview), service.settings)
+            asked = await read_request(request, options, service.settings)
             with service.places.hold(len(asked.contents)):
                 content = await _unless_gone(request, _dumped(service, asked.contents, asked.options))
         except ClientDisconnect:

@@ -31,6 +31,16 @@ Activation = Annotated[
 ]
 Preview = Annotated[bool, Query(description="Also give the image as 8-bit RGB PNG, for what cannot show it itself.")]
 
+Measure = Annotated[
+    bool, Query(description="Also measure each object: shape, and the intensities of every channel in and around it.")
+]
+PixelUm = Annotated[
+    float | None,
+    Query(
+        gt=0, le=1e6, description="Micrometres of a pixel's side for measurements; without it, what a TIFF file says."
+    ),
+]
+
 
 class PredictBody(BaseModel):
     """A request as JSON; its options go before those of the address."""
@@ -42,6 +52,8 @@ class PredictBody(BaseModel):
     masks: MaskKind = Field("rle", description="how masks are told")
     activation: bool = Field(False, description="also give the activation maps")
     preview: bool = Field(False, description="also give the image as 8-bit RGB PNG")
+    measure: bool = Field(False, description="also measure each object")
+    pixel_um: float | None = Field(None, gt=0, le=1e6, description="micrometres of a pixel's side, for measurements")
 
 
 class Asked(NamedTuple):

@@ -67,6 +67,12 @@ class ImageAnswer(BaseModel):
     height: int
     instances: list[FoundInstance]
     activation: ActivationPicture | None = None
+    measurements: list[dict[str, float | int | str | None]] | None = Field(
+        None,
+        description="a row an object, in their order: id, class, score, centroid_x, centroid_y, area, perimeter, "
+        "major_axis, minor_axis, orientation, eccentricity, solidity; mean, std, min, max and sum of each channel, and "
+        "the same in a ring around (ring_...); in pixels, and in micrometres (..._um) where their size is known",
+    )
     preview: str | None = Field(None, description="the image as 8-bit RGB PNG, a data URL")
 
 
@@ -109,6 +115,7 @@ class Model(BaseModel):
     version: str
     limits: Limits
     api_key: bool = Field(description="whether requests need the key")
+    measures: bool = Field(description="whether it can measure objects")
 
 
 class ErrorDetail(BaseModel):
@@ -130,7 +137,7 @@ def _error(description: str, code: str) -> dict[str, Any]:
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    400: _error("Too many images, or none; or no activation maps to be had.", "image_count"),
+    400: _error("Too many images, or none; or neither activation maps nor measurements to be had.", "image_count"),
     401: _error("The API key is missing or wrong.", "unauthorised"),
     403: _error("A page of another site.", "wrong_origin"),
     408: _error("The body came too slowly.", "timeout"),

@@ -29,6 +29,7 @@ from sparseinst.serving.batching import Batcher, Done, Places
 from sparseinst.serving.budget import Budget
 from sparseinst.serving.decoding import decode, decoding_bytes
 from sparseinst.serving.errors import ApiError
+from sparseinst.serving.measuring import can_measure, measured
 from sparseinst.serving.metrics import Metrics
 from sparseinst.serving.settings import ServeSettings
 from sparseinst.structures import Instances
@@ -59,6 +60,8 @@ class Options(NamedTuple):
     masks: MaskKind = "rle"
     activation: bool = False
     preview: bool = False
+    measure: bool = False
+    pixel_um: float | None = None
 
 
 class _Key(NamedTuple):
@@ -162,7 +165,8 @@ class Service:
         otherwise = "sparseinst serve --model FILE"
         told = model_facts(settings.name, pipeline.backend.config, shipped=settings.shipped, otherwise=otherwise)
         limits = {"body_mb": settings.max_body_mb, "pixels": settings.max_pixels, "images": settings.max_images}
-        return {**told, "score": pipeline.score, "limits": limits, "api_key": settings.api_key is not None}
+        here = {"limits": limits, "api_key": settings.api_key is not None, "measures": can_measure()}
+        return {**told, "score": pipeline.score, **here}
 
     async def predict(self, contents: Sequence[bytes], options: Options) -> dict[str, Any]:
         """The answer to one request; a caller that is cancelled frees what it holds.
@@ -238,7 +242,7 @@ class Service:
         frame_hw = parts[0].frame.frame_hw if isinstance(parts, tuple) else None
         key = _Key(frame_hw, options.score, options.activation)
         done = await self._batcher.submit(key, prepared.cut)
-        image = await self._beside(partial(self._told, done, prepared, options))
+        image = await self._beside(partial(self._told, content, done, prepared, options))
         self.metrics.instances.inc(len(image["instances"]))
         times = {"queue": done.queue_s, "prepare": prepared.seconds, "network": done.network_s}
         for stage, seconds in times.items():
@@ -259,11 +263,13 @@ class Service:
         assert self._explaining is not None
         return list(self._explaining.explained(cuts, score=key.score))
 
-    def _told(self, done: _Done, prepared: _Prepared, options: Options) -> dict[str, Any]:
+    def _told(self, content: bytes, done: _Done, prepared: _Prepared, options: Options) -> dict[str, Any]:
         instances, maps = done.result
         image = describe(instances, options.masks)
         if maps is not None:
             image["activation"] = activation_png.to_json(maps)
+        if options.measure:
+            image["measurements"] = measured(content, instances, options.pixel_um)
         if prepared.preview is not None:
             image["preview"] = prepared.preview
         return image

@@ -12,6 +12,7 @@ from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.pages import image_numbers
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.pixels import decoding, pixels_of
+from sparseinst.data.stacks.makers.opening import MAKER_SUFFIXES, open_maker_stack
 from sparseinst.data.stacks.ome_zarr import open_zarr_stack
 from sparseinst.data.stacks.stack import COLOURS, Stack
 from sparseinst.data.stacks.tiff import open_tiff_stack, plain_tiff_size
@@ -19,17 +20,24 @@ from sparseinst.errors import InputError
 
 
 @contextmanager
-def open_stack(path: Path) -> Iterator[Stack]:
-    """Opens an image file by its axes: OME-TIFF, ImageJ's TIFF, zarr folders, and any other image.
+def open_stack(path: Path, series: str | None = None) -> Iterator[Stack]:
+    """Opens an image file by its axes: OME-TIFF, ImageJ's TIFF, zarr folders, CZI, LIF, ND2, and any other image.
 
     Pages of a TIFF file that does not say what they are count as planes, frames of an animated picture as time points.
 
+    Args:
+        path: the file.
+        series: name or number of the image in a CZI, LIF or ND2 file with several; of others the first is taken.
+
     Raises:
-        InputError: the file is absent, damaged or no image.
+        InputError: the file is absent, damaged or no image, or holds several images and none was chosen.
     """
     with ExitStack() as opened:
         if is_zarr(path):
             yield open_zarr_stack(path)
+            return
+        if path.suffix.lower() in MAKER_SUFFIXES:
+            yield open_maker_stack(path, series, opened)
             return
         found = open_tiff_stack(path, opened)
         yield _pictures(path, opened) if found is None else found

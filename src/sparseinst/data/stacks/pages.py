@@ -38,7 +38,7 @@ def read_places(path: Path, intensity: IntensityConfig, view: View) -> Iterator[
         At least one: that of a file which is no image, or has no such channel, raises when it is read.
     """
     try:
-        with open_stack(path) as stack:
+        with open_stack(path, view.series) as stack:
             stack.chosen(view)  # said once, not for each plane
             yield from pages_of(stack, view, partial(_read, stack, view, intensity))
     except InputError as error:

@@ -34,10 +34,12 @@ class View(NamedTuple):
     Args:
         channel: the name or number (from 0) of the channel; None takes the only one, or the colours.
         project: "max" looks at the brightest of all planes of a time point instead of each plane.
+        series: the name or number (from 0) of the image in a CZI, LIF or ND2 file of several; None takes the only one.
     """
 
     channel: str | None = None
     project: str | None = None
+    series: str | None = None
 
 
 @dataclass(frozen=True)

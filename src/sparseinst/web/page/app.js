@@ -73,6 +73,7 @@ function showState() {
   find("welcome").hidden ||= scene.picture !== null;
   find("zoom").hidden = scene.picture === null;
   find("objects").hidden = find("downloads").hidden = !answered;
+  find("measure").hidden = camera.live || !finder.model?.measures;
 }
 
 function introduce({ name, version, classes, note, sample, score }) {
@@ -99,9 +100,12 @@ for (const button of document.querySelectorAll("[data-do]")) {
 }
 for (const button of document.querySelectorAll("[data-get]")) {
   const { look } = controls;
-  button.addEventListener("click", () =>
-    download(button.dataset.get, scene, { classes: finder.model.classes, look }).catch(fail),
-  );
+  button.addEventListener("click", async () => {
+    const context = { classes: finder.model.classes, look, measure: () => finder.measure() };
+    button.disabled = true;
+    await download(button.dataset.get, scene, context).catch(fail);
+    button.disabled = false;
+  });
 }
 
 function fail(error, again) {

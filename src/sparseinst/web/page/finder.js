@@ -97,6 +97,13 @@ export class Finder extends EventTarget {
     return this.#withKey(() => this.engine.segment(blob, { score: this.lowest, activation: true }));
   }
 
+  /** The answer on the stage with what the visible objects measure; rings leave out all of these and no others. */
+  measure() {
+    const { picture, threshold } = this.scene;
+    const score = Math.max(0, threshold - 1e-6); // scores of answers are rounded
+    return this.#withKey(() => this.engine.segment(picture.blob, { score, measure: true }));
+  }
+
   async startCamera() {
     this.#running?.abort();
     this.#running = null;

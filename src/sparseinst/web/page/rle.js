@@ -41,6 +41,17 @@ export function eachColumn(runs, height, callback) {
   }
 }
 
+/** The mean x and y of the pixels that the runs cover; 0 is the centre of the first pixel. */
+export function centroidOf(runs, height) {
+  let [sumX, sumY, count] = [0, 0, 0];
+  eachColumn(runs, height, (x, top, bottom) => {
+    sumX += x * (bottom - top);
+    sumY += ((top + bottom - 1) / 2) * (bottom - top);
+    count += bottom - top;
+  });
+  return [sumX / count, sumY / count];
+}
+
 /**
  * Which object each pixel belongs to.
  * @param {Uint32Array[]} masks - the runs of each; a later one covers an earlier one.

@@ -24,11 +24,12 @@ export class ServerEngine {
    * @param {Blob} blob - an encoded picture.
    * @returns one element of "images" of the service's answer, with "milliseconds".
    */
-  async segment(blob, { score, activation = false, preview = false, signal } = {}) {
+  async segment(blob, { score, activation = false, preview = false, measure = false, signal } = {}) {
     const form = new FormData();
     form.append("image", blob, blob.name ?? "picture");
     const query = new URLSearchParams({ score, activation });
     if (preview) query.set("preview", "true");
+    if (measure) query.set("measure", "true");
     const answer = await this.#ask(`v1/predict?${query}`, { method: "POST", body: form, signal });
     return { ...answer.images[0], milliseconds: answer.milliseconds };
   }

@@ -1,0 +1,1 @@
+"""Formats of makers of microscopes, read through packages of the extra `microscopes`."""
