@@ -11,6 +11,7 @@ import sparseinst
 LAYERS = (
     {"version"},
     {"errors"},
+    {"disk"},
     {"config", "files"},
     {"recipe"},
     {"masks"},

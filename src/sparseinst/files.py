@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from sparseinst.disk import known_as_full
 from sparseinst.errors import InputError, brief
 
 _LOGGER = logging.getLogger(__name__)
@@ -62,7 +63,8 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     _sweep(path, stem=path.stem, suffix=path.suffix)
     try:
-        yield temporary
+        with known_as_full(path.parent):
+            yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -77,7 +79,8 @@ def kept(path: Path) -> Iterator[Path]:
     if unfinished.exists():
         _LOGGER.warning(f"{unfinished}: left by a run that did not finish, is written over")
     try:
-        yield unfinished
+        with known_as_full(path.parent):
+            yield unfinished
         unfinished.replace(path)
     except BaseException:
         if unfinished.exists() and unfinished.stat().st_size:
@@ -108,7 +111,8 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"{path}: cannot be made ({error}): choose another place") from error
     try:
-        yield temporary
+        with known_as_full(path.parent):
+            yield temporary
         if replace:
             shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
+from sparseinst.data.geometry import network_hw
 from sparseinst.data.transforms import TrainTransform, resize_layers
 from sparseinst.errors import InputError
 from sparseinst.recipe import AugmentConfig
@@ -210,3 +211,11 @@ def test_native_samples_fit_the_frame(seed: int, height: int, width: int, scale:
 def test_the_published_crop_is_refused_at_native_scale() -> None:
     with pytest.raises(InputError, match=r"augment\.crop"):
         TrainTransform(AugmentConfig(crop=0.5), NativeConfig())
+
+
+def test_an_upright_image_is_made_smaller_to_fit_a_lying_frame() -> None:
+    preprocess = ShortSideConfig(short_px=64, long_px=96, frame_hw=(64, 96))
+    augment = AugmentConfig(flip=0, short_px=(64,), long_px=96, frame_hw=(64, 96))
+    for size, expected in (((150, 100), (64, 43)), ((100, 150), (64, 96))):
+        image, layers = run(augment, *picture(*size), preprocess=preprocess)
+        assert image.shape[1:] == layers.shape[1:] == expected == network_hw(size, preprocess)

@@ -130,3 +130,19 @@ def test_the_images_of_a_loss_that_is_no_number_are_named_with_it(make_engine, b
     with pytest.raises(NonFiniteLoss, match=r"loss_mask, loss_dice.* not finite for the batch of images"):
         engine.step([batch], done=0)
     assert not engine.has_finite_weights()
+
+
+def test_masks_reach_the_losses_in_16_bits_and_the_losses_are_those_of_32(make_engine, batch):
+    engine = make_engine(preset_with(precision="bf16"))
+    criterion, seen = engine.trained.criterion, []
+
+    def watched(predictions, targets, num_instances):
+        wide = {name: getattr(predictions, name).float() for name in ("logits", "masks", "objectness")}
+        seen.append((predictions, criterion(predictions._replace(**wide), targets, num_instances)))
+        return criterion(predictions, targets, num_instances)
+
+    engine.trained.criterion = watched
+    losses = engine.step([batch], done=0).losses
+    ((predictions, wanted),) = seen
+    assert predictions.masks.dtype == predictions.logits.dtype == torch.bfloat16
+    assert losses == pytest.approx({name: value.item() for name, value in wanted.items()}, rel=1e-5)

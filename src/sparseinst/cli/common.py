@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
+from sparseinst.disk import check_room
 from sparseinst.errors import InputError
 
 _SETTING = "setting:"
@@ -177,7 +178,7 @@ def output_file(option: str, path: Path | None, *, page: bool = False) -> None:
         page: whether it will be a page for a browser.
 
     Raises:
-        InputError: the path is a folder, its folder cannot be made, or a page has another name than one.
+        InputError: the path is a folder, its folder cannot be made or written to, or a page has another name than one.
     """
     if path is None:
         return
@@ -185,10 +186,7 @@ def output_file(option: str, path: Path | None, *, page: bool = False) -> None:
         raise InputError(f"{option} {path}: expected a name that ends in .html, for it is a page: rename it")
     if path.is_dir():
         raise InputError(f"{option} {path}: expected a file to write, got a folder: add a file name")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{option} {path}: its folder cannot be made ({error}): choose another place") from error
+    check_room(path.parent, option=option)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -31,6 +31,7 @@ from sparseinst.cli.common import (
 )
 from sparseinst.cli.early import check_model, check_paths, check_tiles
 from sparseinst.cli.opening import BackendName, open_model
+from sparseinst.disk import check_room
 from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def evaluate(
 
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
+    if report is not None:
+        check_room(report.parent, option="--report", make=False)
     if predictions is not None:
         if annotations is None or any(item is not None for item in (model, images, data, report)):
             raise InputError("--predictions: expected --annotations with it, and no --model, --images, --data or "

@@ -64,6 +64,7 @@ from sparseinst.cli.predict_video import (
     Zones,
     predict_on_video,
 )
+from sparseinst.disk import check_room
 from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
@@ -173,6 +174,8 @@ def predict(
         save_stack, save_zarr, stitch,
     )  # fmt: skip
     check_resume(resume, save_json=save_json, tables=cells.writes)
+    for folder in (out, *(() if save is None else (save.parent,))):
+        check_room(folder, option="out", make=False)
     from sparseinst.data.channels import shown_as
     from sparseinst.data.video.source import is_video
     from sparseinst.inference.prediction import predict_files

@@ -114,7 +114,8 @@ class TrainTransform:
 
     def _multi_scale(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
         short = self.augment.short_px[_integer(0, len(self.augment.short_px) - 1)]
-        return _resize(image, layers, resized_hw(_size(image), short, self.augment.long_px))
+        size = resized_hw(_size(image), short, self.augment.long_px, self.augment.frame_hw)
+        return _resize(image, layers, size)
 
     def _large_scale_jitter(
         self, image: Tensor, layers: Tensor, preprocess: ShortSideConfig, limits: tuple[float, float]

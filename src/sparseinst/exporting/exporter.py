@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from sparseinst.config import ModelConfig, ShortSideConfig, for_whole_masks
 from sparseinst.data.sources import list_sources
+from sparseinst.disk import check_room
 from sparseinst.errors import InputError, misfit
 from sparseinst.exporting import tensorrt_build
 from sparseinst.exporting.agreement import Agreement, check, compare
@@ -101,6 +102,7 @@ def export_model(
     images = [] if calibration is None else list_sources(calibration)
     if precision == "int8" and not images:
         raise InputError("int8 needs images to take statistics from: give a folder of them as calibration")
+    check_room(path.parent, option="out")
     network = model if isinstance(model, SparseInst) else load_model(model, weights=weights)
     if max_instances is not None:
         network = with_max_instances(network, max_instances)
@@ -111,7 +113,6 @@ def export_model(
         activation=activation or kind.holds is not None,
         provenance=_provenance(model, weights),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     with _place(kind, path) as written:
         kind.write(network, exported, written, images)
         original = EagerBackend(network, activation=exported.activation)

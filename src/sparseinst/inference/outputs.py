@@ -11,10 +11,10 @@ from sparseinst.activation import ActivationMaps
 from sparseinst.data.large.image import LargeImage, shrunk
 from sparseinst.data.signature import IAM, LABELS, OVERLAY
 from sparseinst.data.sources import Sources
+from sparseinst.disk import check_room
 from sparseinst.drawing.activation_sheet import draw_activation
 from sparseinst.drawing.instances import draw, legible_scale
 from sparseinst.drawing.overview import OVERVIEW_PX, draw_overview, overview_shrink
-from sparseinst.errors import InputError
 from sparseinst.inference.label_tiff import write_label_tiff
 from sparseinst.inference.writers import OutputStems, write_image, write_labels
 from sparseinst.structures import Instances
@@ -44,14 +44,11 @@ class Pictures:
         masks: whether label images are wanted, too.
 
     Raises:
-        InputError: the folder cannot be made.
+        InputError: the folder cannot be made or written to.
     """
 
     def __init__(self, folder: Path, sources: Sources, classes: Sequence[str], *, masks: bool) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"out {folder}: expected a folder that can be written to: {error}") from error
+        check_room(folder, option="out")
         self.folder, self._images, self._classes, self._masks = folder, sources.images, classes, masks
         self._stems = OutputStems(sources.images, folder, _ENDINGS)
         self._own = [self._stems.take(stem) for stem in sources.stems]

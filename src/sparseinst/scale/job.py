@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sparseinst.disk import check_room
 from sparseinst.errors import InputError
 from sparseinst.files import atomic, read_json
 from sparseinst.scale.listing import Listing, list_input
@@ -192,10 +193,7 @@ def _engine(listing: Listing, processes: int | None, ray: str | None) -> Engine:
 def _begin(out: Path, plan: Plan) -> None:
     """Makes the folder, and takes away what a call that was killed has left half written."""
     rows = out / ROWS
-    try:
-        rows.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be made ({error}): choose another place") from error
+    check_room(rows, option="out")
     own = {piece.number for piece in plan.pieces}
     for path in rows.glob(".*.tmp.parquet"):
         place = chunk_of(path.name[1:].split(".")[0])

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sparseinst.disk import check_room
 from sparseinst.errors import InputError
 from sparseinst.training.facts import FACTS
 from sparseinst.training.lock import locked
@@ -64,10 +65,7 @@ def opened(out: Path) -> Iterator[None]:
     Raises:
         InputError: it cannot be made, or another process is in it.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: this folder cannot be made ({error}): choose another place") from error
+    check_room(out, option="out")
     try:
         with locked(out):
             yield

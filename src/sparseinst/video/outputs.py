@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sparseinst.data.video.frame import VideoSource
-from sparseinst.errors import InputError
+from sparseinst.disk import check_room
 from sparseinst.video.jsonl import write_jsonl
 from sparseinst.video.outcome import VideoResult
 from sparseinst.video.writer import VideoWriter, write_video
@@ -26,10 +26,7 @@ def open_outputs(files: Mapping[str, Path], video: VideoSource, classes: Sequenc
     """
     with ExitStack() as opened:
         for path in files.values():
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise InputError(f"{path}: its folder cannot be made ({error}): choose another place") from error
+            check_room(path.parent, option="out")
         yield Outputs({kind: opened.enter_context(_writer(kind, path, video, classes)) for kind, path in files.items()})
 
 

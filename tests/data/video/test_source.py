@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tifffile import TiffFile, TiffWriter
 
 from clips import damage, pictures, write_clip
 from sparseinst import InputError
+from sparseinst.config import IntensityConfig
+from sparseinst.data.images import to_rgb8
 from sparseinst.data.video.frame import VideoFrame
 from sparseinst.data.video.source import is_video, open_video
 
@@ -120,6 +123,28 @@ def test_the_pages_of_a_16_bit_stack(tmp_path: Path) -> None:
     assert all(
         frame.image.dtype == np.uint8 and frame.image.min() == 0 and frame.image.max() == 255 for frame in frames
     )
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_pages_are_read_as_images_are(tmp_path: Path, planar: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "stack.tif"
+    deep = np.random.default_rng(0).integers(0, 2**16, (3, 40, 60, 3), dtype=np.uint16)
+    with TiffWriter(path) as file:
+        for page in deep:
+            pixels = np.ascontiguousarray(page.transpose(2, 0, 1)) if planar == "separate" else page
+            file.write(pixels, photometric="rgb", planarconfig=planar, compression="zlib", contiguous=False)
+    with TiffFile(path) as file:
+        torn = file.pages[1].dataoffsets[0]
+    content = bytearray(path.read_bytes())
+    content[torn : torn + 64] = bytes(64)
+    path.write_bytes(content)
+    with closing(open_video(path, fps=4)) as video:
+        frames = list(video)
+        assert (video.duration, video.broken) == (0.75, 1)
+    assert "stack.tif[1]" in caplog.text and "others like it are left out" in caplog.text
+    assert [(frame.index, frame.seconds) for frame in frames] == [(0, 0.0), (2, 0.5)]
+    for frame in frames:
+        assert (frame.image == to_rgb8(deep[frame.index], IntensityConfig())).all()
 
 
 def test_arrays(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_folders_that_do_not_do(tmp_path: Path) -> None:
     (tmp_path / "mine/images").mkdir(parents=True)
     for folder, message in (
         (tmp_path / "file", "expected a folder, got a file"),
-        (tmp_path / "file/report", "its parent cannot be made"),
+        (tmp_path / "file/report", "expected a folder that can be written to"),
         (tmp_path / "mine", "got one that holds images"),
     ):
         with pytest.raises(InputError, match=message):

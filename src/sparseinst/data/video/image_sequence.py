@@ -1,5 +1,6 @@
 """Images as the frames of a video: files in a row, the pages of one file, or arrays."""
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -19,6 +20,7 @@ from sparseinst.data.video.frame import VideoFrame
 from sparseinst.errors import InputError
 from sparseinst.files import is_folder
 
+_LOG = logging.getLogger(__name__)
 Read = Callable[[Any], NDArray[np.uint8]]
 """From a path, a page or an array to (H, W, 3) uint8 RGB."""
 
@@ -36,10 +38,14 @@ class ImageFrames:
         length: how many there are, if known.
         rate: images a second.
         read: brings one to RGB.
+        lenient: what cannot be read is left out, counted, and warned of, as of a file that is decoded.
     """
 
-    def __init__(self, images: Iterable[Any], *, name: str, length: int | None, rate: Fraction, read: Read) -> None:
-        self._images, self._read = images, read
+    def __init__(
+        self, images: Iterable[Any], *, name: str, length: int | None, rate: Fraction, read: Read,
+        lenient: bool = False,
+    ) -> None:  # fmt: skip
+        self._images, self._read, self._lenient = images, read, lenient
         self.name, self.rate, self.time_base = name, rate, 1 / rate
         self.duration = None if length is None else float(length / rate)
         self.live, self.broken, self.start = False, 0, Fraction(0)
@@ -49,7 +55,16 @@ class ImageFrames:
     def __iter__(self) -> Iterator[VideoFrame]:
         """The frames."""
         for index, image in enumerate(self._images):
-            yield VideoFrame(self._read(image), index, index * self.time_base)
+            try:
+                picture = self._read(image)
+            except InputError as error:
+                if not self._lenient:
+                    raise
+                if not self.broken:
+                    _LOG.warning("%s; it and others like it are left out", error, extra={"left_out": True})
+                self.broken += 1
+                continue
+            yield VideoFrame(picture, index, index * self.time_base)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -62,6 +77,8 @@ def is_pattern(source: str) -> bool:
 
 def open_images(source: str, *, rate: Fraction, intensity: IntensityConfig) -> ImageFrames:
     """A folder, a glob, a list file, a printf pattern, or a file of several pages as a video.
+
+    Pages are read as `predict` reads them, under an intensity policy; one that is damaged is left out.
 
     Raises:
         InputError: there is no such image.
@@ -77,8 +94,9 @@ def _pages(path: Path, *, rate: Fraction, intensity: IntensityConfig) -> ImageFr
     pages = read_pages(path, intensity)
     first = next(pages)
     return ImageFrames(
-        chain([first], pages), name=str(path), length=first.pages, rate=rate, read=lambda page: page.read()
-    )
+        chain([first], pages), name=str(path), length=first.pages, rate=rate, read=lambda page: page.read(),
+        lenient=first.pages > 1,
+    )  # fmt: skip
 
 
 def _numbered(pattern: str) -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sparseinst.data.channels import shown
 from sparseinst.data.coco import CocoDataset
+from sparseinst.disk import check_room
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import Scored
 from sparseinst.evaluation.report.contents import EvaluationFacts, WorstImage, make_report
@@ -63,10 +64,7 @@ def check_report_folder(folder: Path) -> None:
             )
     elif folder.exists():
         raise InputError(f"report {folder}: expected a folder, got a file: choose another")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"report {folder}: its parent cannot be made ({error}): choose another place") from error
+    check_room(folder.parent, option="report")
 
 
 @contextmanager
