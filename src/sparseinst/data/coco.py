@@ -10,11 +10,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import PreprocessConfig
+from sparseinst.config import IntensityConfig, PreprocessConfig
+from sparseinst.data.archives import Stored
 from sparseinst.data.channels import read_picture, read_pixels
 from sparseinst.data.formats.content import Content, Notes
 from sparseinst.data.formats.reading import read_content
 from sparseinst.data.formats.source import Split
+from sparseinst.data.images import read_image
 from sparseinst.data.kept import open_records
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.packed import take
@@ -38,6 +40,7 @@ class CocoDataset:
         category_ids: the file's id of each class, -1 for a class that the file does not have.
         records: the packed file; its labels index its own categories.
         class_of: (categories,) class index of each of the file's categories, -1 if it has none.
+        stored: where the images are that lie in tar or Parquet files; None where they are files.
     """
 
     images_dir: Path
@@ -46,6 +49,7 @@ class CocoDataset:
     category_ids: tuple[int, ...]
     records: Records
     class_of: NDArray[np.int64]
+    stored: Stored | None = None
 
     @classmethod
     def load(cls, images_dir: str | Path, annotations: str | Path) -> Self:
@@ -69,15 +73,16 @@ class CocoDataset:
         """
         images_dir, annotations = split.images, split.annotations
         records = open_records(annotations) if content is None and split.kind == "coco" else None
-        missing = [] if records is None else _missing(images_dir, records)
+        missing, stored = ([], None) if records is None else _look(images_dir, records)
         if records is None or missing:  # which may lie there under other names
             records = parse_records(annotations, read_told(split) if content is None else content)
-            missing = _missing(images_dir, records)
+            missing, stored = _look(images_dir, records)
         elif records.left_out is not None:
             records.left_out.tell(annotations)
         dataset = cls(
-            images_dir, annotations, records.classes, records.category_ids, records, np.arange(len(records.classes))
-        )
+            images_dir, annotations, records.classes, records.category_ids, records, np.arange(len(records.classes)),
+            stored,
+        )  # fmt: skip
         if not is_folder(images_dir):
             raise InputError(
                 f"{images_dir}: expected the folder of the images of {annotations}, found none: check the path"
@@ -143,7 +148,7 @@ class CocoDataset:
         Raises:
             InputError: the file cannot be read, or its size is not what the annotation file states.
         """
-        return self._checked(index, read_pixels(self.path(index), preprocess))
+        return self._checked(index, read_pixels(self._source(index), preprocess))
 
     def picture(self, index: int) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB to be looked at, of whatever channels the image has.
@@ -151,7 +156,13 @@ class CocoDataset:
         Raises:
             InputError: as `image`.
         """
-        return self._checked(index, read_picture(self.path(index)))
+        source = self._source(index)
+        if isinstance(source, bytes):
+            return self._checked(index, read_image(source, IntensityConfig()))
+        return self._checked(index, read_picture(source))
+
+    def _source(self, index: int) -> Path | bytes:
+        return self.path(index) if self.stored is None else self.stored.read(index)
 
     def _checked(self, index: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         path = self.path(index)
@@ -198,16 +209,20 @@ class CocoDataset:
             labels=records.labels[rows],
             masks=records.masks.take(rows),
         )
-        return replace(self, records=chosen)
+        return replace(self, records=chosen, stored=None if self.stored is None else self.stored.take(images))
 
     def _span(self, index: int) -> slice:
         return slice(int(self.records.first[index]), int(self.records.first[index + 1]))
 
 
-def _missing(folder: Path, records: Records) -> list[Path]:
-    names = records.file_names
-    named = [names[index].decode("utf-8", "surrogatepass") for index in range(len(names))]
-    return [path for path in missing_files(folder, named) if not is_zarr(path)]
+def _look(folder: Path, records: Records) -> tuple[list[Path], Stored | None]:
+    """Which images are missing in a folder, and where the others are that lie in its archives."""
+    packed = records.file_names
+    names = [packed[index].decode("utf-8", "surrogatepass") for index in range(len(packed))]
+    missing = [path for path in missing_files(folder, names) if not is_zarr(path)]
+    if not missing or (stored := Stored.find(folder, names)) is None:
+        return missing, None
+    return [folder / names[row] for row in stored.missing.tolist()], stored
 
 
 def read_told(split: Split) -> Content:

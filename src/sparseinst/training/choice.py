@@ -94,6 +94,8 @@ def channels_of(dataset: CocoDataset) -> int:
     Raises:
         InputError: they differ, or an image cannot be opened.
     """
+    if dataset.stored is not None:
+        return RGB
     found = {i: channels_in(dataset.path(i), pages=True) for i in _some(dataset)}
     counts = {i: RGB if names is None else len(names) for i, names in found.items()}
     if len(set(counts.values())) > 1:

@@ -1,0 +1,46 @@
+"""Which columns of a Parquet file hold images, and what they are called."""
+
+from typing import TYPE_CHECKING
+
+from sparseinst.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_IMAGES = ("image", "img", "jpg", "jpeg", "png", "webp", "bytes", "content", "path", "file_name", "file", "url")
+_KEYS = ("key", "__key__", "file_name", "path", "name", "id", "image_id", "url")
+
+
+def image_column(schema: "pa.Schema", name: str | None, where: str) -> str:
+    """The column with images: bytes, paths or URLs, or a struct of bytes and path.
+
+    Args:
+        schema: of the file.
+        name: the column asked for; None looks for it.
+        where: the file, for messages.
+
+    Raises:
+        InputError: there is none, or not the one asked for.
+    """
+    candidates = _IMAGES if name is None else (name,)
+    for candidate in candidates:
+        if candidate in schema.names and _holds_images(schema.field(candidate).type):
+            return candidate
+    raise InputError(
+        f"{where}: expected a column {' or '.join(candidates)} of bytes or paths, got {', '.join(schema.names)}: name "
+        "it with --column"
+    )
+
+
+def key_column(schema: "pa.Schema", image: str) -> str | None:
+    """The column with the names of the images in the column `image`; None where there is none."""
+    return next((name for name in _KEYS if name in schema.names and name != image), None)
+
+
+def _holds_images(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return bool(kind.get_field_index("bytes") >= 0)
+    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string, pa.types.is_large_string)
+    return any(check(kind) for check in checks)
