@@ -90,7 +90,7 @@ class Stored:
             if file.suffix == ".tar":
                 with file.open("rb") as opened:
                     opened.seek(first)
-                    return opened.read(second)
+                    return bytes(opened.read(second))
             value = _row_group(file, first)[second].as_py()
             return bytes(value["bytes"] if isinstance(value, dict) else value)
 
