@@ -1,6 +1,7 @@
 import json
 import os
 import socket
+import time
 
 import pytest
 
@@ -39,3 +40,20 @@ def test_a_damaged_lock_holds_nothing_and_one_of_another_machine_does(tmp_path) 
     (tmp_path / LOCK).write_text(json.dumps({"pid": 1, "host": "elsewhere", "began_s": 1.0}))
     with pytest.raises(InputError, match=r"on elsewhere .*remove .*run\.lock"), locked(tmp_path):
         pass
+    assert is_locked(tmp_path)
+    before = time.time() - 200
+    os.utime(tmp_path / LOCK, (before, before))
+    assert not is_locked(tmp_path)
+    with locked(tmp_path):
+        assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_holds_it_gives_signs_of_life(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("sparseinst.training.lock._BEAT_S", 0.01)
+    with locked(tmp_path):
+        os.utime(tmp_path / LOCK, (1.0, 1.0))
+        deadline = time.monotonic() + 60
+        while (tmp_path / LOCK).stat().st_mtime == 1.0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert (tmp_path / LOCK).stat().st_mtime > 1.0
