@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 DEMO := src/sparseinst/zoo/demo/nuclei.png
 
-.PHONY: demo test coverage test-data fuzz matrix lint format docs test-docs release-check ort clean
+.PHONY: demo test coverage test-data fuzz licences matrix lint format docs test-docs release-check ort clean
 
 demo: $(VENV)/base.stamp
 	$(BIN)/sparseinst predict $(DEMO) --out demo --save-json --save-masks
@@ -32,6 +32,10 @@ test-data: $(VENV)/dev.stamp
 # A million damaged files for all readers, about 20 minutes of one core; goes on where it was ended.
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/fuzz.py
+
+# Everything that is installed has a licence that is known, none the AGPL; .ci/licences.py names the exceptions.
+licences: $(VENV)/dev.stamp
+	$(BIN)/python .ci/licences.py
 
 matrix: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m matrix

@@ -110,6 +110,17 @@ def stacks(folder: Path) -> None:
     tifffile.imwrite(_place(folder, 3, "tif"), next(cuts()), ome=True, photometric="rgb", metadata={"axes": "YXS"})
 
 
+def channels(folder: Path) -> None:
+    """Arrays, pages and pictures of two to four channels."""
+    stacks(folder)
+    planes = np.stack([cut[:, :, 0] for cut in cuts()])
+    arrays = [planes[:4].transpose(1, 2, 0), planes[:2].astype(np.float32), planes[0], np.dstack([planes[0]] * 3)]
+    for number, array in enumerate(arrays, 4):
+        np.save(_place(folder, number, "npy"), array)
+    tifffile.imwrite(_place(folder, 8, "tif"), planes[:2].astype(np.uint16), metadata=None, photometric="minisblack")
+    _pillow(folder, "png", [("RGBA", {}), ("LA", {})], 9)
+
+
 def zarr_folders(folder: Path) -> None:
     """Arrays of format 2 and 3, and an OME-Zarr image."""
     import zarr

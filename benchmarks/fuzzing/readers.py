@@ -15,7 +15,8 @@ import torch
 from fuzzing import pictures, service, sets
 from fuzzing.running import Reader
 from sparseinst.cells.qupath import read_regions
-from sparseinst.config import IntensityConfig, ModelConfig
+from sparseinst.config import IntensityConfig, ModelConfig, ShortSideConfig
+from sparseinst.data.channels import read_picture, read_pixels
 from sparseinst.data.check.checkup import check_data
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
@@ -81,6 +82,15 @@ def _windows(folder: Path) -> None:
         image.read((slice(max(0, height - 9), height), slice(max(0, width - 9), width)))
         if height * width < 10**6:
             image.overview(2)
+
+
+def _channels(folder: Path) -> None:
+    path = _only(folder)
+    for channels in (2, 3, 4):
+        preprocess = ShortSideConfig(channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels)
+        with contextlib.suppress(InputError):
+            read_pixels(path, preprocess)
+    read_picture(path)
 
 
 def _set(folder: Path) -> None:
@@ -202,6 +212,7 @@ _WAYS: dict[str, tuple[Callable[[Path], object], tuple[str, ...], int, Callable[
     "windows tiff": (_windows, ("*.tif",), 20, pictures.tiff),
     "windows zarr": (_windows, ("*",), 8, pictures.zarr_folders),
     "stack zarr": (_places, ("*",), 4, pictures.zarr_folders),
+    "channels": (_channels, ("*.tif", "*.npy", "*.png"), 20, pictures.channels),
     "annotations COCO": (_set, ("*.json",), 40, sets.coco),
     "annotations YOLO": (_set, ("*.txt", "*.yaml"), 40, sets.yolo),
     "annotations LabelMe": (_set, ("*.json",), 40, sets.labelme),

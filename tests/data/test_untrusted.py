@@ -26,6 +26,8 @@ from sparseinst.data.intensity import bounds_of, stretch
 from sparseinst.data.pages import read_pages
 from sparseinst.data.records import Records, parse_records
 from sparseinst.data.sources import find_sources
+from sparseinst.data.stacks.channels import open_channels
+from sparseinst.data.stacks.stack import Place
 from sparseinst.data.video.source import open_video
 from sparseinst.errors import InputError
 from sparseinst.evaluation.inputs import detections, ground_truth
@@ -253,6 +255,13 @@ def test_masks_are_bounded_before_decoding(tmp_path: Path, monkeypatch: pytest.M
     for name in ("a.png", "a.tif"):
         with pytest.raises(InputError, match="decoded pixels, got 12 x 9 of 1 bytes"):
             read_labels(placed(tmp_path / name, PICTURE[:, :, 0]))
+    planes = np.zeros((2, 9, 12), np.uint16)
+    tifffile.imwrite(tmp_path / "c.tif", planes, photometric="minisblack", metadata=None)
+    tifffile.imwrite(tmp_path / "d.tif", planes.transpose(1, 2, 0), photometric="minisblack", metadata=None)
+    Image.fromarray(np.zeros((9, 12, 4), np.uint8)).save(tmp_path / "e.png")
+    for name, channels in (("c.tif", 2), ("d.tif", 2), ("e.png", 4)):
+        with pytest.raises(InputError, match="decoded pixels"), open_channels(tmp_path / name, channels) as stack:
+            stack.all_values(Place())
     for name, content in VOC.items():
         placed(tmp_path / "voc" / name, content)
     with pytest.raises(InputError, match="decoded pixels"):

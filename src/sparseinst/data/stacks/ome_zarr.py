@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.data.large.ome_zarr import zarr_image
+from sparseinst.data.pixels import check_bytes
 from sparseinst.data.stacks.stack import COLOURS, Stack
 
 
@@ -26,6 +27,8 @@ def open_zarr_stack(path: Path) -> Stack:
 
     def load(time: int, plane: int, channel: int) -> NDArray[Any]:
         at = {"t": time, "z": plane, "c": channel}
+        pixels = sizes["y"] * sizes["x"]
+        check_bytes(pixels, pixels * array.dtype.itemsize, f"{sizes['x']} x {sizes['y']}")
         values = np.asarray(array[tuple(at.get(axis, slice(None)) for axis in axes)])
         return values if seen == ["y", "x"] else values.T
 
