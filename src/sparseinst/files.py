@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,15 @@ def shown(source: object) -> str:
     """The name of a file as messages show it: cut where it is longer than file systems allow."""
     text = str(source)
     return text if len(text) <= 4 * _LONGEST_NAME and text.isprintable() else brief(text, most=200)
+
+
+def typed(path: object) -> str:
+    """The name of a file as it is typed in a shell, for commands that messages advise.
+
+    >>> typed("my data/run 1")
+    "'my data/run 1'"
+    """
+    return shlex.quote(str(path))
 
 
 @contextmanager

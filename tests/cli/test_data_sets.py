@@ -19,6 +19,8 @@ def test_every_format_is_trained_on_and_measured(cli, tiny_data: Path, preset: P
         "--device", "cpu",
     )  # fmt: skip
     assert trained.exit_code == 0 and "found train: " in trained.stdout
+    advised = [line.split() for line in trained.stdout.splitlines() if line.startswith("measure it: ")]
+    assert len(advised) == 1 and (form == "coco" or advised[0][-2:] == ["--data", str(tmp_path / "set")])
     weights = tmp_path / "run" / "best.safetensors"
     measured = cli(
         "evaluate", "--model", weights, "--data", tmp_path / "set", "--report", tmp_path / "report", "--workers", 0

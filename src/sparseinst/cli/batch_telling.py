@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from rich.progress import BarColumn, Progress, TextColumn
 
 from sparseinst.cli.common import console, count, print_table, say, say_error
+from sparseinst.files import typed
 
 if TYPE_CHECKING:
     from sparseinst.scale.job import Plan
@@ -66,7 +67,7 @@ def close_batch(done: "Done", out: Path) -> None:
         parts.append(f"{done.rate:.1f} images/s")
     say(f"{', '.join(parts)}; rows in {out / 'rows'}", style="bold")
     if done.failed:
-        say_error(f"{count(done.failed, 'image')} failed: sparseinst batch report {out}")
+        say_error(f"{count(done.failed, 'image')} failed: sparseinst batch report {typed(out)}")
 
 
 def tell_plan(plan: "Plan") -> None:

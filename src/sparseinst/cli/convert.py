@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sparseinst.cli.common import output_file, say
+from sparseinst.files import typed
 
 
 def convert(
@@ -38,4 +39,4 @@ def convert(
     if names is None and config.classes[0] == "class 1":
         say("its classes have no names yet: give them in the order of the logits, --classes A,B,...", style="yellow")
     say(f"written: {result.out}")
-    say(f"try it: sparseinst predict IMAGE --model {result.out}")
+    say(f"try it: sparseinst predict IMAGE --model {typed(result.out)}")

@@ -8,6 +8,7 @@ import typer
 from sparseinst.cli.common import Weights, console, output_file, parse_size, print_table, say
 from sparseinst.cli.early import check_model
 from sparseinst.errors import InputError
+from sparseinst.files import typed
 
 if TYPE_CHECKING:
     from sparseinst.runtime.exported import Precision
@@ -98,4 +99,4 @@ def export(
     if export_format == "tensorrt":
         say(f"build the engine where it will run: python {done.files[-1]}", style="bold")
     else:
-        say(f"try it: sparseinst predict IMAGES --model {out}", style="bold")
+        say(f"try it: sparseinst predict IMAGES --model {typed(out)}", style="bold")

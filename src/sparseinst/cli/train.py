@@ -1,7 +1,6 @@
 """`sparseinst train`."""
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.cli.common import Device, console, pick_device, say, say_error, say_found, setting
 from sparseinst.cli.early import check_model, check_paths, check_settings
 from sparseinst.errors import InputError
+from sparseinst.files import typed
 
 if TYPE_CHECKING:
     from sparseinst.training.result import TrainResult
@@ -198,7 +198,7 @@ def _speaks() -> bool:
 
 
 def _resume(out: Path) -> str:
-    return f"sparseinst train --resume {_quoted(out)}"
+    return f"sparseinst train --resume {typed(out)}"
 
 
 def _what_is_saved(out: Path) -> str:
@@ -209,11 +209,9 @@ def _what_is_saved(out: Path) -> str:
     return f"what was saved last is in {out}; to go on from there: {_resume(out)}"
 
 
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))
-
-
 def _report(result: "TrainResult") -> None:
+    from sparseinst.training.facts import read_facts
+
     if result.ended == "time":
         say(f"stopped at the time limit after {result.iterations} iterations; to go on: {_resume(result.out)}")
     if result.ended == "patience":
@@ -224,13 +222,13 @@ def _report(result: "TrainResult") -> None:
     if result.surplus_targets:
         say(f"{result.surplus_targets} instances had no slot to learn from: raise decoder.slots", style="yellow")
     say(f"curves, pictures and logs: {result.out}")
-    weights, split = _quoted(result.weights), result.validation
+    weights, split = typed(result.weights), result.validation
     say(f"look at it: sparseinst predict IMAGES --model {weights}")
     if split is not None and split.kind == "coco":
         say(
-            f"measure it: sparseinst evaluate --model {weights} --images {_quoted(split.images)} "
-            f"--annotations {_quoted(split.annotations)}"
+            f"measure it: sparseinst evaluate --model {weights} --images {typed(split.images)} "
+            f"--annotations {typed(split.annotations)}"
         )
     elif split is not None:
-        say(f"measure it: sparseinst evaluate --model {weights} --data {_quoted(split.annotations)}")
-    say(f"ship it: sparseinst export {weights} --format onnx --out {_quoted(result.weights.with_suffix('.onnx'))}")
+        say(f"measure it: sparseinst evaluate --model {weights} --data {typed(read_facts(result.out).data)}")
+    say(f"ship it: sparseinst export {weights} --format onnx --out {typed(result.weights.with_suffix('.onnx'))}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError
+from sparseinst.files import typed
 from sparseinst.training.facts import FACTS
 from sparseinst.training.lock import locked
 from sparseinst.training.split import HELD_OUT
@@ -45,7 +46,7 @@ def check_folder(out: Path, resume: bool) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: expected a folder for the run, found a file: choose another name")
     if state.is_file() and not resume:
-        raise InputError(f"{out}: holds a run already: resume it (--resume {out}) or choose another folder")
+        raise InputError(f"{out}: holds a run already: resume it (--resume {typed(out)}) or choose another folder")
     if resume and not state.is_file() and not was_begun(out):
         raise InputError(
             f"{out}: expected the folder of a run to resume, with its {STATE}, found none: check the path, or start a "

@@ -1,7 +1,6 @@
 """A process of a run that is gone: the others end with a line that says so, and what to do."""
 
 import os
-import shlex
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from torch import distributed
 
 from sparseinst.errors import InputError
+from sparseinst.files import typed
 from sparseinst.training.folder import STATE
 from sparseinst.training.state import Progress
 
@@ -45,7 +45,7 @@ def none_lost(out: Path, progress: Progress) -> Iterator[None]:
             f"process {os.environ.get('RANK', '0')} of {os.environ.get('WORLD_SIZE', '1')}: another process of the run "
             "is gone (killed, out of memory, or its machine is), which ends the run after iteration "
             f"{progress.iteration}; {saved}. Go on, with as many processes as you like: "
-            f"sparseinst train --resume {shlex.quote(str(out))}"
+            f"sparseinst train --resume {typed(out)}"
         ) from error
 
 

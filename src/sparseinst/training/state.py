@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from sparseinst.errors import InputError, misfit
-from sparseinst.files import atomic, is_file, readable
+from sparseinst.files import atomic, is_file, readable, typed
 from sparseinst.recipe import Preset
 from sparseinst.training.settings import flat
 from sparseinst.zoo.migration import current_preset, gone_mechanisms
@@ -128,10 +128,11 @@ def _preset(content: dict[str, Any], path: Path) -> Preset:
     if written is None:
         used = ", ".join(f"{name}={value}" for name, value in gone_mechanisms(values["recipe"]).items())
         if used:
+            weights = typed(path.parent / "last.safetensors")
             raise InputError(
                 f"{path}: this run of version 0.1 used settings that are gone: {used}; it cannot go on exactly where "
-                f"it stopped. Start from its weights (--model or --init {path.parent / 'last.safetensors'}) in another "
-                "folder, or resume it with version 0.1"
+                f"it stopped. Start from its weights (--model or --init {weights}) in another folder, or resume it "
+                "with version 0.1"
             )
         values = current_preset(values, source=path)
     try:

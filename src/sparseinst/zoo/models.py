@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError, misfit
-from sparseinst.files import is_yaml
+from sparseinst.files import is_yaml, typed
 from sparseinst.modeling.cost import check_memory
 from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.recipe import Preset, Recipe
@@ -211,7 +211,8 @@ def _agreed(name: str, wanted: ModelConfig, trained: ModelConfig, path: Path) ->
     for part in ("backbone", "encoder", "decoder"):
         if getattr(trained, part) != getattr(wanted, part):
             raise InputError(
-                f"{path}: its {part} is not that of {name!r}, another network: name it alone, as in --model {path}"
+                f"{path}: its {part} is not that of {name!r}, another network: name it alone, as in --model "
+                f"{typed(path)}"
             )
     if not is_yaml(name):
         return trained
