@@ -20,6 +20,8 @@ _LOG = logging.getLogger(__name__)
 _CAMERAS = {"linux": "v4l2", "darwin": "avfoundation"}
 """Platform -> how PyAV reads a camera there."""
 _TIMEOUT_S = 10.0
+_RTSP = {"rtsp_transport": "tcp", "probesize": "32"}
+"""Options of a camera on the network: nothing is lost on the way, and opening it does not wait for many pictures."""
 _UNSPECIFIED, _BT709, _BT601 = 2, 1, 5
 """Matrices between RGB and what video stores, as FFmpeg numbers them."""
 _HD_PX = 720
@@ -142,7 +144,7 @@ class DecodedVideo:
         return ticks * self.time_base
 
     def _open(self, url: str, *, camera: bool, remote: bool) -> Any:
-        options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
+        options = _RTSP if url.startswith("rtsp") else {}
         try:
             return self._av.open(
                 url, format=self._camera_format() if camera else None, options=options,
