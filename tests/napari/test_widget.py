@@ -27,22 +27,22 @@ def planes(*left: int) -> np.ndarray:
 
 def test_a_picture_and_stacks_of_any_shape(predictor: Predictor) -> None:
     stack = planes(8, 12, 30, 8)
-    one = plugin.label_layer(stack[0], predictor)
+    one = plugin.label_layer(stack[0], predictor, colours=True)
     assert one.shape == (64, 64) and set(np.unique(one)) == {0, 1}
-    labels = plugin.label_layer(stack.reshape(2, 2, 64, 64, 3), predictor)
+    labels = plugin.label_layer(stack.reshape(2, 2, 64, 64, 3), predictor, colours=True)
     assert labels.shape == (2, 2, 64, 64)
     np.testing.assert_array_equal(labels[0, 0], one)
     np.testing.assert_array_equal(labels[1, 1], one)
 
 
 def test_stitched_planes_have_one_number(predictor: Predictor) -> None:
-    labels = plugin.label_layer(planes(0, 4, 32), predictor, stitch=True)
+    labels = plugin.label_layer(planes(0, 4, 32), predictor, colours=True, stitch=True)
     assert [plane.max() for plane in labels] == [1, 1, 2]
 
 
 def test_what_cannot_be_is_said(predictor: Predictor) -> None:
     with pytest.raises(InputError, match="and planes"):
-        plugin.label_layer(planes(8)[0], predictor, stitch=True)
+        plugin.label_layer(planes(8)[0], predictor, colours=True, stitch=True)
     with pytest.raises(InputError, match="got both"):
         plugin.find_objects(planes(8)[0], estimate_diameter=True, diameter_px=9)
 
@@ -50,7 +50,8 @@ def test_what_cannot_be_is_said(predictor: Predictor) -> None:
 def test_the_manifest_names_what_is_there() -> None:
     npe2 = pytest.importorskip("npe2")
     manifest = npe2.PluginManifest.from_file(Path(plugin.__file__).with_name("napari.yaml"))
-    (command,) = manifest.contributions.commands
-    module, _, name = command.python_name.partition(":")
-    assert getattr(import_module(module), name) is plugin.find_objects
-    assert manifest.contributions.widgets[0].command == command.id
+    for command in manifest.contributions.commands:
+        module, _, name = command.python_name.partition(":")
+        assert callable(getattr(import_module(module), name))
+    commands = [command.id for command in manifest.contributions.commands]
+    assert [widget.command for widget in manifest.contributions.widgets] == commands

@@ -63,7 +63,7 @@ def read(split: Split, notes: Notes | None) -> Content:
         InputError: without notes, if a label image cannot be read, has another size than its image, or none at all.
     """
     maker = Maker(split.images, notes=notes)
-    classes = _read_classes(split.annotations.parent / CLASSES_FILE)
+    classes = read_classes(split.annotations.parent / CLASSES_FILE)
     for image, mask in pairs(split):
         if mask is None:
             maker.notes.leave_out("images without a label image", image.name)
@@ -134,7 +134,7 @@ def write(dataset: Any, folder: Path) -> list[str]:
         covered += int(((kept > 0) & (kept < _WHOLE)).sum())
         names = [dataset.classes[label] for label in dataset.labels(index)]
         rows += [(mask.name, i + 1, text) for i, text in enumerate(names) if kept[i] > 0]
-    _write_classes(folder / CLASSES_FILE, rows)
+    write_classes(folder / CLASSES_FILE, rows)
     told = [f"{hidden} objects vanish under others"] if hidden else []
     told += [f"{covered} objects lose more than 1 % to smaller ones on top of them"] if covered else []
     return told
@@ -223,7 +223,12 @@ def _numbered(rles: tuple[bytes, ...], size_hw: tuple[int, int]) -> tuple[NDArra
     return np.ascontiguousarray(columns.reshape(size_hw[::-1]).T), seen / np.maximum(areas, 1)
 
 
-def _read_classes(path: Path) -> dict[tuple[str, int], str]:
+def read_classes(path: Path) -> dict[tuple[str, int], str]:
+    """The classes that labels.csv tells, by the name of a label image and the number in it; none where it is absent.
+
+    Raises:
+        InputError: it has other columns.
+    """
     if not path.is_file():
         return {}
     expected = "a table with the columns file, number, class"
@@ -232,7 +237,8 @@ def _read_classes(path: Path) -> dict[tuple[str, int], str]:
         return {(row["file"], int(row["number"])): str(row["class"]) for row in rows}
 
 
-def _write_classes(path: Path, rows: list[tuple[str, int, str]]) -> None:
+def write_classes(path: Path, rows: list[tuple[str, int, str]]) -> None:
+    """Writes labels.csv: the name of a label image, a number in it, and its class."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
