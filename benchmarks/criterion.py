@@ -27,9 +27,10 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
+from sparseinst.batch import Targets
 from sparseinst.modeling.slots.criterion import Criterion, count_instances
+from sparseinst.predictions import Predictions
 from sparseinst.recipe import LossConfig
-from sparseinst.structures import Predictions, Targets
 
 Loss = Callable[[Predictions, Sequence[Targets], Tensor], dict[str, Tensor]]
 

@@ -20,6 +20,7 @@ from peer_sets import SETS, preset_for
 from record import write_result
 from torch.nn import functional as F
 
+from sparseinst.batch import Targets
 from sparseinst.config import SeedsConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
@@ -29,7 +30,6 @@ from sparseinst.data.targets import reduce_masks
 from sparseinst.data.transforms import resize_layers
 from sparseinst.modeling.seeds.assignment import assign, geometry, levels_of
 from sparseinst.recipe import Preset
-from sparseinst.structures import Targets
 
 
 class Placed(NamedTuple):

@@ -31,9 +31,9 @@ import masks
 from sparseinst.data.geometry import frame_of
 from sparseinst.data.prepare import prepare, stack
 from sparseinst.modeling.postprocess import select
+from sparseinst.predictions import Candidates
 from sparseinst.recipe import LossConfig
 from sparseinst.runtime.torch_backend import TorchBackend
-from sparseinst.structures import Candidates
 
 QUICK = Sizes("n", (96, 128), ((96, 128), (120, 213)), 2, 5, (108, 192), 2, 64, 256, 2)
 

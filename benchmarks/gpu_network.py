@@ -12,10 +12,10 @@ from network import accuracy, call_ms
 
 from sparseinst.modeling.cost import cost
 from sparseinst.modeling.postprocess import Segmenter
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.cuda_graphs import CudaGraphs, Run, ShapeCache
 from sparseinst.runtime.rewrites import optimise
 from sparseinst.runtime.torch_backend import TorchBackend
-from sparseinst.structures import Candidates
 
 NO_GRAPHS = "skipped: CUDA graphs need a GPU"
 

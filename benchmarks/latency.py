@@ -29,8 +29,8 @@ from sparseinst.masks.grid import Frame
 from sparseinst.modeling.cost import cost
 from sparseinst.modeling.model import SparseInst
 from sparseinst.modeling.postprocess import select
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.backends import Backend, open_backend
-from sparseinst.structures import Candidates
 from sparseinst.zoo.names import DEMO_IMAGE
 
 MODELS = ("r50-giam", "r50", "r50d-dcn-giam", "r101-giam", "pvtv2-b1-giam", "n", "s", "m", "l")

@@ -24,7 +24,8 @@ from sparseinst.modeling.backbones import Backbone
 from sparseinst.modeling.cost import cost
 from sparseinst.modeling.model import build_model
 from sparseinst.modeling.postprocess import Segmenter
-from sparseinst.runtime.rewrites import fold_norms, optimise
+from sparseinst.runtime.folding import fold_norms
+from sparseinst.runtime.rewrites import optimise
 from sparseinst.zoo.models import load_model
 from sparseinst.zoo.names import load_preset
 

@@ -27,8 +27,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from sparseinst import load_model
 from sparseinst.modeling.model import SparseInst
 from sparseinst.modeling.postprocess import Segmenter
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.rewrites import optimise
-from sparseinst.structures import Candidates
 
 ORACLE = "eager fp32"
 Run = Callable[[Tensor, Tensor], Candidates]

@@ -9,7 +9,8 @@ from pathlib import Path
 from sparseinst import load_model
 from sparseinst.recipe import Preset
 from sparseinst.training.settings import apply_settings, parse_assignments
-from sparseinst.zoo.checkpoint import checkpoint_extra, save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
+from sparseinst.zoo.header import checkpoint_extra
 
 WEIGHTS = Path(__file__).parents[1] / "src" / "sparseinst" / "zoo" / "weights"
 LARGEST_MB = 9

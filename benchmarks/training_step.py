@@ -22,9 +22,9 @@ from criterion import PublishedCriterion, discs
 from record import write_result
 from torch import Tensor
 
+from sparseinst.batch import Targets
 from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.modeling.slots.criterion import Criterion, count_instances
-from sparseinst.structures import Targets
 from sparseinst.training.optim import parameter_groups
 from sparseinst.zoo.names import load_preset
 

@@ -33,8 +33,8 @@ from sparseinst.data.prepare import stack
 from sparseinst.data.sources import list_sources
 from sparseinst.data.video.source import open_video
 from sparseinst.drawing.instances import draw_as
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.backends import Backend, open_backend
-from sparseinst.structures import Candidates
 from sparseinst.video.prediction import predict_video
 from sparseinst.video.writer import write_video
 from sparseinst.zoo.names import DEMO_IMAGE

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from sparseinst import track
-from sparseinst.video.zones import ZoneCounter, parse_zone
+from sparseinst.video.zone_counter import ZoneCounter
+from sparseinst.video.zones import parse_zone
 
 
 def main(source: str, model: str) -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from inference.standins import ColorBackend
-from sparseinst.structures import Candidates
+from sparseinst.predictions import Candidates
 
 T = TypeVar("T")
 

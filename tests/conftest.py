@@ -5,6 +5,7 @@ import signal
 import threading
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -14,6 +15,10 @@ from sparseinst.zoo.checkpoint import save_checkpoint
 
 # torch describes each step of an export to whoever listens, at some cost; pytest listens to what does not propagate.
 logging.getLogger("torch.__trace").propagate = True
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -275,7 +275,7 @@ def test_without_instances_the_image_is_shown() -> None:
     image_hw=st.tuples(st.integers(1, 90), st.integers(1, 90)), count=st.integers(0, 3), groups=st.integers(1, 5),
     seed=st.integers(0, 99),
 )  # fmt: skip
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_anything_can_be_drawn(image_hw: tuple[int, int], count: int, groups: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     masks = rng.random((count, *image_hw)) > rng.random((count, 1, 1))

@@ -15,7 +15,7 @@ LAYERS = (
     {"config", "files"},
     {"recipe"},
     {"masks"},
-    {"structures"},
+    {"predictions", "batch", "structures"},
     {"activation"},
     {"ops"},
     {"modeling", "data", "drawing"},

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dense import dense_masks
+from sparseinst.batch import Batch, Targets
 from sparseinst.masks import rle
-from sparseinst.structures import Batch, Instances, Targets
+from sparseinst.structures import Instances
 
 
 def instances(masks: np.ndarray) -> Instances:

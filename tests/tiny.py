@@ -2,6 +2,7 @@
 
 import torch
 
+from sparseinst.batch import Targets
 from sparseinst.config import (
     BackboneConfig,
     DecoderConfig,
@@ -12,7 +13,6 @@ from sparseinst.config import (
     SlotsConfig,
 )
 from sparseinst.modeling.model import SparseInst, build_model
-from sparseinst.structures import Targets
 
 
 def tiny_config(**changes: object) -> ModelConfig:

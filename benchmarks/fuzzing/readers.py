@@ -40,7 +40,8 @@ from sparseinst.training.facts import read_facts
 from sparseinst.training.recipe_file import load_recipe, use_recipe
 from sparseinst.training.settings import apply_settings, parse_assignments
 from sparseinst.video.zones import parse_zone
-from sparseinst.zoo.checkpoint import checkpoint_extra, read_checkpoint
+from sparseinst.zoo.checkpoint import read_checkpoint
+from sparseinst.zoo.header import checkpoint_extra
 from sparseinst.zoo.models import load_model
 from sparseinst.zoo.names import load_preset
 from sparseinst.zoo.tensors import read_tensors

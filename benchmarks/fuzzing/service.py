@@ -19,9 +19,9 @@ from torch import Tensor
 
 from fuzzing.pictures import cuts
 from sparseinst.config import ModelConfig, ShortSideConfig
+from sparseinst.predictions import Candidates
 from sparseinst.serving.app import create_app
 from sparseinst.serving.settings import ServeSettings
-from sparseinst.structures import Candidates
 
 _LONGEST_S = 20
 _BOUNDARY = b"x7"

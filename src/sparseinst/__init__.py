@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from sparseinst.inference.predictor import Predictor as Predictor
     from sparseinst.inference.writers import to_coco as to_coco
     from sparseinst.inference.writers import to_detections as to_detections
+    from sparseinst.predictions import Predictions as Predictions
     from sparseinst.structures import Instances as Instances
-    from sparseinst.structures import Predictions as Predictions
     from sparseinst.training.trainer import train as train
     from sparseinst.video.follow import track as track
     from sparseinst.video.outcome import VideoResult as VideoResult
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "InputError": "sparseinst.errors",
     "Instances": "sparseinst.structures",
-    "Predictions": "sparseinst.structures",
+    "Predictions": "sparseinst.predictions",
     "Predictor": "sparseinst.inference.predictor",
     "Tracker": "sparseinst.video.tracking",
     "VideoResult": "sparseinst.video.outcome",

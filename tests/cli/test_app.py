@@ -9,8 +9,7 @@ import sparseinst
 from sparseinst.cli.app import app
 from sparseinst.errors import InputError
 from sparseinst.recipe import OptimConfig, Recipe
-from sparseinst.zoo.models import DEFAULT_MODEL
-from sparseinst.zoo.names import DEMO_IMAGE, preset_names
+from sparseinst.zoo.names import DEFAULT_MODEL, DEMO_IMAGE, preset_names
 
 COMMANDS = ("train", "evaluate", "predict", "models", "export", "info", "convert", "push", "benchmark", "data")
 LAZY = """

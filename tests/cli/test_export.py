@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sparseinst.exporting.exporter import FORMATS
+from sparseinst.exporting.formats import FORMATS
 
 
 @pytest.fixture(scope="module")

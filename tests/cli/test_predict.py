@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sparseinst.zoo.models import DEFAULT_MODEL, load_model
+from sparseinst.zoo.models import load_model
+from sparseinst.zoo.names import DEFAULT_MODEL
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from sparseinst.runtime.torch_backend import TorchBackend
-from sparseinst.zoo.models import DEFAULT_MODEL
+from sparseinst.zoo.names import DEFAULT_MODEL
 
 
 @pytest.fixture

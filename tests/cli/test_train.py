@@ -47,33 +47,34 @@ def test_weights_named_as_the_model_are_trained_on(cli, train, tiny_data, tmp_pa
     assert "2 iterations" in again.stdout  # the recipe comes with the weights
 
 
-def test_options_reach_the_function(train, tiny_data, preset, tmp_path, monkeypatch) -> None:
+def test_options_reach_the_function(cli, tiny_data, preset, checkpoint, tmp_path, monkeypatch) -> None:
     given = {}
 
     def capture(data: Path, model: str, out: Path, **options: object):
         given.update(options, data=data, model=model, out=out)
         raise KeyboardInterrupt
 
-    (tmp_path / "run").mkdir()
+    run = tmp_path / "run"
+    run.mkdir()
+    for begun in ("config.yaml", "run.yaml"):
+        (run / begun).touch()
     monkeypatch.setattr("sparseinst.training.trainer.train", capture)
-    result = train(
-        "--recipe", "small-data",
-        "--epochs", 3, "--batch", 4, "--size", 96, "--lr", 0.01, "--workers", 1, "--precision", "bf16", "--seed", 7,
-        "--max-minutes", 2, "--minutes", 1.5, "--set", "optim.ema=0.9", "--set", "decoder.slots=8",
-        "--resume", tmp_path / "run", "--augment", "photos", "--freeze", "backbone", "--patience", 3,
-        "--log", "wandb, mlflow",
+    result = cli(
+        "train", "--data", tiny_data, "--model", preset, "--init", checkpoint, "--device", "cpu", "--resume", run,
+        "--recipe", "published", "--epochs", 3, "--batch", 4, "--size", 96, "--lr", 0.01, "--workers", 1,
+        "--precision", "bf16", "--seed", 7, "--max-minutes", 2, "--set", "optim.ema=0.9", "--set", "decoder.slots=8",
+        "--augment", "photos", "--freeze", "backbone", "--patience", 3, "--log", "tensorboard",
     )  # fmt: skip
+    assert result.exit_code == 130, result.stderr
     console = given.pop("console")
     assert console is not None
     assert given == {
-        "data": tiny_data, "model": str(preset), "out": tmp_path / "run", "init": "random", "device": "cpu",
-        "recipe": "small-data",
-        "epochs": 3.0, "iterations": None, "batch": 4, "size": 96, "lr": 0.01, "workers": 1, "precision": "bf16",
-        "seed": 7, "max_minutes": 2.0, "minutes": 1.5, "resume": True,
+        "data": tiny_data, "model": str(preset), "out": run, "init": str(checkpoint), "device": "cpu",
+        "recipe": "published", "epochs": 3.0, "iterations": None, "batch": 4, "size": 96, "lr": 0.01, "workers": 1,
+        "precision": "bf16", "seed": 7, "max_minutes": 2.0, "minutes": None, "resume": True,
         "settings": {"optim.ema": "0.9", "decoder.slots": "8"}, "augment": "photos", "freeze": "backbone",
-        "patience": 3, "log": ("wandb", "mlflow"),
+        "patience": 3, "log": ("tensorboard",),
     }  # fmt: skip
-    assert result.exit_code == 130
     assert "stopped at once; nothing was saved yet" in result.stderr
 
 

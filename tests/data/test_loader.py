@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from real import NUCLEI
+from sparseinst.batch import Batch, Targets
 from sparseinst.config import BackboneConfig, ModelConfig, ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.loader import (
@@ -22,7 +23,6 @@ from sparseinst.data.loader import (
 from sparseinst.data.transforms import TrainTransform
 from sparseinst.errors import InputError
 from sparseinst.recipe import AugmentConfig, OptimConfig, Recipe
-from sparseinst.structures import Batch, Targets
 
 Write = Callable[..., tuple[Path, Path]]
 MODEL = ModelConfig(classes=("disc", "cell"), preprocess=ShortSideConfig(short_px=40, long_px=60))

@@ -52,7 +52,7 @@ def encoded(kind: str) -> bytes:
     return content.getvalue()
 
 
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 @given(kind=st.sampled_from(["PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP", "DEEP", "PLANES"]), data=st.data())
 def test_a_changed_image(kind: str, tmp_path_factory, data: st.DataObject) -> None:
     content = bytearray(encoded(kind))

@@ -124,7 +124,7 @@ def test_among_many_classes_only_the_large_are_labelled() -> None:
     size_hw=st.tuples(st.integers(1, 40), st.integers(1, 40)), count=st.integers(0, 15), scale=st.integers(1, 4),
     seed=st.integers(0, 99),
 )  # fmt: skip
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_masks_can_be_drawn(size_hw: tuple[int, int], count: int, scale: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     masks = rng.random((count, *size_hw)) > rng.random((count, 1, 1))

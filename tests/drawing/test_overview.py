@@ -32,7 +32,7 @@ def disks(size: int, step: int, radius: float) -> NDArray[np.bool_]:
 
 
 @given(dense_masks(6, 40), st.integers(1, 9))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_what_is_coloured_is_what_the_masks_cover_at_the_centres_of_pixels(masks: np.ndarray, shrink: int) -> None:
     changed = (drawn(masks, shrink) != GREY).any(2)
     centre = (shrink - 1) // 2

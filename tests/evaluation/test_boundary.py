@@ -32,7 +32,7 @@ def naive_boundary(mask: np.ndarray, width_px: int) -> np.ndarray:
 
 
 @given(dense_masks(most=2, side=60), st.integers(0, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_equals_distances_pixel_by_pixel(masks: np.ndarray, shift: int) -> None:
     assume(len(masks) and masks[0].any())
     one, other = masks[0], np.roll(masks[-1], shift, axis=1)

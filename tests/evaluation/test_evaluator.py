@@ -15,7 +15,7 @@ from sparseinst.errors import InputError
 from sparseinst.evaluation.evaluator import evaluate
 from sparseinst.files import file_hash
 from sparseinst.masks import rle
-from sparseinst.structures import Candidates
+from sparseinst.predictions import Candidates
 from tiny import tiny_config
 
 SIDE = 64

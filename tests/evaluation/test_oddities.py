@@ -5,7 +5,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dense import dense_masks
@@ -24,7 +24,6 @@ def plain(masks: list[np.ndarray]) -> tuple[int, int]:
 
 
 @given(st.lists(dense_masks(side=8), max_size=3), st.data())
-@settings(deadline=None)
 def test_equals_loops_over_dense_masks(images: list[np.ndarray], data: st.DataObject) -> None:
     detections: list[dict[str, Any]] = []
     expected = np.zeros(3, int)

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
-from sparseinst.exporting.exporter import FORMATS, Export, export_model
+from sparseinst.exporting.exporter import Export, export_model
+from sparseinst.exporting.formats import FORMATS
 from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.ops.deform import DeformableConv
 from sparseinst.zoo.checkpoint import save_checkpoint

@@ -62,7 +62,7 @@ def test_it_runs_without_pytorch_and_without_this_package(nuclei: Path) -> None:
 
 
 @given(height=SIDE, width=SIDE, new_height=SIDE, new_width=SIDE)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_its_resize_is_that_of_the_package(height: int, width: int, new_height: int, new_width: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (3, height, width), np.uint8)
     rows = onnx_only.resize_rows(image, new_width)
@@ -84,7 +84,7 @@ natives = st.builds(
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), short_sides | natives)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_its_sizes_are_those_of_the_package(height: int, width: int, config: PreprocessConfig) -> None:
     ours = onnx_only.resized_hw(height, width, config.model_dump(mode="json"))
     assert ours == network_hw((height, width), config)
@@ -93,7 +93,6 @@ def test_its_sizes_are_those_of_the_package(height: int, width: int, config: Pre
 
 
 @given(dense_masks(), st.sampled_from([0.0, 0.1, 0.5, 1.0]))
-@settings(deadline=None)
 def test_small_pieces(masks: np.ndarray, least: float) -> None:
     expected = drop_small_pieces(rle.encode(masks), masks.shape[1:], least=least)
     for mask, counts in zip(masks, expected, strict=True):

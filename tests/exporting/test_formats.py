@@ -15,7 +15,8 @@ from maps import dense
 from sparseinst import Predictor
 from sparseinst.config import NativeConfig
 from sparseinst.errors import InputError
-from sparseinst.exporting.exporter import FORMATS, export_model
+from sparseinst.exporting.exporter import export_model
+from sparseinst.exporting.formats import FORMATS
 from sparseinst.exporting.operators import TENSORRT_OPERATORS
 from sparseinst.exporting.tensorrt_build import frames
 from sparseinst.runtime.backends import open_backend

@@ -9,7 +9,8 @@ from sparseinst import Predictor
 from sparseinst.config import NativeConfig
 from sparseinst.errors import InputError
 from sparseinst.exporting.agreement import compare
-from sparseinst.exporting.exporter import FORMATS, export_model
+from sparseinst.exporting.exporter import export_model
+from sparseinst.exporting.formats import FORMATS
 from sparseinst.exporting.half import after_convolutions
 from sparseinst.exporting.operators import MOST_CHOSEN, check_candidates, check_operators
 from sparseinst.modeling.model import SparseInst

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sparseinst.errors import InputError
-from sparseinst.exporting.exporter import export_model, with_frame
+from sparseinst.exporting.exporter import export_model
+from sparseinst.exporting.formats import with_frame
 from sparseinst.files import file_hash
 from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.exported import Exported, Provenance

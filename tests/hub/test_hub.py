@@ -18,8 +18,9 @@ from hub_server import TOKEN, Hub, Repo, serve, sha
 from sparseinst.errors import InputError
 from sparseinst.hub.publish import push_to_hub
 from sparseinst.modeling.model import SparseInst, build_model
-from sparseinst.zoo.checkpoint import checkpoint_extra, save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
 from sparseinst.zoo.download import FILE, fetch
+from sparseinst.zoo.header import checkpoint_extra
 from sparseinst.zoo.models import load_model
 from tiny import tiny_config
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sparseinst.config import ModelConfig, PostprocessConfig, ShortSideConfig, SlotsConfig
-from sparseinst.structures import Candidates
+from sparseinst.predictions import Candidates
 
 STRIDE = 4
 CLASSES = ("red", "grün", "blue")

@@ -25,7 +25,7 @@ def instances_of(counts: tuple[bytes, ...], scores: np.ndarray, size_hw: tuple[i
 
 
 @given(dense_masks(6, 60), st.data(), st.sampled_from([16, 32, 512]))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_the_pixels_are_those_of_label_image(
     tmp_path_factory: pytest.TempPathFactory, masks: np.ndarray, data: st.DataObject, tile: int
 ) -> None:

@@ -52,7 +52,7 @@ def is_seen_cut(labels: np.ndarray, window: Window, number: int) -> bool:
 
 
 @given(label_images(short=TILE + 1, long=120), st.integers(6, TILE // 2), st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_object_comes_once_and_whole(labels: np.ndarray, overlap: int, seed: int) -> None:
     tiling = Tiling(TILE, overlap)
     windows = tiling.windows(labels.shape)

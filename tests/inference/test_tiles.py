@@ -31,7 +31,8 @@ from sparseinst.inference.prediction import predict_files
 from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.tiling import Tiling, own_tiling
 from sparseinst.masks import rle
-from sparseinst.structures import Candidates, Instances
+from sparseinst.predictions import Candidates
+from sparseinst.structures import Instances
 from sparseinst.zoo.models import load_model
 
 TILE = 32
@@ -66,7 +67,7 @@ def paint(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 @given(label_images(short=TILE + 1, long=100), st.integers(1, TILE // 2), st.integers(1, 5), st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_object_is_found_once_and_whole(labels: np.ndarray, overlap: int, batch: int, seed: int) -> None:
     picture = paint(labels, seed)
     found = Predictor(PerfectBackend(), tile=TILE, overlap=overlap, batch=batch)(picture)
@@ -93,7 +94,6 @@ def test_small_pieces_of_whole_objects_are_dropped(least: float, kept: bool) -> 
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(2, 60), st.data())
-@settings(deadline=None)
 def test_windows_cover_the_image_with_enough_overlap(height: int, width: int, tile: int, data: st.DataObject) -> None:
     overlap = data.draw(st.integers(1, tile // 2))
     align = data.draw(st.integers(1, tile - overlap))

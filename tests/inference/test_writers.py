@@ -40,7 +40,7 @@ def instances_of(masks: NDArray[np.bool_], scores: list[float], labels: list[int
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_label_image_is_the_best_instance_of_each_pixel(data: st.DataObject) -> None:
     shape = data.draw(hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=9))
     masks = data.draw(hnp.arrays(np.bool_, shape))

@@ -19,7 +19,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return (one & other).sum() / (one | other).sum()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(masks)
 def test_one_ring_holds_any_mask(mask: np.ndarray) -> None:
     (counts,) = rle.encode(mask[None])
@@ -30,7 +30,7 @@ def test_one_ring_holds_any_mask(mask: np.ndarray) -> None:
         assert np.array_equal(filled(pieces, mask.shape), mask)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(masks)
 def test_pieces_apart_hold_what_has_no_holes(mask: np.ndarray) -> None:
     (counts,) = rle.encode(mask[None])
@@ -41,7 +41,7 @@ def test_pieces_apart_hold_what_has_no_holes(mask: np.ndarray) -> None:
     assert np.array_equal(rle.decode([rle.from_polygons(parts, mask.shape)], mask.shape)[0], mask)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000))
 def test_simpler_polygons_cover_nearly_the_same(seed: int) -> None:
     rng = np.random.default_rng(seed)

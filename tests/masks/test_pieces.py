@@ -37,7 +37,7 @@ def without_small_pieces(mask: np.ndarray, least: float) -> np.ndarray:
 @example(FULL, 1.0)
 @example(np.concatenate([~FULL, FULL, ~FULL]), 0.5)
 @example(HALVES, 1.0)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_small_pieces_are_those_of_opencv(masks: np.ndarray, least: float) -> None:
     counts, size = rle.encode(masks), masks.shape[1:]
     found = drop_small_pieces(counts, size, least=least)
@@ -58,7 +58,6 @@ def test_the_largest_stays_and_so_does_its_equal() -> None:
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=20), st.integers(1, 5))
-@settings(deadline=None)
 def test_runs_may_be_empty(lengths: list[int], height: int) -> None:
     lengths = [*lengths, -sum(lengths) % height + height]
     size = (height, sum(lengths) // height)

@@ -68,7 +68,7 @@ def test_a_deformable_convolution_counts_as_the_plain_one_and_its_offsets() -> N
 
 
 @given(height=st.integers(1, 6), width=st.integers(1, 6))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_shapes_are_those_of_a_real_run(height: int, width: int) -> None:
     size = (32 * height, 32 * width)
     model = build_model(tiny_config()).eval()

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from sparseinst.batch import Batch
 from sparseinst.modeling.learner import Learner
 from sparseinst.modeling.model import build_model
 from sparseinst.modeling.slots.criterion import count_instances
 from sparseinst.ops.padding import fill_padding
 from sparseinst.recipe import LossConfig
-from sparseinst.structures import Batch
 from tiny import discs, tiny_config
 
 

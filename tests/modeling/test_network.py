@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from sparseinst.batch import Targets
 from sparseinst.config import EncoderConfig, ModelConfig
 from sparseinst.modeling.model import build_model
 from sparseinst.modeling.slots.criterion import Criterion, count_instances
 from sparseinst.recipe import LossConfig
-from sparseinst.structures import Targets
 from tiny import discs, tiny_config
 
 VARIANTS = [

@@ -6,7 +6,7 @@ from sparseinst.masks.exact import paste_exact
 from sparseinst.masks.grid import Frame
 from sparseinst.masks.pieces import drop_small_pieces
 from sparseinst.modeling.postprocess import select
-from sparseinst.structures import Candidates
+from sparseinst.predictions import Candidates
 
 
 def candidates(images: int, slots: int, *, grid_hw: tuple[int, int], seed: int = 0) -> Candidates:

@@ -29,14 +29,14 @@ def one(logits: Tensor, target: Tensor) -> MaskLosses:
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=3), st.integers(0, 1000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_gradient_is_that_of_the_losses(counts: list[int], seed: int) -> None:
     masks, *rest = case(counts, seed=seed)
     torch.autograd.gradcheck(lambda m: mask_losses(m, *rest)[:2], (masks,))
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=3), st.integers(0, 1000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_each_pair_is_worth_what_it_is_alone(counts: list[int], seed: int) -> None:
     masks, targets, slots, matched = case(counts, seed=seed)
     together = mask_losses(masks, targets, slots, matched)
@@ -149,7 +149,7 @@ def test_pairwise_dice_is_that_of_pairs() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-4, 4), st.sampled_from([0.0, 1.0])), min_size=1, max_size=5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_focal_loss_is_that_of_its_paper(elements: list[tuple[float, float]]) -> None:
     logits, targets = torch.tensor(elements, dtype=torch.float64).T
     expected = 0.0

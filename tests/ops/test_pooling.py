@@ -9,7 +9,7 @@ SIDE = st.integers(1, 40)
 
 
 @given(height=SIDE, width=SIDE, bins=st.lists(st.integers(1, 9), min_size=1, max_size=4), seed=st.integers(0, 9))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_means_are_those_of_adaptive_pooling(height: int, width: int, bins: list[int], seed: int) -> None:
     features = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(seed))
     means = pyramid_average(features, pyramid_cells(bins)).split([count**2 for count in bins], dim=2)

@@ -10,14 +10,16 @@ from pycocotools import mask as oracle
 from torch.nn import functional
 
 from reference.seeded import CHECKSUMS, FOLDER, NETWORKS, checksum, tensors_of
+from sparseinst.batch import Targets
 from sparseinst.masks import rle
 from sparseinst.masks.grid import Frame
 from sparseinst.modeling.model import SparseInst
 from sparseinst.modeling.postprocess import Segmenter, select
 from sparseinst.modeling.slots.criterion import Criterion, count_instances
 from sparseinst.modeling.slots.matcher import Matcher
+from sparseinst.predictions import Predictions
 from sparseinst.recipe import LossConfig
-from sparseinst.structures import Instances, Predictions, Targets
+from sparseinst.structures import Instances
 from sparseinst.zoo.models import load_model
 
 SIZES = ((320, 427), (288, 448))

@@ -10,8 +10,9 @@ from onnx import TensorProto, helper
 
 from sparseinst.errors import InputError
 from sparseinst.modeling.model import SparseInst, build_model
-from sparseinst.runtime.backends import BACKENDS, SUFFIXES, Backend, is_exported, open_backend
+from sparseinst.runtime.backends import Backend, open_backend
 from sparseinst.runtime.exported import EXPORT_FORMAT, Exported
+from sparseinst.runtime.names import BACKENDS, SUFFIXES, is_exported
 from sparseinst.runtime.torch_backend import TorchBackend
 from tiny import tiny_config, tiny_seeds
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.cuda_graphs import CudaGraphs, Run, ShapeCache
-from sparseinst.structures import Candidates
 
 
 def brightness(images: Tensor, resized_hw: Tensor) -> Candidates:

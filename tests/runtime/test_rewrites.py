@@ -199,7 +199,7 @@ def encoder_of(levels: int) -> Encoder:
     return as_trained(Encoder([5, 7, 9, 4][:levels], channels=8, pool_bins=(1, 2, 3), norm="none"))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(levels=st.integers(1, 4), height=st.integers(1, 5), width=st.integers(1, 5))
 def test_fusion_inside_the_output_convolutions(levels: int, height: int, width: int) -> None:
     encoder = encoder_of(levels)
@@ -210,7 +210,7 @@ def test_fusion_inside_the_output_convolutions(levels: int, height: int, width: 
         assert_same((LeanEncoder(encoder)(features),), (encoder(features),))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(height=st.integers(1, 9), width=st.integers(1, 9), kernel=st.sampled_from([1, 3]))
 def test_coordinates_as_an_added_map(height: int, width: int, kernel: int) -> None:
     conv = as_trained(nn.Conv2d(8, 6, kernel, padding=kernel // 2))

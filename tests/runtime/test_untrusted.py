@@ -147,7 +147,7 @@ def test_a_part_given_twice_or_packed_is_refused(parts: dict[str, bytes], tmp_pa
         load_program(packed)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damage_ends_in_an_input_error(parts: dict[str, bytes], tmp_path_factory, data: st.DataObject) -> None:
     path = written(tmp_path_factory.mktemp("cut") / "a.pt2", parts)
@@ -161,7 +161,6 @@ def test_damage_ends_in_an_input_error(parts: dict[str, bytes], tmp_path_factory
         assert len(str(error)) < 1000
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*Exported.model_fields]), st.text() | st.just("[" * 10**5), min_size=1))
 def test_metadata_of_any_text(changes: dict[str, str]) -> None:
     metadata = Exported(config=ModelConfig()).to_metadata() | changes

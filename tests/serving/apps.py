@@ -17,11 +17,11 @@ from torch import Tensor
 
 from inference.standins import ColorBackend
 from sparseinst.modeling.model import build_model
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.backends import Backend
 from sparseinst.runtime.torch_backend import EagerBackend
 from sparseinst.serving.app import create_app
 from sparseinst.serving.settings import ServeSettings
-from sparseinst.structures import Candidates
 from tiny import tiny_config
 
 HERE = "http://localhost"

@@ -9,10 +9,10 @@ from functools import partial
 from torch import Tensor
 
 from inference.standins import ColorBackend
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.backends import Backend
 from sparseinst.serving.server import serve
 from sparseinst.serving.settings import ServeSettings
-from sparseinst.structures import Candidates
 
 
 class SlowBackend(ColorBackend):

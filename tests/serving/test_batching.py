@@ -37,7 +37,7 @@ REQUESTS = st.lists(
 """Of each request its key, the milliseconds before it comes, and those after which its client goes away."""
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(REQUESTS, st.integers(1, 5), st.sampled_from([0.0, 0.002]), st.sampled_from([0.0, 0.001]))
 def test_nothing_is_lost_or_mixed_up_and_those_who_leave_free_their_place(
     requests: list[tuple[str, int, int | None]], max_batch: int, max_wait_s: float, seconds: float

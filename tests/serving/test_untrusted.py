@@ -22,10 +22,10 @@ from websockets.sync.client import connect
 from inference.standins import ColorBackend
 from serving.apps import GatedBackend, app_of, client_of, code_of, encoded, form, picture, run
 from serving.test_server import Server, running
+from sparseinst.predictions import Candidates
 from sparseinst.serving import service as service_module
 from sparseinst.serving.access import LOGGER
 from sparseinst.serving.budget import Budget
-from sparseinst.structures import Candidates
 
 FILES = form(encoded(picture()))
 

@@ -13,7 +13,7 @@ from sparseinst.modeling.slots.criterion import Criterion
 from sparseinst.training.engine import NonFiniteLoss
 from sparseinst.training.logs import read_table
 from sparseinst.training.trainer import train
-from sparseinst.zoo.checkpoint import checkpoint_extra
+from sparseinst.zoo.header import checkpoint_extra
 from sparseinst.zoo.models import load_model
 from sparseinst.zoo.names import load_preset
 

@@ -66,7 +66,7 @@ def test_daughters_divide_again() -> None:
     assert rows[-1] == ([4, 5, 3], [2, 2, 1])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(angle=st.floats(0, 2 * np.pi), radius=st.floats(12, 24), apart=st.floats(0.75, 1.1), turned=st.booleans())
 def test_in_any_direction_size_and_order(angle: float, radius: float, apart: float, turned: bool) -> None:
     way = apart * radius * np.array([np.cos(angle), np.sin(angle)])

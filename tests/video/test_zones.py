@@ -6,7 +6,8 @@ from sparseinst import Instances
 from sparseinst.drawing.palette import color_of
 from sparseinst.errors import InputError
 from sparseinst.video.trails import Trails
-from sparseinst.video.zones import Zone, ZoneCounter, parse_zone
+from sparseinst.video.zone_counter import ZoneCounter
+from sparseinst.video.zones import Zone, parse_zone
 
 CLASSES = ("cell", "debris")
 

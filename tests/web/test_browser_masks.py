@@ -81,7 +81,7 @@ def column(*values: float) -> torch.Tensor:
 @example(eye(9, Frame((36, 36), (20, 31), (1, 1))))
 @example(eye(2, Frame((8, 8), (7, 8), (700, 3))))
 @example(Case(column(0.4, 0.44, 1, 1, 1, 0.44, 0.4), Frame((28, 4), (28, 4), (90, 2)), 0.45))  # edges far out
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_every_pixel_is_that_of_the_exact_reference(node, case: Case) -> None:
     values = paste_exact(case.mask[None].double(), case.frame)[0].numpy()
     differing = pasted(node, case) != (values > case.threshold)
@@ -89,7 +89,6 @@ def test_every_pixel_is_that_of_the_exact_reference(node, case: Case) -> None:
 
 
 @given(st.integers(0, 2**31), st.integers(1, 9), st.integers(1, 9), st.sampled_from([0.25, 0.5, 0.75]))
-@settings(deadline=None)
 def test_values_equal_to_the_threshold_are_outside(node, seed: int, h: int, w: int, threshold: float) -> None:
     mask = (torch.rand(h, w, generator=torch.Generator().manual_seed(seed)) > 0.5).float()
     frame = Frame((4 * h, 4 * w), (4 * h, 4 * w), (2 * h, 2 * w))  # all weights are dyadic: there is no rounding
@@ -99,7 +98,7 @@ def test_values_equal_to_the_threshold_are_outside(node, seed: int, h: int, w: i
 
 @given(cases(), st.sampled_from([0.01, 0.05, 0.2, 0.5, 1.0]))
 @example(eye(8, Frame((32, 32), (32, 32), (16, 16)), 0.5), 1.0)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_small_pieces_go_as_they_do_elsewhere(node, case: Case, least: float) -> None:
     whole = pasted(node, case)
     expected = drop_small_pieces(rle.encode(whole[None]), whole.shape, least=least)
@@ -107,7 +106,7 @@ def test_small_pieces_go_as_they_do_elsewhere(node, case: Case, least: float) ->
 
 
 @given(dense_masks(most=1), st.sampled_from([0.01, 0.1, 0.3, 1.0]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_small_pieces_of_any_mask(node, masks: np.ndarray, least: float) -> None:
     for counts in rle.encode(masks):
         height = masks.shape[1]

@@ -28,7 +28,7 @@ def configs(draw: st.DrawFn, most: int) -> PreprocessConfig:
 
 
 @given(height=st.integers(1, 9000), width=st.integers(1, 9000), config=configs(1500))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_sizes(node, height: int, width: int, config: PreprocessConfig) -> None:
     sizes = node.call("browser_prepare.js", "frameOf", [height, width], plain(config))
     expected = frame_of((height, width), config)
@@ -43,7 +43,7 @@ def assert_same_pixels(node, rgba: np.ndarray, config: PreprocessConfig) -> None
 
 
 @given(height=SIDE, width=SIDE, config=configs(90), seed=st.integers(0, 99))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_pixels(node, height: int, width: int, config: PreprocessConfig, seed: int) -> None:
     random = np.random.default_rng(seed)
     rgba = random.integers(0, 256, (height, width, 4), np.uint8)

@@ -33,7 +33,7 @@ def configs(draw: st.DrawFn) -> NativeConfig:
 @given(SIDE, SIDE, configs())
 @example(1600, 1600, NativeConfig(scale=1.4, largest_px=72, one_pass_px=768))
 @example(1600, 1600, NativeConfig(scale=1.4, largest_px=72))  # aligned to the network's grids
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_tiles(node, height: int, width: int, config: NativeConfig) -> None:
     tiling = own_tiling((height, width), config)
     windows, margin = cut(node, (height, width), config)

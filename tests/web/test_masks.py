@@ -35,7 +35,7 @@ def runs_of(node, mask: Mask) -> NDArray[np.uint32]:
 
 @given(masks())
 @example(np.ones((300, 401), bool))  # lengths of several letters
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_codes_become_runs(node, mask: Mask) -> None:
     columns = np.zeros(mask.size, bool)
     for start, end in runs_of(node, mask).reshape(-1, 2):
@@ -48,7 +48,7 @@ def test_codes_become_runs(node, mask: Mask) -> None:
 @example(CHECKERS)
 @example(~CHECKERS)
 @example(np.pad(~np.pad(np.ones((2, 2), bool), 1), 2))  # a ring
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_outlines_enclose_exactly_the_pixels(node, mask: Mask) -> None:
     loops = node.call("outline.js", "trace", runs_of(node, mask), mask.shape[0])
     winding = np.zeros((mask.shape[0], mask.shape[1] + 1), int)

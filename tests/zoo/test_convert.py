@@ -15,8 +15,8 @@ import torchvision
 from reference.seeded import tensors_of
 from sparseinst.errors import InputError
 from sparseinst.modeling.model import build_model
-from sparseinst.zoo.checkpoint import checkpoint_extra
 from sparseinst.zoo.conversion import convert
+from sparseinst.zoo.header import checkpoint_extra
 from sparseinst.zoo.models import init_weights, load_model, preset_of
 from sparseinst.zoo.names import load_preset
 from sparseinst.zoo.tensors import read_tensors

@@ -24,7 +24,8 @@ from sparseinst.runtime.backends import open_backend
 from sparseinst.structures import Instances
 from sparseinst.training.logs import read_table
 from sparseinst.training.trainer import train
-from sparseinst.zoo.checkpoint import checkpoint_extra, save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
+from sparseinst.zoo.header import checkpoint_extra
 from sparseinst.zoo.models import load_model, preset_of
 from sparseinst.zoo.names import load_preset
 

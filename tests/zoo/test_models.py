@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from sparseinst.errors import InputError
 from sparseinst.modeling.model import build_model
-from sparseinst.zoo.checkpoint import checkpoint_extra, read_checkpoint, save_checkpoint
+from sparseinst.zoo.checkpoint import read_checkpoint, save_checkpoint
+from sparseinst.zoo.header import checkpoint_extra
 from sparseinst.zoo.models import init_weights, load_model
 from sparseinst.zoo.names import load_preset, preset_names
 from tiny import tiny_config

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from sparseinst.errors import InputError
 from sparseinst.modeling.model import build_model
-from sparseinst.zoo.checkpoint import checkpoint_extra, save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
+from sparseinst.zoo.header import checkpoint_extra
 from sparseinst.zoo.models import load_model
 from sparseinst.zoo.tensors import read_tensors
 from tiny import tiny_config, tiny_seeds_config
@@ -62,7 +63,7 @@ def test_a_torch_file_cut_anywhere(pickled: bytes, tmp_path: Path) -> None:
         only_input_errors(path)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(suffix=st.sampled_from([".pth", ".pkl", ".safetensors"]), data=st.data())
 def test_a_changed_file(pickled: bytes, checkpoint: Path, tmp_path_factory, suffix: str, data: st.DataObject) -> None:
     whole = {

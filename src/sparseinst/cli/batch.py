@@ -26,8 +26,11 @@ from sparseinst.cli.common import (
     output_file,
     pick_device,
 )
+from sparseinst.cli.early import check_network, check_paths, check_source
 from sparseinst.cli.opening import BackendName, converted
+from sparseinst.disk import check_room
 from sparseinst.errors import InputError
+from sparseinst.runtime.names import is_exported
 
 
 class _RunsUnlessTold(TyperGroup):
@@ -98,7 +101,14 @@ def run(
     What is stopped goes on where it was when the same command is given again: each image is done once. An image that
     cannot be read is a row with the reason, and the exit code is then 1.
     """
-    from sparseinst.runtime.backends import is_exported
+    part, tile = _shard(shard), chosen_tile(tile, no_tile)
+    check_network(
+        model, weights=weights, random_weights=random_weights, backend=backend, score=score, device=device, batch=batch,
+        half=half, tile=tile, overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances,
+    )  # fmt: skip
+    check_source(source)
+    check_room(out, option="out", make=False)
+    chosen = pick_device(device)
     from sparseinst.scale.job import plan_batch, run_batch
     from sparseinst.scale.settings import BatchSettings
 
@@ -106,17 +116,15 @@ def run(
         if dry_run:
             raise InputError("expected --dry-run or --random-weights, got both: fresh weights would have to be kept")
         model = _with_random_weights(model, out)
-    chosen = pick_device(device)
     plain = backend is None and chosen == "cpu" and not (half or max_instances or is_exported(model))
     runs = converted(model, weights) if plain else None
     settings = BatchSettings(
         model=model, weights=None if weights is None else str(weights), backend=backend,
         runs=None if runs is None else str(runs),
         device=None if is_exported(model) and device == "auto" else chosen, half=half, batch=batch, score=score,
-        tile=chosen_tile(tile, no_tile), overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances,
+        tile=tile, overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances,
         column=column, limit=limit, rows=rows, threads=_threads(processes, chosen, ray),
     )  # fmt: skip
-    part = _shard(shard)
     if dry_run:
         tell_plan(plan_batch(source, out, settings, shard=part))
         return
@@ -136,6 +144,7 @@ def report(
 
     Writes DIR/report.json, and DIR/sheet.jpg where the images can still be read.
     """
+    check_paths(folder)
     from sparseinst.scale.report import make_report
 
     tell_report(make_report(folder, sheet=sheet), folder)
@@ -167,4 +176,8 @@ def _shard(text: str) -> tuple[int, int]:
     number, slash, of = text.partition("/")
     if not slash or not number.isdecimal() or not of.isdecimal():
         raise InputError(f"--shard {text}: expected I/N, as in 0/4: give the part from 0, and how many there are")
-    return int(number), int(of)
+    from sparseinst.scale.pieces import check_shard
+
+    part = int(number), int(of)
+    check_shard(part)
+    return part

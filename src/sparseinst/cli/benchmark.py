@@ -14,11 +14,14 @@ from sparseinst.cli.common import (
     RandomWeights,
     Score,
     output_file,
+    parse_names,
     parse_size,
     pick_device,
     print_table,
     say,
 )
+from sparseinst.cli.early import check_network, check_paths
+from sparseinst.zoo.names import DEFAULT_MODEL, DEMO_IMAGE
 
 if TYPE_CHECKING:
     from sparseinst.inference.pipeline import Pipeline
@@ -57,30 +60,32 @@ def benchmark(
 
     Several models and backends run in turn, round after round, so that their ratios hold on a busy machine, too.
     """
+    names: list[str | None] = [*(parse_names(backend) or [None])]
+    for model, name in itertools.product(models or [DEFAULT_MODEL], names):
+        check_network(model, random_weights=random_weights, backend=name, score=score, device=device)
+    check_paths(image)
+    size_hw = None if size is None else parse_size(size)
+    output_file("--json", json)
+    chosen = pick_device(device)
     import torch
 
     from sparseinst.inference.timing import measure, sized
     from sparseinst.inference.writers import write_json
     from sparseinst.runtime.origin import origin
-    from sparseinst.zoo.models import DEFAULT_MODEL
-    from sparseinst.zoo.names import DEMO_IMAGE
 
-    output_file("--json", json)
     if threads is not None:
         torch.set_num_threads(threads)
-    chosen = pick_device(device)
-    names: list[str | None] = [name.strip() for name in (backend or "").split(",") if name.strip()]
     choices = _Choices(chosen, half, threads, compiled)
     contestants = [
         (
             model if name is None else f"{model}, {name}",
             _pipeline(model, name, choices, score=score, random_weights=random_weights),
         )
-        for model, name in itertools.product(models or [DEFAULT_MODEL], names or [None])
+        for model, name in itertools.product(models or [DEFAULT_MODEL], names)
     ]
     with tempfile.TemporaryDirectory() as folder:
         file = DEMO_IMAGE if image is None else image
-        file = file if size is None else sized(file, parse_size(size), Path(folder))
+        file = file if size_hw is None else sized(file, size_hw, Path(folder))
         timings = measure(contestants, file, rounds=rounds)
     _print(timings)
     facts = origin()
@@ -104,7 +109,8 @@ def _pipeline(
     model: str, backend: str | None, choices: _Choices, *, score: float | None, random_weights: bool
 ) -> "Pipeline":
     from sparseinst.inference.pipeline import Pipeline
-    from sparseinst.runtime.backends import OWN_THREADS, backend_name, open_backend
+    from sparseinst.runtime.backends import open_backend
+    from sparseinst.runtime.names import OWN_THREADS, backend_name
     from sparseinst.zoo.models import load_model
 
     name = backend or backend_name(model)

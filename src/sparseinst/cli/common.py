@@ -132,6 +132,16 @@ def chosen_tile(tile: int | None, no_tile: bool) -> int | None:
     return 0
 
 
+def parse_names(text: str | None) -> list[str] | None:
+    """Names with commas between them, as a list; None of None.
+
+    Example:
+        >>> parse_names("cell, debris")
+        ['cell', 'debris']
+    """
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
 def parse_diameter(text: str | None) -> float | Literal["auto"] | None:
     """What `Predictor` takes for --diameter.
 

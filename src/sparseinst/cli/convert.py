@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from sparseinst.cli.common import output_file, say
+from sparseinst.cli.common import output_file, parse_names, say
+from sparseinst.cli.early import check_paths
 from sparseinst.files import typed
+from sparseinst.zoo.names import converted_file, load_preset
 
 
 def convert(
@@ -29,10 +31,14 @@ def convert(
 
     No code in the file is run. The published files work as they are, too: --model FILE.pth wherever a model is named.
     """
+    check_paths(file)
+    converted_file(file, out)
+    if model is not None:
+        load_preset(model)
+    output_file("--out", out)
     from sparseinst.zoo.conversion import convert as bring
 
-    output_file("--out", out)
-    names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
+    names = parse_names(classes)
     result = bring(file, model=model, out=out, classes=names, half=half)
     config = result.model.config
     say(f"{file}: {result.name}, {result.tensors} tensors, {len(config.classes)} classes, all of them used")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparseinst.cli.common import console, count, output_file, print_table, say, say_found
+from sparseinst.cli.early import check_model, check_paths
 
 if TYPE_CHECKING:
     from sparseinst.data.check.findings import Finding
@@ -32,6 +33,9 @@ def check(
 
     The exit code is 1 where something stops training or loses objects.
     """
+    check_paths(data)
+    check_model(model)
+    output_file("--page", page, page=True)
     from sparseinst.data.check.checkup import check_data
     from sparseinst.data.check.fixing import write_fixed
     from sparseinst.data.formats.resolving import resolve_data
@@ -39,7 +43,6 @@ def check(
     from sparseinst.review.check_page import check_page
     from sparseinst.zoo.models import preset_of
 
-    output_file("--page", page, page=True)
     say_found(data)
     settings = preset_of(model).model
     done = 0

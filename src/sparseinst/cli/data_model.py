@@ -22,8 +22,10 @@ from sparseinst.cli.common import (
     say_found,
 )
 from sparseinst.cli.data_check import Data
+from sparseinst.cli.early import check_network, check_paths, check_source
 from sparseinst.cli.opening import open_model
 from sparseinst.errors import InputError
+from sparseinst.inference.options import PipelineOptions
 
 Model = Annotated[str, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")]
 _TABLE = 20
@@ -53,15 +55,19 @@ def errors(
 
     The network may have been trained on the same annotations: it does not learn a few mistakes among many right ones.
     """
+    options = PipelineOptions(device=device, batch=batch, tile=tile, scale=scale, diameter=diameter)
+    check_paths(data)
+    check_network(model, **options)
     from sparseinst.data.formats.resolving import resolve_data
+
+    split = resolve_data(data).part(part)
+    chosen = _device(device)
+    say_found(data)
     from sparseinst.inference.pipeline import Pipeline
     from sparseinst.review.errors import WORDS, find_errors, write_errors
 
-    split = resolve_data(data).part(part)
-    say_found(data)
-    chosen = _device(device)
     network = open_model(model, weights=None, random_weights=False, device=device, half=False)
-    pipeline = Pipeline(network, device=chosen, batch=batch, score=0.0, tile=tile, scale=scale, diameter=diameter)
+    pipeline = Pipeline(network, score=0.0, **options)
     with console(stderr=True).status(f"looking at the images on {chosen} ..."):
         found = find_errors(pipeline, split, workers=workers)
     rows = [
@@ -94,16 +100,21 @@ def annotate(
     diameter: Diameter = None,
 ) -> None:
     """Propose annotations for images, to correct by hand and train on."""
-    from sparseinst.inference.pipeline import Pipeline
-    from sparseinst.review.annotate import FORMS, propose, write_proposals
+    options = PipelineOptions(device=device, batch=batch, tile=tile, scale=scale, diameter=diameter)
+    check_network(model, score=score, **options)
+    check_source(str(images))
+    from sparseinst.data.formats.writing import CORRECTABLE
 
     wanted = to or ("coco" if out.suffix.lower() == ".json" else "labelme")
-    form = next((name for name in FORMS if name == wanted), None)
+    form = next((name for name in CORRECTABLE if name == wanted), None)
     if form is None:
-        raise InputError(f"--to {to}: expected one of {', '.join(FORMS)}: name one of them")
+        raise InputError(f"--to {to}: expected one of {', '.join(CORRECTABLE)}: name one of them")
     chosen = _device(device)
+    from sparseinst.inference.pipeline import Pipeline
+    from sparseinst.review.annotate import propose, write_proposals
+
     network = open_model(model, weights=None, random_weights=False, device=device, half=False)
-    pipeline = Pipeline(network, device=chosen, batch=batch, score=score, tile=tile, scale=scale, diameter=diameter)
+    pipeline = Pipeline(network, score=score, **options)
     with console(stderr=True).status(f"looking at the images on {chosen} ..."):
         root, content = propose(pipeline, images)
     write_proposals(root, content, out, form)

@@ -7,6 +7,7 @@ import typer
 
 from sparseinst.cli.common import console, output_file, print_table, say, say_found
 from sparseinst.cli.data_check import Data
+from sparseinst.cli.early import check_paths
 from sparseinst.errors import InputError
 
 Part = Annotated[
@@ -20,6 +21,7 @@ def convert(
     to: Annotated[str, typer.Option(metavar="coco|yolo|labelme|labels", help="Format to write.")] = "coco",
 ) -> None:
     """Write a data set, images included, in another format; what a format cannot hold is told."""
+    check_paths(data)
     from sparseinst.data.formats.resolving import resolve_data
     from sparseinst.data.formats.writing import TARGETS, convert_data
 
@@ -39,6 +41,7 @@ def show(
     number: Annotated[int, typer.Option("--count", min=1, help="Images of each part, evenly from all.")] = 24,
 ) -> None:
     """Show images with their annotations on one page."""
+    check_paths(data)
     from sparseinst.data.coco import CocoDataset
     from sparseinst.data.formats.resolving import resolve_data
     from sparseinst.files import atomic
@@ -62,6 +65,7 @@ def stats(
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures here.")] = None,
 ) -> None:
     """Count images, objects, classes and sizes."""
+    check_paths(data)
     from sparseinst.data.coco import CocoDataset
     from sparseinst.data.formats.resolving import resolve_data
     from sparseinst.inference.writers import write_json
@@ -102,14 +106,17 @@ def split(
     seed: Annotated[int, typer.Option(min=0, help="Decides among what is equally good.")] = 0,
 ) -> None:
     """Divide a data set into parts: by image or group, every class evenly, the same picture never in two."""
+    check_paths(data)
     from sparseinst.data.check.fixing import write_parts
     from sparseinst.data.formats.resolving import resolve_data
-    from sparseinst.data.splitting import merged, split_content
+    from sparseinst.data.splitting import check_shares, grouping, merged, split_content
 
+    shares = {name: share for name, share in (("train", 1 - val - test), ("val", val), ("test", test)) if share}
+    check_shares(shares)
+    grouping(group)
     say_found(data)
     source = resolve_data(data)
     root, content = merged(source)
-    shares = {name: share for name, share in (("train", 1 - val - test), ("val", val), ("test", test)) if share}
     with console(stderr=True).status("looking for pictures that are the same ..."):
         parts = split_content(root, content, shares, group=group, seed=seed)
     names = {item["id"]: item["name"] for item in content["categories"]}

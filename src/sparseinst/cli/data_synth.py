@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sparseinst.cli.common import parse_size, say
+from sparseinst.cli.common import parse_names, parse_size, say
+from sparseinst.cli.early import check_paths
 from sparseinst.errors import InputError, misfit
 
 
@@ -38,6 +39,7 @@ def synth(
 
     The objects are split, too: a quarter of each category is seen in validation scenes only.
     """
+    check_paths(cutouts, backgrounds)
     from pydantic import ValidationError
 
     from sparseinst.data.synthetic import synthesise
@@ -53,7 +55,7 @@ def synth(
         count=count,
         val_count=max(1, count // 5) if val_count is None else val_count,
         scene=scene,
-        classes=None if classes is None else [name.strip() for name in classes.split(",") if name.strip()],
+        classes=parse_names(classes),
         backgrounds=backgrounds,
         seed=seed,
         workers=os.cpu_count() or 1 if workers is None else workers,

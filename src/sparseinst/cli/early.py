@@ -2,42 +2,73 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 from sparseinst.errors import InputError, listed
-from sparseinst.files import is_file
+from sparseinst.files import is_file, is_folder
+from sparseinst.inference.options import PipelineOptions, check_options, labels_of
+from sparseinst.runtime.names import EXPLAINING, SUFFIXES, check_backend, is_exported
+from sparseinst.zoo.download import HUB
+from sparseinst.zoo.header import known_config
+from sparseinst.zoo.names import PICKLED, check_ships, load_preset
 
-FILES = (".safetensors", ".pth", ".pt", ".pkl", ".onnx", ".xml", ".pt2", ".engine")
+FILES = (".safetensors", *PICKLED, *SUFFIXES)
 """Suffixes of models that are files."""
-BACKENDS = ("torch", "eager", "onnxruntime", "openvino", "exported", "tensorrt")
-"""As `runtime.backends` has them, which is slow to load."""
 
 
-def check_model(model: str | None, weights: Path | None = None, backend: str | None = None) -> None:
+def check_model(model: str | None, weights: Path | None = None) -> None:
     """Whether a model can be there: a preset of that name, or a file.
 
     Raises:
-        InputError: there is none, or no such backend.
+        InputError: there is none.
     """
-    from sparseinst.zoo.names import load_preset
-
     for path in (None if model is None else Path(model), weights):
-        if path is not None and path.suffix in FILES and not str(path).startswith("hf:") and not is_file(path):
+        if path is not None and path.suffix in FILES and not str(path).startswith(HUB) and not is_file(path):
             raise InputError(f"{path}: expected a weights file or an exported network, found none: check the path")
-    if model is not None and Path(model).suffix not in FILES and not model.startswith("hf:"):
+    if model is not None and Path(model).suffix not in FILES and not model.startswith(HUB):
         load_preset(model)
-    if backend is not None and backend not in BACKENDS:
-        raise InputError(f"backend {backend!r}: unknown; expected one of {', '.join(BACKENDS)}")
 
 
-def check_tiles(tile: int | None, overlap: int | None) -> None:
-    """Whether two options make a tiling.
+def check_network(
+    model: str | None,
+    *,
+    weights: Path | None = None,
+    random_weights: bool = False,
+    backend: str | None = None,
+    score: float | None = None,
+    classes: Sequence[str] | None = None,
+    **options: Unpack[PipelineOptions],
+) -> None:
+    """Whether a network can be there and do what is asked of it, as far as its settings are known without loading it.
 
     Raises:
-        InputError: they do not.
+        InputError: there is no such model, backend or device, a value is out of range, or the network cannot do it.
     """
-    from sparseinst.inference.tiling import Tiling
+    check_options(None, score=score, **options)
+    check_model(model, weights)
+    if backend is not None:
+        check_backend(backend)
+    if model is None or is_exported(model):
+        return
+    if weights is None and not random_weights:
+        check_ships(model)
+    config = known_config(model, None if random_weights else weights)
+    check_options(config, score=score, **options)
+    if config is not None:
+        labels_of(classes, config.classes)
 
-    Tiling.of(tile or None, overlap)
+
+def check_explains(model: str, backend: str | None) -> None:
+    """Whether activation maps can be had: of an exported file that is known once it is open.
+
+    Raises:
+        InputError: the backend would convert the network without them.
+    """
+    if backend is not None and backend not in EXPLAINING and not is_exported(model):
+        raise InputError(
+            f"backend {backend!r}: expected {' or '.join(EXPLAINING)} for activation maps, got another: leave the "
+            "backend out, or export the network with its activation maps"
+        )
 
 
 def check_resume(resume: bool, *, save_json: bool, tables: bool) -> None:
@@ -59,24 +90,15 @@ def check_source(source: str) -> None:
         InputError: it is not.
     """
     from sparseinst.data.sources import IMAGE_SUFFIXES, find_sources
+    from sparseinst.data.video.source import VIDEO_SUFFIXES, open_video
 
-    named = Path(source).suffix.lower() in (*IMAGE_SUFFIXES, "")
-    if named and not source.isdigit() and not any(sign in source for sign in "*?[%:") and not Path(source).exists():
-        find_sources(source, stacks=True)  # says what was expected
-
-
-def check_settings(model: str | None, assignments: Sequence[str]) -> None:
-    """Whether settings given by name fit a preset; those of a file of weights are looked at later.
-
-    Raises:
-        InputError: they do not, or there is no such preset.
-    """
-    from sparseinst.training.settings import apply_settings, parse_assignments
-    from sparseinst.zoo.names import load_preset
-
-    settings = parse_assignments(assignments)
-    if model is None or (Path(model).suffix not in FILES and not model.startswith("hf:")):
-        apply_settings(load_preset("lite" if model is None else model), settings)
+    if "://" not in source and Path(source).suffix.lower() in VIDEO_SUFFIXES and not is_file(source):
+        open_video(source)  # says what was expected
+    listed_or_image = Path(source).suffix.lower() in (*IMAGE_SUFFIXES, ".txt", "")
+    if "://" in source or source.isdigit() or "%" in source or not listed_or_image:
+        return
+    if not is_folder(source):
+        find_sources(source, stacks=True)
 
 
 def check_paths(*paths: Path | None) -> None:

@@ -29,10 +29,12 @@ from sparseinst.cli.common import (
     say,
     say_found,
 )
-from sparseinst.cli.early import check_model, check_paths, check_tiles
+from sparseinst.cli.early import check_network, check_paths
 from sparseinst.cli.opening import BackendName, open_model
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError
+from sparseinst.evaluation.report.folder import check_report_folder
+from sparseinst.inference.options import PipelineOptions
 
 if TYPE_CHECKING:
     from sparseinst.data.formats.source import Split
@@ -83,11 +85,11 @@ def evaluate(
 ) -> None:
     """Measure a network on annotated images: COCO mask AP, in all and by class."""
     check_paths(images, annotations, data, predictions)
-    check_model(model, weights, backend)
-    check_tiles(tile, overlap)
-    from sparseinst.evaluation.evaluator import evaluate as measure
-    from sparseinst.inference.writers import write_json
-
+    options = PipelineOptions(
+        device=device, batch=batch, half=half, tile=chosen_tile(tile, no_tile), overlap=overlap, scale=scale,
+        diameter=parse_diameter(diameter), max_instances=max_instances,
+    )  # fmt: skip
+    check_network(model, weights=weights, random_weights=random_weights, backend=backend, **options)
     for option, path in (("--save", save), ("--json", json)):
         output_file(option, path)
     if report is not None:
@@ -100,10 +102,15 @@ def evaluate(
         return
     if model is None:
         raise InputError("expected --model or --predictions, got neither: give what to measure")
+    if report is not None:
+        check_report_folder(report)
     measured = _chosen(images, annotations, data, split)
-    chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
+    chosen = pick_device(device)
     if chosen == "cpu":
         keep_freed_memory()
+    from sparseinst.evaluation.evaluator import evaluate as measure
+    from sparseinst.inference.writers import write_json
+
     network = open_model(
         model, weights=weights, random_weights=random_weights, device=device, half=half, backend=backend,
         max_instances=max_instances,
@@ -111,9 +118,8 @@ def evaluate(
     start = time.perf_counter()
     with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(
-            network, measured, device=chosen, batch=batch, workers=workers, half=half, tile=tile,
-            overlap=overlap, scale=scale, diameter=parse_diameter(diameter), max_instances=max_instances,
-            max_dets=max_dets, save=save, report=report, model_name=model,
+            network, measured, workers=workers, max_dets=max_dets, save=save, report=report, model_name=model,
+            **options,
         )  # fmt: skip
     seconds = time.perf_counter() - start
     if json is not None:

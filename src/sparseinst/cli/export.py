@@ -7,8 +7,13 @@ import typer
 
 from sparseinst.cli.common import Weights, console, output_file, parse_size, print_table, say
 from sparseinst.cli.early import check_model
+from sparseinst.data.sources import list_sources
 from sparseinst.errors import InputError
+from sparseinst.exporting.formats import check_calibration, format_of, with_frame
 from sparseinst.files import typed
+from sparseinst.modeling.budget import check_budget
+from sparseinst.zoo.header import known_config
+from sparseinst.zoo.names import check_ships
 
 if TYPE_CHECKING:
     from sparseinst.runtime.exported import Precision
@@ -69,18 +74,30 @@ def export(
     What is written holds settings and classes, too: --model FILE of predict and evaluate takes it. A web site is
     shown by any web server, such as python -m http.server.
     """
-    check_model(model, weights)
-    from sparseinst.exporting.exporter import export_model
-
     if half and int8:
         raise InputError("--half and --int8: expected one precision, got both: leave one out")
     precision: Precision = "int8" if int8 else "fp16" if half else "fp32"
-    if export_format != "web":  # which is a folder
+    kind = format_of(export_format, out, precision)
+    check_calibration(precision, has_images=calibration is not None)
+    size_hw = None if size is None else parse_size(size)
+    check_model(model, weights)
+    if weights is None:
+        check_ships(model)
+    config = known_config(model, weights)
+    if config is not None and size_hw is not None:
+        with_frame(config, size_hw)
+    if config is not None and max_instances is not None:
+        check_budget(config.decoder, max_instances)
+    if calibration is not None:
+        list_sources(calibration)
+    if kind.holds is None:  # which is a folder
         output_file("--out", out)
+    from sparseinst.exporting.exporter import export_model
+
     with console(stderr=True).status(f"exporting {model} ..."):
         done = export_model(
             model, out, export_format=export_format, weights=weights,
-            size_hw=None if size is None else parse_size(size), precision=precision, calibration=calibration,
+            size_hw=size_hw, precision=precision, calibration=calibration,
             activation=activation, float_input=float_input, max_instances=max_instances,
         )  # fmt: skip
     agreement = done.agreement

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from sparseinst.cli.common import parse_size, print_table, say
+from sparseinst.cli.early import check_model
 
 if TYPE_CHECKING:
     from sparseinst.config import PreprocessConfig
@@ -51,7 +52,9 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON instead.")] = False,
 ) -> None:
     """Describe a network: what it costs, takes, finds, how it is trained, and where its weights come from."""
-    facts = describe(model, size_hw=None if size is None else parse_size(size))
+    size_hw = None if size is None else parse_size(size)
+    check_model(model)
+    facts = describe(model, size_hw=size_hw)
     if json:
         typer.echo(jsonlib.dumps(facts, indent=2))
     else:
@@ -111,7 +114,7 @@ def describe(model: str, *, size_hw: tuple[int, int] | None = None) -> dict[str,
 
 
 def _find(model: str) -> _Subject:
-    from sparseinst.zoo.checkpoint import checkpoint_extra, read_checkpoint
+    from sparseinst.zoo.header import checkpoint_extra, read_config
     from sparseinst.zoo.models import preset_of, weights_file
     from sparseinst.zoo.names import load_preset, shipped_weights
     from sparseinst.zoo.recognise import recognise
@@ -123,7 +126,7 @@ def _find(model: str) -> _Subject:
         name = None if model.endswith((".yaml", ".yml")) else model
         if shipped is None:
             return _Subject(preset, name, None, {})
-        config, _ = read_checkpoint(shipped)  # its thresholds were set after training
+        config = read_config(shipped)  # its thresholds were set after training
         return _Subject(preset.model_copy(update={"model": config}), name, shipped, checkpoint_extra(shipped))
     if path.suffix != ".safetensors":
         name, preset = recognise(read_tensors(path), source=path)

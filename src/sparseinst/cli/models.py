@@ -12,8 +12,7 @@ _COLUMNS = ("name", "network", "weights", "AP val", "AP test", "FPS", "AP ablati
 
 def models() -> None:
     """List the networks that come with the package, and what is published about them."""
-    from sparseinst.zoo.models import DEFAULT_MODEL, PUBLISHED_WEIGHTS
-    from sparseinst.zoo.names import load_preset, preset_names, shipped_weights
+    from sparseinst.zoo.names import DEFAULT_MODEL, PUBLISHED_WEIGHTS, load_preset, preset_names, shipped_weights
 
     presets = {name: load_preset(name) for name in preset_names()}
     rows: list[tuple[str, ...]] = []

@@ -52,8 +52,9 @@ def open_model(
     Raises:
         InputError: no such model, device or backend, or an exported file and weights.
     """
-    from sparseinst.runtime.backends import OWN_THREADS, backend_name, is_exported, open_backend
+    from sparseinst.runtime.backends import open_backend
     from sparseinst.runtime.converting import run_onnx
+    from sparseinst.runtime.names import OWN_THREADS, backend_name, is_exported
     from sparseinst.zoo.models import load_model
 
     def opened(network: "str | Path | SparseInst", on: str | None) -> "Backend":
@@ -77,7 +78,7 @@ def open_model(
 
 def say_what_ships() -> None:
     """Tells what the weights that come with the package know, and how to get others."""
-    from sparseinst.zoo.models import PUBLISHED_WEIGHTS
+    from sparseinst.zoo.names import PUBLISHED_WEIGHTS
 
     say(
         "These weights know nuclei in micrographs and nothing else; for the 80 classes of COCO download published "

@@ -23,11 +23,18 @@ from sparseinst.cli.common import (
     Weights,
     chosen_tile,
     parse_diameter,
+    parse_names,
     pick_device,
     say,
     say_error,
 )
-from sparseinst.cli.early import check_model, check_resume, check_source, check_tiles
+from sparseinst.cli.early import (
+    check_explains,
+    check_network,
+    check_paths,
+    check_resume,
+    check_source,
+)
 from sparseinst.cli.opening import BackendName, open_model, say_what_ships
 from sparseinst.cli.predict_cells import (
     CellOptions,
@@ -66,6 +73,9 @@ from sparseinst.cli.predict_video import (
 )
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError
+from sparseinst.inference.options import PipelineOptions
+from sparseinst.runtime.names import is_exported
+from sparseinst.zoo.names import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from sparseinst.inference.outcome import ImageResult
@@ -166,46 +176,57 @@ def predict(
 
     It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .dng, ...).
     """
-    check_model(model, weights, backend)
-    check_source(str(source))
-    check_tiles(tile, overlap)
+    from sparseinst.data.video.source import is_video
+
+    tile, size = chosen_tile(tile, no_tile), parse_diameter(diameter)
+    names = parse_names(classes)
     cells = CellOptions(
         channel, project, series, pixel_size, measure, ring, regions, save_rois, save_geojson, save_outlines,
         save_stack, save_zarr, stitch,
     )  # fmt: skip
     check_resume(resume, save_json=save_json, tables=cells.writes)
+    video = VideoOptions(save, draw, show, skip, fps, track, tracker, divisions, trails, zone or (), save_mot)
+    options = PipelineOptions(
+        device=device, batch=batch, half=half, tile=tile, overlap=overlap, scale=scale, diameter=size,
+        max_instances=max_instances,
+    )  # fmt: skip
+    view = cells.view()
+    check_network(
+        model or DEFAULT_MODEL, weights=weights, random_weights=random_weights, backend=backend, score=score,
+        classes=names, **options,
+    )  # fmt: skip
+    if iam:
+        check_explains(model or DEFAULT_MODEL, backend)
+    check_source(source)
+    check_paths(regions)
     for folder in (out, *(() if save is None else (save.parent,))):
         check_room(folder, option="out", make=False)
-    from sparseinst.data.channels import shown_as
-    from sparseinst.data.video.source import is_video
-    from sparseinst.inference.prediction import predict_files
-    from sparseinst.inference.scaling import at_scale
-    from sparseinst.runtime.backends import is_exported
-    from sparseinst.training.interruption import Signals
-    from sparseinst.zoo.models import DEFAULT_MODEL
-
-    chosen, tile = pick_device(device), chosen_tile(tile, no_tile)
-    if chosen == "cpu":
-        keep_freed_memory()
-    network = open_model(
-        DEFAULT_MODEL if model is None else model, weights=weights, random_weights=random_weights, device=device,
-        half=half, backend=backend, activation=iam, max_instances=max_instances,
-    )  # fmt: skip
-    if model is None and weights is None:
-        say_what_ships()
-    names = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
-    size, view = parse_diameter(diameter), cells.view()
-    video = VideoOptions(save, draw, show, skip, fps, track, tracker, divisions, trails, zone or (), save_mot)
-    if video.ask_for_video or is_video(source):
+    on_video = video.ask_for_video or is_video(source)
+    if on_video:
         cells.refuse_for_video(size)
         if resume:
             raise InputError("resume: expected images, got a video: leave --resume out, it is gone through anew")
+        video.check(iam=iam, recursive=recursive)
+    chosen = pick_device(device)
+    if chosen == "cpu":
+        keep_freed_memory()
+    network = open_model(
+        model or DEFAULT_MODEL, weights=weights, random_weights=random_weights, device=device, half=half,
+        backend=backend, activation=iam, max_instances=max_instances,
+    )  # fmt: skip
+    if model is None and weights is None:
+        say_what_ships()
+    if on_video:
         predict_on_video(
             source, video, network=network, score=score, classes=names, out=out, save_json=save_json,
-            save_masks=save_masks, iam=iam, recursive=recursive, device=chosen, batch=batch, half=half, tile=tile,
-            overlap=overlap, scale=scale, diameter=None if size == "auto" else size, max_instances=max_instances,
+            save_masks=save_masks, **options,
         )  # fmt: skip
         return
+    from sparseinst.data.channels import shown_as
+    from sparseinst.inference.prediction import predict_files
+    from sparseinst.inference.scaling import at_scale
+    from sparseinst.training.interruption import Signals
+
     lowest = network.config.postprocess.score if score is None else score
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
     progress = RowsBar()
@@ -230,9 +251,8 @@ def predict(
     ):
         report = predict_files(
             source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
-            iam=iam, device=chosen, batch=batch, half=half, tile=tile, overlap=overlap, scale=scale, diameter=size,
-            max_instances=max_instances, recursive=recursive, view=view, pixel_um=pixel_size, on_image=tell,
-            on_row=progress.tell, resume=resume, stop=stop,
+            iam=iam, recursive=recursive, view=view, pixel_um=pixel_size, on_image=tell, on_row=progress.tell,
+            resume=resume, stop=stop, **options,
         )  # fmt: skip
     progress.end()
     close_report(report)

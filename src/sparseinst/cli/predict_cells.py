@@ -115,12 +115,16 @@ class CellOptions(NamedTuple):
         """How files are opened; None takes their pages as they come.
 
         Raises:
-            InputError: another projection than max, or one that leaves nothing to stitch.
+            InputError: another projection than max, or one that leaves nothing to stitch; no size of a pixel.
         """
         from sparseinst.data.stacks.stack import View
 
         if self.project not in (None, "max"):
             raise InputError(f"--project {self.project}: expected max, the only projection: give it, or leave it out")
+        if self.pixel_um is not None and not self.pixel_um > 0:
+            raise InputError(
+                f"--pixel-size {self.pixel_um:g}: expected micrometres above 0: give what a pixel measures"
+            )
         if self.project and self.stitch:
             raise InputError("expected --project or --stitch, got both: a projection has no planes to stitch")
         asked = (self.channel, self.project, self.series)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, Unpack
 from urllib.parse import urlsplit
 
 import typer
 
 from sparseinst.cli.common import console, count, output_file, say, say_error
 from sparseinst.errors import InputError
+from sparseinst.inference.options import PipelineOptions
 
 if TYPE_CHECKING:
     from sparseinst.data.video.frame import VideoSource
@@ -103,36 +104,53 @@ class VideoOptions(NamedTuple):
     @property
     def algorithm(self) -> str | None:
         """By what, if so."""
-        from sparseinst.video.prediction import TRACKER
+        from sparseinst.video.tracking import MASK
 
-        return (self.tracker or TRACKER) if self.tracks else None
+        return (self.tracker or MASK) if self.tracks else None
+
+    def check(self, *, iam: bool, recursive: bool) -> None:
+        """Checks what can be known without a video.
+
+        Raises:
+            InputError: something that videos do not have, no such tracker or zone, or no video file.
+        """
+        from sparseinst.video.tracking import Tracker
+        from sparseinst.video.writer import check_video_name
+        from sparseinst.video.zones import parse_zone
+
+        if iam:
+            raise InputError("iam: expected images, got a video: take single frames for their activation maps")
+        if recursive:
+            raise InputError("recursive: expected images, got a video: name one folder, or a pattern with **")
+        if self.algorithm is not None:
+            Tracker(algorithm=self.algorithm, divisions=self.divisions)
+        for zone in self.zones:
+            parse_zone(zone)
+        if self.save is not None:
+            check_video_name(self.save)
 
 
 def predict_on_video(
     source: str,
-    options: VideoOptions,
+    video: VideoOptions,
     *,
     network: "Backend",
     out: Path,
     save_json: bool,
     save_masks: bool,
-    iam: bool,
-    recursive: bool,
-    **settings: Any,
+    score: float | None,
+    classes: Sequence[str] | None,
+    **options: Unpack[PipelineOptions],
 ) -> None:
-    """Goes through the video, shows how it is going, and tells what was found; `settings` are of `predict_video`."""
+    """Goes through the video, shows how it is going, and tells what was found."""
     from sparseinst.training.interruption import Signals
     from sparseinst.video.prediction import predict_video
 
-    if iam:
-        raise InputError("iam: expected images, got a video: take single frames for their activation maps")
-    if recursive:
-        raise InputError("recursive: expected images, got a video: name one folder, or a pattern with **")
     stem = f"{out / stem_of(source)}"
     files: dict[str, Any] = {
-        "save": options.save or Path(f"{stem}_overlay.mp4") if options.draw or options.save else None,
+        "save": video.save or Path(f"{stem}_overlay.mp4") if video.draw or video.save else None,
         "save_json": Path(f"{stem}.jsonl") if save_json else None,
-        "save_mot": Path(f"{stem}_mot.txt") if options.save_mot else None,
+        "save_mot": Path(f"{stem}_mot.txt") if video.save_mot else None,
         "save_masks": Path(f"{stem}_tracks") if save_masks else None,
     }
     for name in ("save", "save_json", "save_mot"):
@@ -140,9 +158,9 @@ def predict_on_video(
     stop = Event()
     with Signals(tell="ending the files", then=stop.set) as signals, _Progress() as progress:
         report = predict_video(
-            source, model=network, show=options.show, skip=options.skip, track=options.algorithm,
-            divisions=options.divisions, trails=options.trails, zones=options.zones, fps=options.fps,
-            on_frame=progress.step, stop=stop, **files, **settings,
+            source, model=network, show=video.show, skip=video.skip, track=video.algorithm,
+            divisions=video.divisions, trails=video.trails, zones=video.zones, fps=video.fps,
+            on_frame=progress.step, stop=stop, score=score, classes=classes, **files, **options,
         )  # fmt: skip
     _close(report)
     if signals.number:

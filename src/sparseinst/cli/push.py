@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparseinst.cli.common import say
+from sparseinst.cli.early import check_model, check_paths
+from sparseinst.hub.metrics import given_metrics
+from sparseinst.zoo.download import check_repo
+from sparseinst.zoo.names import check_ships
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +43,11 @@ def push(
 
     Log in first with `hf auth login`. Afterwards it loads by name: --model hf:OWNER/NAME.
     """
+    check_model(model)
+    check_ships(model)
+    check_repo(repo)
+    check_paths(picture)
+    given_metrics(metrics, measured_on)
     from sparseinst.hub.publish import push_to_hub
 
     drawn = None if picture is None else _draw(model, picture)

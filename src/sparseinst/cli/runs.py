@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sparseinst.cli.common import count, output_file, print_table, say
+from sparseinst.cli.early import check_paths
 
 
 def runs(
@@ -17,6 +18,7 @@ def runs(
     ] = None,
 ) -> None:
     """Compare training runs: a table here, and their curves on one page."""
+    check_paths(folder)
     from sparseinst.files import atomic
     from sparseinst.training.compare.page import COLUMNS, runs_page, table_rows
     from sparseinst.training.compare.reading import read_runs

@@ -23,11 +23,14 @@ from sparseinst.cli.common import (
     Tile,
     Weights,
     chosen_tile,
+    pick_device,
     say,
 )
-from sparseinst.cli.early import check_model, check_tiles
+from sparseinst.cli.early import check_network
 from sparseinst.cli.opening import BackendName, open_model, say_what_ships
 from sparseinst.errors import InputError, misfit
+from sparseinst.inference.options import PipelineOptions
+from sparseinst.zoo.names import DEFAULT_MODEL
 
 API_KEY = "SPARSEINST_API_KEY"
 """Environment variable with the key that clients have to show; unlike an option it is in no list of processes."""
@@ -90,12 +93,15 @@ def serve(
 
     Ctrl-C or SIGTERM ends it when what runs is finished.
     """
-    check_model(model, weights, backend)
-    check_tiles(tile, overlap)
+    options = PipelineOptions(
+        tile=chosen_tile(tile, no_tile), overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances
+    )
+    check_network(
+        model or DEFAULT_MODEL, weights=weights, random_weights=random_weights, backend=backend, score=score,
+        device=device, half=half, **options,
+    )  # fmt: skip
     _check_installed()
-    from sparseinst.serving.server import serve as run
     from sparseinst.serving.settings import ServeSettings
-    from sparseinst.zoo.models import DEFAULT_MODEL
 
     name = DEFAULT_MODEL if model is None else model
     shipped = name == DEFAULT_MODEL and weights is None and not random_weights
@@ -103,14 +109,15 @@ def serve(
         settings = ServeSettings(
             host=host, port=port, workers=workers, max_batch=max_batch, max_wait_ms=max_wait_ms, queue=queue,
             timeout_s=timeout, max_body_mb=max_body_mb, max_pixels=max_pixels, max_images=max_images, api_key=api_key,
-            open_to_all=no_api_key, cors=tuple(cors or ()), score=score,
-            tile=chosen_tile(tile, no_tile), overlap=overlap, scale=scale, diameter=diameter,
-            max_instances=max_instances, max_decoded_mb=max_decoded_mb, min_rate_kb=min_rate_kb,
+            open_to_all=no_api_key, cors=tuple(cors or ()), score=score, **options,
+            max_decoded_mb=max_decoded_mb, min_rate_kb=min_rate_kb,
             max_connections=max_connections, header_timeout_s=header_timeout, access_log=access_log,
             name=name if name.startswith("hf:") else Path(name).stem, shipped=shipped,
         )  # fmt: skip
     except ValidationError as error:
         raise InputError(f"{misfit(error)}: give another value") from error
+    settings.check()
+    pick_device(device)
     open_network = partial(
         open_model, name, weights=weights, random_weights=random_weights, device=device, half=half, backend=backend,
         threads=settings.threads,
@@ -122,6 +129,8 @@ def serve(
         say(f"The page is at {address}", style="bold")
         say(f"For programs: POST {address}/v1/predict, described in {address}/openapi.json")
         say(f"Ctrl-C ends it (process {os.getpid()})")
+
+    from sparseinst.serving.server import serve as run
 
     run(settings, open_network, on_listening=tell)
 

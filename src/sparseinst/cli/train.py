@@ -2,15 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.cli.common import Device, console, pick_device, say, say_error, say_found, setting
-from sparseinst.cli.early import check_model, check_paths, check_settings
+from sparseinst.cli.early import check_model, check_paths
 from sparseinst.errors import InputError
 from sparseinst.files import typed
+from sparseinst.runtime.names import check_device
 
 if TYPE_CHECKING:
     from sparseinst.training.result import TrainResult
@@ -133,27 +134,33 @@ def train(
     """
     check_paths(data, resume)
     check_model(model)
-    check_settings(model, settings or [])
-    from sparseinst.training.interruption import Interrupted
+    check_device(device)
+    from sparseinst.training.folder import check_folder
+    from sparseinst.training.options import Options, check_options
     from sparseinst.training.settings import parse_assignments
-    from sparseinst.training.trainer import train as run
 
     out = _folder(data, out, resume)
+    options: dict[str, Any] = {
+        "recipe": recipe, "augment": augment, "init": init, "iterations": iterations, "epochs": epochs,
+        "batch": int(batch) if batch is not None and batch.isdecimal() else batch, "size": size, "lr": lr,
+        "freeze": freeze, "patience": patience, "workers": workers, "precision": precision, "seed": seed,
+        "settings": parse_assignments(settings or []), "resume": resume is not None, "minutes": minutes,
+        "log": _names(log),
+    }  # fmt: skip
+    check_folder(out, resume is not None)
+    check_options(Options(data=data, model=model, out=out, **options))
+    chosen = pick_device(device)
+    if chosen == "cpu":
+        keep_freed_memory()
     if _speaks():
         say(f"run in {out}")
         if data is not None:
             say_found(data)
-    chosen = pick_device(device)
-    if chosen == "cpu":
-        keep_freed_memory()
+    from sparseinst.training.interruption import Interrupted
+    from sparseinst.training.trainer import train as run
+
     try:
-        result = run(
-            data, model, out, recipe=recipe, augment=augment, init=init, iterations=iterations, epochs=epochs,
-            batch=int(batch) if batch is not None and batch.isdecimal() else batch, size=size, lr=lr, freeze=freeze,
-            patience=patience, workers=workers, precision=precision, seed=seed,
-            settings=parse_assignments(settings or []), device=chosen, resume=resume is not None, minutes=minutes,
-            max_minutes=max_minutes, log=_names(log), console=console(),
-        )  # fmt: skip
+        result = run(data, model, out, device=chosen, max_minutes=max_minutes, console=console(), **options)
     except Interrupted as stop:
         if _speaks():
             say_error(

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from sparseinst.batch import Batch, Targets
 from sparseinst.config import ModelConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.copy_paste import View, copy_paste
@@ -27,7 +28,6 @@ from sparseinst.data.targets import reduce_masks
 from sparseinst.data.transforms import TrainTransform
 from sparseinst.errors import InputError
 from sparseinst.recipe import Recipe
-from sparseinst.structures import Batch, Targets
 
 Key = tuple[int, int]
 """(epoch, index of the image)."""

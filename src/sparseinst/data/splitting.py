@@ -76,14 +76,14 @@ def split_content(
     Raises:
         InputError: the shares are none, the expression is none, or there are fewer groups than parts.
     """
-    if any(not share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
-        raise InputError(f"shares: expected parts above 0 that are 1 together, got {dict(shares)}: correct them")
+    check_shares(shares)
+    pattern = grouping(group)
     images = content["images"]
     looks = []
     for item in images:
         looks.append(look_at(root / item["file_name"]))
         on_image()
-    groups = _groups([item["file_name"] for item in images], group, same_pictures(looks))
+    groups = _groups([item["file_name"] for item in images], group, pattern, same_pictures(looks))
     if groups.max(initial=-1) + 1 < len(shares):
         raise InputError(
             f"expected at least {len(shares)} groups of images for as many parts, got {groups.max(initial=-1) + 1}: "
@@ -93,16 +93,39 @@ def split_content(
     return {part: _chosen(content, part_of == number) for number, part in enumerate(shares)}
 
 
-def _groups(names: Sequence[str], group: str | None, same: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Checks how images are to be divided.
+
+    Raises:
+        InputError: a share is not above 0, or they are not 1 together.
+    """
+    if any(not share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
+        raise InputError(f"shares: expected parts above 0 that are 1 together, got {dict(shares)}: correct them")
+
+
+def grouping(group: str | None) -> re.Pattern[str] | None:
+    """The expression that says which images belong together; None of None and of folders.
+
+    Raises:
+        InputError: it is none.
+    """
+    if group is None or group == FOLDER:
+        return None
+    try:
+        return re.compile(group)
+    except re.error as error:
+        raise InputError(f"group {group!r}: expected a regular expression ({error}): correct it") from error
+
+
+def _groups(
+    names: Sequence[str], group: str | None, pattern: re.Pattern[str] | None, same: Sequence[tuple[int, int]]
+) -> NDArray[np.int64]:
     """(n,) number of each image's group."""
     keys: list[object] = list(range(len(names)))
     if group == FOLDER:
         keys = [os.path.dirname(name) for name in names]  # noqa: PTH120 - names of a file, not paths of this machine
-    elif group is not None:
-        try:
-            found = [re.search(group, name) for name in names]
-        except re.error as error:
-            raise InputError(f"group {group!r}: expected a regular expression ({error}): correct it") from error
+    elif pattern is not None:
+        found = [pattern.search(name) for name in names]
         if not any(found):
             raise InputError(
                 f"group {group!r}: expected a match in file names such as {names[0]}, got none: correct it"

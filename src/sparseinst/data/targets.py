@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sparseinst.batch import Targets
 from sparseinst.data.geometry import MULTIPLE_PX, frame_hw
 from sparseinst.data.prepare import pad
-from sparseinst.structures import Targets
 
 
 def reduce_masks(layers: Tensor, labels: NDArray[np.int64], mask_stride: int) -> Targets:

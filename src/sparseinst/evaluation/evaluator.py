@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import Any, Unpack
 
 from sparseinst.data.coco import CocoDataset, read_told
 from sparseinst.data.formats.content import Content
@@ -18,7 +16,9 @@ from sparseinst.evaluation.counting import count_objects
 from sparseinst.evaluation.figures import Evaluation
 from sparseinst.evaluation.oddities import oddities
 from sparseinst.evaluation.report.contents import evaluation_facts
-from sparseinst.evaluation.report.files import check_report_folder, write_report
+from sparseinst.evaluation.report.files import write_report
+from sparseinst.evaluation.report.folder import check_report_folder
+from sparseinst.inference.options import PipelineOptions
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
 from sparseinst.inference.writers import to_coco, write_json
@@ -33,20 +33,13 @@ def evaluate(
     images: str | Path | Split,
     annotations: str | Path | None = None,
     *,
-    device: str | torch.device | None = "auto",
-    batch: int = 1,
     workers: int = 2,
-    half: bool = False,
-    tile: int | None = None,
-    overlap: int | None = None,
-    scale: float | None = None,
-    diameter: float | Literal["auto"] | None = None,
-    max_instances: int | None = None,
     max_dets: int = 100,
     save: str | Path | None = None,
     groups: Mapping[int, str] | None = None,
     report: str | Path | None = None,
     model_name: str | None = None,
+    **options: Unpack[PipelineOptions],
 ) -> Evaluation:
     """Mask AP of a network on annotated images; everything above its gate counts.
 
@@ -54,21 +47,13 @@ def evaluate(
         model: a network, a backend, or the name or checkpoint of a network.
         images: folder of the images; or a part of a data set of any format (`resolve_data(...).val`).
         annotations: COCO file, unless that part brings its own; its categories and the model's classes meet by name.
-        device: where to run (see `runtime.devices.Device`).
-        batch: images at once.
         workers: threads that read and resize images; 0 reads them in between.
-        half: compute in 16 bits.
-        tile: cut larger images into tiles of this side, in pixels (see `Predictor`).
-        overlap: pixels that neighbouring tiles share.
-        scale: network pixels for each pixel of the image, in place of that of a network at native scale.
-        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`); "auto"
-            estimates it for each image (see `estimated_diameter`).
-        max_instances: most instances in an image (see `Predictor`); None is what the network's settings say.
         max_dets: highest-scored detections of a class in an image that count.
         save: where to write the detections as a COCO results list.
         groups: image id -> name of a group; AP is then also given for each group.
         report: folder for a page of figures, charts and the worst images, and all numbers as JSON (see `write_report`).
         model_name: what the report calls the model; None takes the name given, or the kind of what was given.
+        **options: how images are looked at, as `PipelineOptions` describes: device, batch, tile, scale and so on.
 
     Raises:
         InputError: the files do not fit each other or the model, or the report's folder holds something else.
@@ -78,10 +63,7 @@ def evaluate(
     check_max_dets(max_dets)
     if report is not None:
         check_report_folder(Path(report))
-    pipeline = Pipeline(
-        model, device=device, half=half, batch=batch, score=0.0, tile=tile, overlap=overlap, scale=scale,
-        diameter=diameter, max_instances=max_instances,
-    )  # fmt: skip
+    pipeline = Pipeline(model, score=0.0, **options)
     split = _split(images, annotations)
     content = read_told(split)
     dataset = CocoDataset.of(split, content).remap(pipeline.classes)
@@ -93,9 +75,8 @@ def evaluate(
     scored = score_found(split, results, score=score, max_dets=max_dets, groups=groups, content=content)
     if report is not None:
         name = model_name or (str(model) if isinstance(model, str | Path) else type(model).__name__)
-        write_report(
-            Path(report), scored, dataset, evaluation_facts(pipeline, dataset, model=name, half=half), groups=groups
-        )
+        facts = evaluation_facts(pipeline, dataset, model=name, half=options.get("half", False))
+        write_report(Path(report), scored, dataset, facts, groups=groups)
     return scored.evaluation
 
 

@@ -15,9 +15,9 @@ from sparseinst.data.images import read_image
 from sparseinst.data.prepare import Prepared, prepare, stack
 from sparseinst.errors import InputError
 from sparseinst.exporting.images import read_prepared
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.backends import Backend
 from sparseinst.runtime.exported import Precision
-from sparseinst.structures import Candidates
 from sparseinst.zoo.names import DEMO_IMAGE
 
 MOST_IMAGES = 8

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from sparseinst.config import ModelConfig, ShortSideConfig, for_whole_masks
+from sparseinst.config import for_whole_masks
 from sparseinst.data.sources import list_sources
 from sparseinst.disk import check_room
-from sparseinst.errors import InputError, misfit
 from sparseinst.exporting import tensorrt_build
 from sparseinst.exporting.agreement import Agreement, check, compare
+from sparseinst.exporting.formats import Format, check_calibration, format_of, with_frame
 from sparseinst.exporting.half import to_half
 from sparseinst.exporting.operators import check_candidates, check_operators
 from sparseinst.exporting.quantise import quantise
@@ -49,20 +47,6 @@ class Export:
     agreement: Agreement
 
 
-@dataclass(frozen=True)
-class _Format:
-    """A kind of file: its suffix, precisions, the endings of files beside it, and who writes them all.
-
-    With `holds` it is a folder instead, where the exported file has this name and brings its activation maps.
-    """
-
-    suffix: str
-    precisions: tuple[Precision, ...]
-    write: Callable[[SparseInst, Exported, Sequence[Path], Sequence[Path]], None]
-    beside: tuple[str, ...] = ()
-    holds: str | None = None
-
-
 def export_model(
     model: SparseInst | str | Path,
     out: str | Path,
@@ -82,7 +66,7 @@ def export_model(
         model: a network, or the name or checkpoint of one.
         out: the file to write; its suffix is that of the format (.onnx, .xml, .pt2; for tensorrt .onnx). For web a
             folder that is not there yet, of which any web server makes a site.
-        export_format: one of `FORMATS`.
+        export_format: one of `formats.FORMATS`.
         weights: for a preset, its weights.
         size_hw: the only frame (height, width) that the file shall take; None takes any whose sides are multiples of
             32, or the fixed frame of the network's settings.
@@ -98,10 +82,10 @@ def export_model(
         InputError: the format cannot do what is asked for, a package is missing, or the file differs from the network
             by more than `LIMITS` allow.
     """
-    kind, path = _format(export_format, Path(out), precision)
+    path = Path(out)
+    kind = format_of(export_format, path, precision)
     images = [] if calibration is None else list_sources(calibration)
-    if precision == "int8" and not images:
-        raise InputError("int8 needs images to take statistics from: give a folder of them as calibration")
+    check_calibration(precision, has_images=bool(images))
     check_room(path.parent, option="out")
     network = model if isinstance(model, SparseInst) else load_model(model, weights=weights)
     if max_instances is not None:
@@ -114,47 +98,22 @@ def export_model(
         provenance=_provenance(model, weights),
     )
     with _place(kind, path) as written:
-        kind.write(network, exported, written, images)
+        _WRITERS[export_format](network, exported, written, images)
         original = EagerBackend(network, activation=exported.activation)
         agreement = compare(original, open_backend(written[0], device="cpu"), images)
         check(agreement, precision, path)
-    return Export(_files(kind, path), exported, agreement)
-
-
-def with_frame(config: ModelConfig, size_hw: tuple[int, int]) -> ModelConfig:
-    """The settings with a fixed frame; images are resized to fit into it.
-
-    Raises:
-        InputError: a side is no multiple of 32.
-    """
-    preprocess = config.preprocess
-    changes: dict[str, object] = {"frame_hw": size_hw}
-    if isinstance(preprocess, ShortSideConfig):
-        changes["short_px"] = min(preprocess.short_px, *size_hw)
-        changes["long_px"] = min(preprocess.long_px, max(size_hw))
-    try:
-        changed = type(preprocess).model_validate({**preprocess.model_dump(), **changes})
-    except ValidationError as error:
-        raise InputError(f"size {size_hw[0]}x{size_hw[1]}: {misfit(error)}") from error
-    return config.model_copy(update={"preprocess": changed})
+    return Export(kind.files(path), exported, agreement)
 
 
 @contextmanager
-def _place(kind: _Format, path: Path) -> Iterator[Sequence[Path]]:
+def _place(kind: Format, path: Path) -> Iterator[Sequence[Path]]:
     """Temporary names of the files to write, the exported one first; what they stand for appears once all is well."""
     if kind.holds is not None:
         with atomic_folder(path) as folder:
             yield [folder / kind.holds]
         return
     with ExitStack() as stack:  # the exported file itself, entered first, is renamed last
-        yield [stack.enter_context(atomic(file)) for file in _files(kind, path)]
-
-
-def _files(kind: _Format, path: Path) -> tuple[Path, ...]:
-    if kind.holds is not None:
-        first = path / kind.holds
-        return (first, *sorted(file for file in path.rglob("*") if file.is_file() and file != first))
-    return (path, *(path.with_suffix(ending) for ending in kind.beside))
+        yield [stack.enter_context(atomic(file)) for file in kind.files(path)]
 
 
 def _write_onnx(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
@@ -197,29 +156,14 @@ def _onnx(network: SparseInst, exported: Exported) -> "onnx.ModelProto":
     return to_half(model) if exported.precision == "fp16" else model
 
 
-FORMATS: dict[str, _Format] = {
-    "onnx": _Format(".onnx", ("fp32", "fp16"), _write_onnx),
-    "openvino": _Format(".xml", ("fp32", "fp16", "int8"), _write_openvino, (".bin",)),
-    "torch": _Format(".pt2", ("fp32",), _write_torch),
-    "tensorrt": _Format(".onnx", ("fp32", "fp16"), _write_tensorrt, (".json", ".build.py")),
-    "web": _Format("", ("fp32", "fp16"), _write_web, holds=web.NETWORK_FILE),
+_WRITERS: dict[str, Callable[[SparseInst, Exported, Sequence[Path], Sequence[Path]], None]] = {
+    "onnx": _write_onnx,
+    "openvino": _write_openvino,
+    "torch": _write_torch,
+    "tensorrt": _write_tensorrt,
+    "web": _write_web,
 }
-"""Name of a format -> what it can do and who writes it."""
-
-
-def _format(name: str, path: Path, precision: Precision) -> tuple[_Format, Path]:
-    if name not in FORMATS:
-        raise InputError(f"format {name!r}: unknown; expected one of {', '.join(FORMATS)}")
-    kind = FORMATS[name]
-    if precision not in kind.precisions:
-        able = [other for other, it in FORMATS.items() if precision in it.precisions]
-        raise InputError(
-            f"{precision}: format {name} offers {', '.join(kind.precisions)}: take one of them, or "
-            f"{' or '.join(able)} for {precision}"
-        )
-    if kind.holds is None and path.suffix != kind.suffix:
-        raise InputError(f"{path}: expected a file that ends in {kind.suffix} for format {name}: rename it")
-    return kind, path
+"""Name of a format -> who writes its files: gets the network, what is said of it, the files, images to calibrate on."""
 
 
 def _provenance(model: SparseInst | str | Path, weights: str | Path | None) -> Provenance:

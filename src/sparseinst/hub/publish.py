@@ -14,16 +14,16 @@ from PIL import Image
 from sparseinst.config import IntensityConfig
 from sparseinst.data.images import read_image, to_rgb8
 from sparseinst.errors import InputError
-from sparseinst.files import read_json
-from sparseinst.hub.card import figures_of, model_card
+from sparseinst.hub.card import model_card
+from sparseinst.hub.metrics import given_metrics
 from sparseinst.modeling.model import SparseInst
 from sparseinst.version import __version__
-from sparseinst.zoo.checkpoint import checkpoint_extra, save_checkpoint
+from sparseinst.zoo.checkpoint import save_checkpoint
 from sparseinst.zoo.conversion import convert
 from sparseinst.zoo.download import FILE, check_repo, failures, one_line, status
+from sparseinst.zoo.header import checkpoint_extra
 from sparseinst.zoo.models import load_model, weights_file
-from sparseinst.zoo.names import shipped_weights
-from sparseinst.zoo.tensors import PICKLED
+from sparseinst.zoo.names import PICKLED, shipped_weights
 
 CARD = "README.md"
 PICTURE = "picture.png"
@@ -70,14 +70,7 @@ def push_to_hub(
             be private is public.
     """
     check_repo(repo)
-    if isinstance(metrics, str | Path):
-        metrics = _read_metrics(Path(metrics))
-    if metrics is not None and not (measured_on and figures_of(metrics)):
-        raise InputError(
-            "metrics: expected figures such as ap and the name of the images they were measured on, got "
-            f"{', '.join(map(str, metrics)) or 'nothing'} and {measured_on!r}: give both (what sparseinst evaluate "
-            "--json writes, and --measured-on NAME)"
-        )
+    metrics = given_metrics(metrics, measured_on)
     with tempfile.TemporaryDirectory() as folder:
         path, network = _checkpoint(model, facts, Path(folder))
         card = model_card(
@@ -152,13 +145,6 @@ def _why_not(repo: str, error: BaseException) -> str:
             f"instead of {repo.partition('/')[0]}"
         )
     return f"could not be put on the Hub ({type(error).__name__}: {one_line(error)}): correct that and push again"
-
-
-def _read_metrics(path: Path) -> Mapping[str, Any]:
-    content = read_json(path, expected="a JSON file of figures")
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected an object of figures: give what sparseinst evaluate --json writes")
-    return content
 
 
 def _png(picture: str | Path | NDArray[np.generic], intensity: IntensityConfig) -> bytes:

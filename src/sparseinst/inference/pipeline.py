@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sparseinst.config import RGB, NativeConfig, PreprocessConfig
+from sparseinst.config import RGB, ModelConfig, NativeConfig, PreprocessConfig
 from sparseinst.data.channels import read_pixels, to_pixels
 from sparseinst.data.prepare import Prepared, prepare
 from sparseinst.errors import InputError
 from sparseinst.inference.batches import Batches, Explained
 from sparseinst.inference.limits import at_most
+from sparseinst.inference.options import check_options
 from sparseinst.inference.scaling import FrameWatch, at_pixel_size, at_scale, checked_auto
 from sparseinst.inference.sizing import estimated_diameter
 from sparseinst.inference.tiles import Cut, cut, join_cuts, one_of_explained, one_of_tiles
@@ -25,8 +26,10 @@ from sparseinst.inference.tiling import Tiling, own_tiling
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend, open_backend
 from sparseinst.runtime.exported import Exported
+from sparseinst.runtime.names import is_exported
 from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
 from sparseinst.structures import Instances
+from sparseinst.zoo.header import known_config
 
 AnyImage = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
 """A file or its content, a Pillow image, an array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA, or a tensor
@@ -36,7 +39,14 @@ AnyImage = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
 
 
 class Pipeline:
-    """What `Predictor` and every command that predicts are made of; the arguments are those of `Predictor`.
+    """What `Predictor` and every command that predicts are made of.
+
+    Args:
+        model: a network (in float32; it is left as it is), a backend, the name or checkpoint file of a network, or an
+            exported file.
+        score: lowest score to keep; None takes the one that comes with the checkpoint.
+
+    The other options are those of `PipelineOptions`, which describes each, with their defaults.
 
     Attributes:
         backend: what runs the network.
@@ -65,10 +75,10 @@ class Pipeline:
         diameter: float | Literal["auto"] | None = None,
         max_instances: int | None = None,
     ) -> None:
-        if batch < 1:
-            raise InputError(f"batch must be at least 1, got {batch}: give the number of images at once")
-        if score is not None and not 0 <= score <= 1:
-            raise InputError(f"score must be in 0..1, got {score}: give the lowest score to keep")
+        check_options(
+            _known_config(model), score=score, device=device, batch=batch, tile=tile, overlap=overlap, scale=scale,
+            diameter=diameter, max_instances=max_instances,
+        )  # fmt: skip
         if isinstance(model, str | Path | SparseInst):
             model = open_backend(model, device=device, half=half, max_instances=max_instances)
         if max_instances is not None:
@@ -206,6 +216,13 @@ class Pipeline:
     def _explaining(self) -> Backend:
         """The backend with activation maps, where that is for us to choose."""
         return self.backend.with_activation() if isinstance(self.backend, EagerBackend) else self.backend
+
+
+def _known_config(model: SparseInst | Backend | str | Path) -> ModelConfig | None:
+    """The settings of a network, before it is loaded; None where only loading it can tell."""
+    if not isinstance(model, str | Path):
+        return model.config
+    return None if is_exported(model) else known_config(model)
 
 
 def _array_of(image: Tensor, channels: int) -> NDArray[Any]:

@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sparseinst.config import RGB
@@ -18,7 +17,7 @@ from sparseinst.data.stacks.stack import View
 from sparseinst.errors import InputError
 from sparseinst.inference.fingerprint import of_files, of_pipeline
 from sparseinst.inference.image_run import OnTileRow, Run
-from sparseinst.inference.limits import labels_of
+from sparseinst.inference.options import PipelineOptions, labels_of
 from sparseinst.inference.outcome import ImageResult, RunSummary
 from sparseinst.inference.outputs import Pictures
 from sparseinst.inference.pipeline import Pipeline
@@ -26,7 +25,7 @@ from sparseinst.inference.results import Results
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
 from sparseinst.version import __version__
-from sparseinst.zoo.models import DEFAULT_MODEL
+from sparseinst.zoo.names import DEFAULT_MODEL
 
 RESULTS_NAME = "predictions.json"
 
@@ -41,14 +40,6 @@ def predict_files(
     save_json: bool = False,
     save_masks: bool = False,
     iam: bool = False,
-    device: str | torch.device | None = "auto",
-    batch: int = 1,
-    half: bool = False,
-    tile: int | None = None,
-    overlap: int | None = None,
-    scale: float | None = None,
-    diameter: float | Literal["auto"] | None = None,
-    max_instances: int | None = None,
     recursive: bool = False,
     view: View | None = None,
     pixel_um: float | None = None,
@@ -56,6 +47,7 @@ def predict_files(
     on_row: OnTileRow | None = None,
     resume: bool = False,
     stop: Event | None = None,
+    **options: Unpack[PipelineOptions],
 ) -> RunSummary:
     """Finds instances in image files and writes what was found.
 
@@ -75,15 +67,6 @@ def predict_files(
         save_masks: write STEM_labels.png there: 16 bits, 0 background, i + 1 where instance i is. From 65,536 instances
             on it is STEM_labels.tif, of 32 bits.
         iam: write STEM_iam.png there: the best instances beside their activation maps (see `draw_activation`).
-        device: where to run (see `runtime.devices.Device`).
-        batch: images at once.
-        half: compute in 16 bits.
-        tile: cut larger images into tiles of this side, in pixels (see `Predictor`).
-        overlap: pixels that neighbouring tiles share.
-        scale: network pixels for each pixel of the image, in place of that of a network at native scale.
-        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`); "auto"
-            estimates it for each image (see `estimated_diameter`).
-        max_instances: most instances in an image (see `Predictor`); None is what the network's settings say.
         recursive: take the images of a folder's subfolders, too, but for those in `out`. Results then name images by
             their paths in the folder, and files about them begin with the names of their subfolders: sub_STEM.
         view: opens files by their axes (OME-TIFF, ImageJ's TIFF, OME-Zarr): one channel of each plane of each time
@@ -97,6 +80,7 @@ def predict_files(
             begin. Images and settings have to be the same.
         stop: once set (by a signal handler, say), no further image is gone through; predictions.json then holds those
             that were, and `resume` goes on.
+        **options: how images are looked at, as `PipelineOptions` describes: device, batch, tile, scale and so on.
 
     Returns:
         The totals; a file or page that cannot be read is skipped and named in `failures`, and what else a folder holds
@@ -110,18 +94,15 @@ def predict_files(
     sources = find_sources(source, recursive=recursive, out=folder, stacks=True)
     if folder is None and (save_json or save_masks or iam):
         raise InputError("save_json, save_masks and iam need a folder to write to, got none: give out")
-    pipeline = Pipeline(
-        model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap, scale=scale,
-        diameter=diameter, max_instances=max_instances,
-    )  # fmt: skip
+    if resume and not save_json:
+        raise InputError("resume: expected save_json, whose lines say what was done: give it, too")
+    if pixel_um is not None and not pixel_um > 0:
+        raise InputError(f"pixel_um must be above 0, got {pixel_um}: give the micrometres of a pixel")
+    pipeline = Pipeline(model, score=score, **options)
     _check_view(view, pipeline)
     labels = labels_of(classes, pipeline.classes)
     pictures = None if folder is None else Pictures(folder, sources, pipeline.classes, masks=save_masks)
-    if pixel_um is not None and not pixel_um > 0:
-        raise InputError(f"pixel_um must be above 0, got {pixel_um}: give the micrometres of a pixel")
     pixel = None if pixel_um is None else PixelSize(pixel_um, pixel_um)
-    if resume and not save_json:
-        raise InputError("resume: expected save_json, whose lines say what was done: give it, too")
     marks = {} if folder is None else _marks(sources, pipeline, labels, view, pixel_um, masks=save_masks, iam=iam)
     start, stop = time.perf_counter(), stop or Event()
     with ExitStack() as opened:

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, overload
+from typing import NamedTuple, Unpack, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from sparseinst.data.video.source import RATE, Source
-from sparseinst.errors import InputError, listed
+from sparseinst.errors import listed
 from sparseinst.inference.batches import Explained
-from sparseinst.inference.limits import labels_of
+from sparseinst.inference.options import PipelineOptions, check_score, labels_of
 from sparseinst.inference.pipeline import AnyImage, Pipeline
 from sparseinst.inference.streaming import Found, stream
+from sparseinst.modeling.budget import check_most
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
 from sparseinst.structures import Instances
@@ -28,20 +28,9 @@ class Predictor:
     Args:
         model: a network (in float32; it is left as it is), a backend, the name or checkpoint file of a network, or an
             exported file.
-        device: where it runs (see `runtime.devices.Device`); a backend has chosen already.
-        half: compute in 16 bits (a backend has chosen already).
-        batch: images at once.
         score: lowest score to keep; None takes the one that comes with the checkpoint.
-        tile: side in pixels of the tiles that larger images are cut into and brought together from (see `merging`), for
-            many or small objects; `batch` then counts tiles. None cuts what is too large for one pass at native scale
-            (see `own_tiling`), 0 nothing.
-        overlap: pixels that neighbouring tiles share at least, about the size of most objects; None is a quarter tile.
-        scale: network pixels for each pixel of the image, in place of that of a network at native scale.
-        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`); "auto"
-            estimates it for each image in a first pass (see `estimated_diameter`).
-        max_instances: most instances in an image (in a tile of one that is cut): a network of seeds looks for as many;
-            of slots or an exported file, which hold no more than they do, the best are kept. None is what the network's
-            settings say. `Instances.full` tells where all places were taken.
+        **options: how images are looked at: device, half, batch, tile, overlap, scale, diameter, max_instances; each is
+            described by `PipelineOptions`.
 
     Attributes:
         pipeline: the steps, for who wants to take them one by one.
@@ -61,20 +50,10 @@ class Predictor:
         self,
         model: SparseInst | Backend | str | Path,
         *,
-        device: str | torch.device | None = "auto",
-        half: bool = False,
-        batch: int = 1,
         score: float | None = None,
-        tile: int | None = None,
-        overlap: int | None = None,
-        scale: float | None = None,
-        diameter: float | Literal["auto"] | None = None,
-        max_instances: int | None = None,
+        **options: Unpack[PipelineOptions],
     ) -> None:
-        self.pipeline = Pipeline(
-            model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap, scale=scale,
-            diameter=diameter, max_instances=max_instances,
-        )  # fmt: skip
+        self.pipeline = Pipeline(model, score=score, **options)
         self.backend, self.classes, self.score = self.pipeline.backend, self.pipeline.classes, self.pipeline.score
 
     @overload  # a str is a sequence of str, too; it is one image
@@ -179,10 +158,8 @@ class _Choice(NamedTuple):
     def of(
         cls, score: float | None, classes: Sequence[str] | None, most: int | None, known: Sequence[str]
     ) -> "_Choice":
-        if score is not None and not 0 <= score <= 1:
-            raise InputError(f"score must be in 0..1, got {score}: give the lowest score to keep")
-        if most is not None and most < 1:
-            raise InputError(f"max_instances must be at least 1, got {most}: give the most instances in an image")
+        check_score(score)
+        check_most(most)
         return cls(labels_of(classes, known), most)
 
     def of_instances(self, instances: Instances) -> NDArray[np.int64]:

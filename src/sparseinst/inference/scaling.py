@@ -24,14 +24,13 @@ def at_scale(
     Raises:
         InputError: both are given, or one that is not above 0; the network has no scale, or states no diameter.
     """
-    asked = {name: value for name, value in (("scale", scale), ("diameter", diameter)) if value is not None}
-    if not asked:
+    check_scale(scale, diameter)
+    if scale is not None:
+        name, value = "scale", scale
+    elif diameter is not None:
+        name, value = "diameter", diameter
+    else:
         return preprocess
-    if len(asked) > 1:
-        raise InputError("expected scale or diameter, got both: leave one out")
-    ((name, value),) = asked.items()
-    if not (value > 0 and math.isfinite(value)):
-        raise InputError(f"{name}: expected a number above 0, got {value:g}: {_MEANING[name]}")
     if not isinstance(preprocess, NativeConfig):
         raise InputError(
             f"{name}: expected a network at native scale, got one whose images are resized to {preprocess.short_px} px "
@@ -45,6 +44,19 @@ def at_scale(
             "none: give scale, the network pixels for each pixel of the image"
         )
     return preprocess.model_copy(update={"scale": preprocess.scale * preprocess.diameter_px / value})
+
+
+def check_scale(scale: float | None, diameter: float | str | None) -> None:
+    """Checks that at most one is given, and is a number above 0 (or "auto").
+
+    Raises:
+        InputError: it is not.
+    """
+    if scale is not None and diameter is not None:
+        raise InputError("expected scale or diameter, got both: leave one out")
+    for name, value in (("scale", scale), ("diameter", diameter)):
+        if isinstance(value, int | float) and not (value > 0 and math.isfinite(value)):
+            raise InputError(f"{name}: expected a number above 0, got {value:g}: {_MEANING[name]}")
 
 
 def at_pixel_size(preprocess: PreprocessConfig, pixel_um: float | None) -> PreprocessConfig:
@@ -64,8 +76,7 @@ def checked_auto(diameter: object, scale: float | None, preprocess: PreprocessCo
     """
     if diameter != "auto":
         return False
-    if scale is not None:
-        raise InputError("expected scale or diameter, got both: leave one out")
+    check_scale(scale, "auto")
     if not isinstance(preprocess, NativeConfig) or preprocess.diameter_px is None:
         raise InputError(
             "diameter auto: expected a network at native scale that states the diameter of the objects it was trained "

@@ -6,7 +6,7 @@ from contextlib import closing
 
 from sparseinst.data.video.frame import VideoFrame, VideoSource
 from sparseinst.data.video.source import Source, open_video
-from sparseinst.inference.limits import colours_only
+from sparseinst.inference.options import colours_only
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.stages import Stages, is_soon
 from sparseinst.inference.tiles import Cut

@@ -1,10 +1,7 @@
 """Label images: which object each pixel belongs to, as one encoded mask for each number."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-
-from sparseinst.masks.compress import compress
 
 
 def encode_numbered(image: NDArray[np.integer]) -> tuple[NDArray[np.int64], tuple[bytes, ...]]:
@@ -16,6 +13,10 @@ def encode_numbered(image: NDArray[np.integer]) -> tuple[NDArray[np.int64], tupl
     Returns:
         (n,) numbers, ascending, and n compressed run-length encodings over the whole image.
     """
+    import torch  # slow to load, and most that know label images write none
+
+    from sparseinst.masks.compress import compress
+
     columns = np.ascontiguousarray(image.T).reshape(-1).astype(np.int64)
     starts = np.concatenate([[0], np.flatnonzero(columns[1:] != columns[:-1]) + 1])
     ends = np.append(starts[1:], len(columns))

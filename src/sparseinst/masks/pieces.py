@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from sparseinst.masks.compress import compress
 from sparseinst.masks.runs import Strips, decode_runs
 
 _Longs = NDArray[np.int64]
@@ -27,6 +25,10 @@ def drop_small_pieces(counts: Sequence[bytes], size_hw: tuple[int, int], *, leas
         size_hw: height and width of the image.
         least: pieces below this share (0..1) of their mask's area go. The largest always stays, and equals of it.
     """
+    import torch  # slow to load, and whoever only counts pieces needs none of it
+
+    from sparseinst.masks.compress import compress
+
     codes = list(counts)
     if least <= 0 or not codes:
         return tuple(codes)

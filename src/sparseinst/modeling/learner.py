@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sparseinst.batch import Batch
 from sparseinst.config import SlotsConfig
 from sparseinst.modeling.model import SparseInst
 from sparseinst.modeling.seeds.criterion import SeedsCriterion
@@ -13,7 +14,6 @@ from sparseinst.modeling.seeds.decoder import SeedsDecoder
 from sparseinst.modeling.slots.criterion import Criterion
 from sparseinst.ops.padding import fill_padding
 from sparseinst.recipe import LossConfig
-from sparseinst.structures import Batch
 
 
 class Learner(nn.Module):

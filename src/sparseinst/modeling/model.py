@@ -6,14 +6,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from sparseinst.config import ModelConfig, SeedsConfig, SlotsConfig
-from sparseinst.errors import InputError
+from sparseinst.config import ModelConfig, SlotsConfig
 from sparseinst.modeling.backbones import Backbone
+from sparseinst.modeling.budget import check_budget
 from sparseinst.modeling.encoder import Encoder
 from sparseinst.modeling.seeds.decoder import SeedsDecoder
 from sparseinst.modeling.seeds.selection import Budget
 from sparseinst.modeling.slots.decoder import Decoder
-from sparseinst.structures import Predictions
+from sparseinst.predictions import Predictions
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
@@ -87,13 +87,7 @@ def with_max_instances(model: SparseInst, most: int) -> SparseInst:
         InputError: less than 1, or a network of slots, whose number is learned.
     """
     settings = model.config.decoder
-    if most < 1:
-        raise InputError(f"max_instances must be at least 1, got {most}: give the most instances in an image")
-    if not isinstance(settings, SeedsConfig):
-        raise InputError(
-            f"max_instances {most}: expected a network of seeds, got one that has learned {settings.slots} slots: "
-            "leave it out; prediction may keep fewer, and tiles find more"
-        )
+    check_budget(settings, most)
     changed = with_budget(model, candidates=most, per="image")
     settings = settings.model_copy(update={"candidates": most, "candidates_per": "image"})
     changed.config = model.config.model_copy(update={"decoder": settings})

@@ -11,7 +11,8 @@ from sparseinst.masks.paste import encode_pasted
 from sparseinst.masks.pieces import drop_small_pieces
 from sparseinst.modeling.model import SparseInst
 from sparseinst.ops.padding import fill_padding
-from sparseinst.structures import Candidates, Instances, Predictions
+from sparseinst.predictions import Candidates, Predictions
+from sparseinst.structures import Instances
 
 
 def score(predictions: Predictions, *, mask_threshold: float) -> Candidates:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats import coco, labelme, yolo
 from sparseinst.data.formats.content import Content
 from sparseinst.data.formats.source import Split
+from sparseinst.data.formats.writing import Correctable
 from sparseinst.data.sources import list_sources
 from sparseinst.errors import InputError
 from sparseinst.files import atomic_folder
@@ -15,9 +15,6 @@ from sparseinst.inference.pipeline import Pipeline
 from sparseinst.masks import rle
 from sparseinst.masks.outline import outline
 from sparseinst.structures import Instances
-
-Form = Literal["coco", "labelme", "yolo"]
-FORMS: tuple[Form, ...] = ("coco", "labelme", "yolo")
 
 
 def propose(pipeline: Pipeline, images: Path, *, on_image: Callable[[], None] = lambda: None) -> tuple[Path, Content]:
@@ -54,7 +51,7 @@ def propose(pipeline: Pipeline, images: Path, *, on_image: Callable[[], None] = 
     return roots.pop(), content
 
 
-def write_proposals(root: Path, content: Content, out: Path, form: Form) -> None:
+def write_proposals(root: Path, content: Content, out: Path, form: Correctable) -> None:
     """Writes proposals for a tool to open.
 
     Args:

@@ -12,15 +12,16 @@ from sparseinst.config import ModelConfig, SeedsConfig, for_whole_masks
 from sparseinst.errors import InputError
 from sparseinst.files import is_file, shown
 from sparseinst.modeling.model import SparseInst, with_max_instances
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.converting import onnx_of, run_onnx, run_openvino
 from sparseinst.runtime.devices import Device, is_auto, resolve_device
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.exported_backend import ExportedBackend, load_program
+from sparseinst.runtime.names import backend_name, check_backend, is_exported
 from sparseinst.runtime.onnx_backend import OnnxBackend, onnx_device
 from sparseinst.runtime.openvino_backend import OpenVINOBackend, check_openvino_device
 from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
 from sparseinst.runtime.tracing import to_onnx, trace
-from sparseinst.structures import Candidates
 from sparseinst.zoo.models import load_model
 
 
@@ -108,7 +109,7 @@ def _open_tensorrt(model: Model, wanted: Wanted) -> Backend:
     return TensorRTBackend(model, device=torch.device("cuda" if wanted.device is None else wanted.device))
 
 
-BACKENDS: dict[str, Opener] = {
+_OPENERS: dict[str, Opener] = {
     "torch": _open_torch,
     "eager": _open_eager,
     "onnxruntime": _open_onnxruntime,
@@ -118,17 +119,7 @@ BACKENDS: dict[str, Opener] = {
 }
 """Name of a backend -> how to open it."""
 
-SUFFIXES: dict[str, str] = {
-    ".onnx": "onnxruntime",
-    ".xml": "openvino",
-    ".pt2": "exported",
-    ".engine": "tensorrt",
-}
-"""Suffix of an exported file -> the backend that runs it."""
-
 _PYTORCH = ("torch", "eager")
-OWN_THREADS = frozenset({"onnxruntime", "openvino"})
-"""Backends whose threads are chosen when they are opened; those of the others are PyTorch's."""
 
 
 def open_backend(
@@ -145,12 +136,11 @@ def open_backend(
 
     Args:
         model: an exported file, a network, or the name or checkpoint of one.
-        name: one of `BACKENDS`; None goes by the file's suffix, and takes torch for a network, name or checkpoint.
-            "onnxruntime", "openvino" and "exported" also take a network, name or checkpoint, which they convert first
-            (some seconds).
+        name: one of `names.BACKENDS`; None goes by the file's suffix, and takes torch for a network, a name or a
+            checkpoint. "onnxruntime", "openvino" and "exported" take these, too, and convert them first (some seconds).
         device: where to run (see `Device`); "auto" is the best that the runtime has for an exported file.
         half: compute in 16 bits (torch and OpenVINO; ONNX, .pt2 and TensorRT files are exported so).
-        threads: threads of one call (the backends of `OWN_THREADS`); None takes all cores.
+        threads: threads of one call (the backends of `names.OWN_THREADS`); None takes all cores.
         compile: of the torch backend, compile the network anew for each shape, which takes long.
         max_instances: of a network of seeds, how many instances it finds in each image at most, in place of what its
             settings say; None, or another network, leaves it as it is.
@@ -159,25 +149,14 @@ def open_backend(
         InputError: there is no such backend, device, name or file, or a package it needs is missing.
     """
     name = backend_name(model) if name is None else name
-    if name not in BACKENDS:
-        raise InputError(f"backend {name!r}: unknown; expected one of {', '.join(BACKENDS)}")
+    check_backend(name)
     if threads is not None and threads < 1:
         raise InputError(f"threads must be at least 1, got {threads}: give the number of threads, or leave it out")
     if compile and name != "torch":
         raise InputError(f"compile: expected the backend torch, got {name!r}: leave compile out")
     if is_auto(device):
         device = resolve_device(None) if name in _PYTORCH and not isinstance(model, SparseInst) else None
-    return BACKENDS[name](model, Wanted(device, half, threads, compile, max_instances))
-
-
-def backend_name(model: Model) -> str:
-    """The backend that runs this where none is asked for."""
-    return "torch" if isinstance(model, SparseInst) else SUFFIXES.get(Path(model).suffix, "torch")
-
-
-def is_exported(model: object) -> TypeGuard[str | Path]:
-    """Whether this is the name of an exported file, which brings its weights and its runtime."""
-    return isinstance(model, str | Path) and Path(model).suffix in SUFFIXES
+    return _OPENERS[name](model, Wanted(device, half, threads, compile, max_instances))
 
 
 def _is_file(model: Model, suffix: str) -> TypeGuard[str | Path]:

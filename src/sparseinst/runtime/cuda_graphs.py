@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sparseinst.structures import Candidates
+from sparseinst.predictions import Candidates
 
 Run = Callable[[Tensor, Tensor], Candidates]
 """(B, channels, H, W) uint8 padded images and (B, 2) int64 sizes within the frame to candidates."""

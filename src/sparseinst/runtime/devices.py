@@ -3,6 +3,7 @@
 import torch
 
 from sparseinst.errors import InputError
+from sparseinst.runtime.names import check_device
 
 Device = str | torch.device | None
 """Where something runs: "cpu", "cuda", "cuda:1", "mps", or "auto", which None means, too. A network given as a
@@ -23,17 +24,13 @@ def resolve_device(device: Device) -> torch.device:
     """
     if device is None or device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-    except RuntimeError as error:
-        raise InputError(f"device {str(device)!r}: expected auto, cpu, cuda, cuda:0, ... or mps") from error
+    check_device(str(device))
+    resolved = torch.device(device)
     present = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (resolved.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
     }
-    if resolved.type not in present:
-        raise InputError(f"device {str(device)!r}: expected auto, cpu, cuda, cuda:0, ... or mps")
     if not present[resolved.type]:
         raise InputError(f"device {str(device)!r}: this machine (or this build of torch) has none; use device cpu")
     return resolved

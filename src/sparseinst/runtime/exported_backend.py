@@ -11,9 +11,9 @@ from torch.export.passes import move_to_device_pass
 
 from sparseinst.config import ModelConfig
 from sparseinst.files import readable
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.program_archive import METADATA_FILE, plain_archive, safe_archive
-from sparseinst.structures import Candidates
 from sparseinst.zoo.checkpoint import check_finite
 
 

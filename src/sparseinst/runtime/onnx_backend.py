@@ -12,10 +12,10 @@ from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.files import readable
 from sparseinst.modeling.seeds.decoder import Fields
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.exported import INPUTS, Exported
 from sparseinst.runtime.fields import FieldsNote
 from sparseinst.runtime.tracing import missing_extra
-from sparseinst.structures import Candidates
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 

@@ -11,10 +11,10 @@ from sparseinst.config import ModelConfig, SeedsConfig
 from sparseinst.errors import InputError
 from sparseinst.files import readable
 from sparseinst.modeling.seeds.decoder import Fields
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.exported import INPUTS, Exported
 from sparseinst.runtime.fields import FieldsNote
 from sparseinst.runtime.tracing import missing_extra
-from sparseinst.structures import Candidates
 
 if TYPE_CHECKING:
     import openvino as ov

@@ -23,8 +23,8 @@ from sparseinst.errors import InputError
 from sparseinst.modeling.encoder import Encoder
 from sparseinst.modeling.model import SparseInst
 from sparseinst.modeling.slots.decoder import Decoder, WithCoordinates, coordinates
+from sparseinst.predictions import Predictions
 from sparseinst.runtime.folding import fold_norms
-from sparseinst.structures import Predictions
 
 FLOAT16_MAX = torch.finfo(torch.float16).max
 """65504; a mask logit beyond it is a probability of 0 or 1 like any other."""

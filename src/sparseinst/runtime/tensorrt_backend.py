@@ -9,8 +9,8 @@ from torch import Tensor
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.files import is_file, read_json
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.exported import INPUTS, Exported
-from sparseinst.structures import Candidates
 
 
 class TensorRTBackend:

@@ -13,12 +13,12 @@ from sparseinst.modeling.model import SparseInst, with_budget, with_max_instance
 from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.modeling.seeds.decoder import SeedsDecoder
 from sparseinst.modeling.seeds.selection import NEVER
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.cuda_graphs import CudaGraphs, ShapeCache
 from sparseinst.runtime.devices import is_auto, resolve_device
 from sparseinst.runtime.fields import ComputeFields
 from sparseinst.runtime.rewrites import optimise
 from sparseinst.runtime.windowed import WindowedSegmenter
-from sparseinst.structures import Candidates
 
 _MARGIN = 1e-3
 """Logits by which a seed may miss the gate and is still grown: no rounding loses one."""

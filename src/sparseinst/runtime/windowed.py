@@ -9,8 +9,8 @@ from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.modeling.seeds.decoder import SeedsDecoder
 from sparseinst.modeling.seeds.selection import select_seeds
 from sparseinst.modeling.seeds.windows import grow_in_windows
+from sparseinst.predictions import Candidates
 from sparseinst.runtime.fields import CellsOfSeeds, ComputeFields
-from sparseinst.structures import Candidates
 
 
 class WindowedSegmenter(Segmenter):

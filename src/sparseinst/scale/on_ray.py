@@ -13,11 +13,11 @@ from torch import Tensor
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.inference.pipeline import Pipeline
+from sparseinst.predictions import Candidates
 from sparseinst.scale.local import Left
 from sparseinst.scale.reading import read_groups
 from sparseinst.scale.settings import BatchSettings
 from sparseinst.scale.worker import Collector, Written, decode, find, group_size
-from sparseinst.structures import Candidates
 
 _NETWORK_CPUS, _DECODER_CPUS, _READER_CPUS = 0.5, 0.25, 0.1
 """Cores that Ray sets aside; these numbers only place actors, which all get room on a machine of one core."""

@@ -69,8 +69,8 @@ def _limited(piece: Piece, taken: int) -> Piece:
     return piece._replace(most=taken, extent=piece.extent if piece.kind == "tar" else taken)
 
 
-def pieces_of_shard(pieces: list[Piece], shard: tuple[int, int]) -> list[Piece]:
-    """Those of one machine of several.
+def check_shard(shard: tuple[int, int]) -> None:
+    """Checks a part's number and how many parts there are.
 
     Raises:
         InputError: there is no such shard.
@@ -78,6 +78,16 @@ def pieces_of_shard(pieces: list[Piece], shard: tuple[int, int]) -> list[Piece]:
     number, of = shard
     if not 0 <= number < of:
         raise InputError(f"shard {number}/{of}: expected a number in 0..{of - 1} of {of}: count from 0")
+
+
+def pieces_of_shard(pieces: list[Piece], shard: tuple[int, int]) -> list[Piece]:
+    """Those of one machine of several.
+
+    Raises:
+        InputError: there is no such shard.
+    """
+    check_shard(shard)
+    number, of = shard
     return [piece for piece in pieces if piece.number % of == number]
 
 

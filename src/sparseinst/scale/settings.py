@@ -7,10 +7,11 @@ from typing import Any
 
 from sparseinst.errors import InputError, brief, listed
 from sparseinst.files import file_hash
-from sparseinst.inference.limits import colours_only
+from sparseinst.inference.options import colours_only
 from sparseinst.inference.pipeline import Pipeline
-from sparseinst.runtime.backends import OWN_THREADS, Backend, backend_name, is_exported, open_backend
+from sparseinst.runtime.backends import Backend, open_backend
 from sparseinst.runtime.converting import run_onnx
+from sparseinst.runtime.names import OWN_THREADS, backend_name, is_exported
 from sparseinst.version import __version__
 from sparseinst.zoo.models import load_model, weights_file
 from sparseinst.zoo.names import shipped_weights

@@ -20,7 +20,7 @@ from sparseinst.config import NativeConfig
 from sparseinst.data.geometry import EXAMPLE_PX
 from sparseinst.errors import InputError
 from sparseinst.inference.description import MaskKind, describe, png_url
-from sparseinst.inference.limits import colours_only
+from sparseinst.inference.options import colours_only
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
 from sparseinst.runtime.backends import Backend

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -88,6 +89,9 @@ class ServeSettings(Settings):
         key = "" if self.api_key is None else self.api_key.get_secret_value()
         if self.api_key is not None and not (key and key.isascii() and key.isprintable() and " " not in key):
             raise InputError("api_key: expected letters, digits and signs without spaces, which a header can carry")
+        for origin in self.cors:
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
+                raise InputError(f"cors {origin}: expected a site as https://host or http://host:port: correct it")
         Tiling.of(self.tile or None, self.overlap)
         if self.queue < self.max_images:
             raise InputError(f"queue {self.queue}: expected at least max_images, {self.max_images}: enlarge it")

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import torch
 
+from sparseinst.batch import Batch
 from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.ops.processes import largest
 from sparseinst.recipe import Preset
-from sparseinst.structures import Batch
 from sparseinst.training.batches import batches_from, take
 from sparseinst.training.engine import Engine
 from sparseinst.training.settings import apply_settings

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from itertools import islice
 
+from sparseinst.batch import Batch
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.loader import training_loader
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset
-from sparseinst.structures import Batch
 from sparseinst.training.engine import Engine
 
 

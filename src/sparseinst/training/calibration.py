@@ -4,12 +4,11 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from sparseinst.errors import InputError
+from sparseinst.batch import Batch
 from sparseinst.recipe import Preset, Recipe
-from sparseinst.structures import Batch
 from sparseinst.training.batches import take
 from sparseinst.training.engine import Engine
-from sparseinst.training.settings import apply_settings
+from sparseinst.training.settings import apply_settings, is_set
 from sparseinst.training.validation import Validation
 
 _WARM_STEPS = 3
@@ -38,23 +37,6 @@ class Length(NamedTuple):
 
     iterations: int
     evaluate_every: int
-
-
-def check_minutes(minutes: float, iterations: int | None, epochs: float | None, settings: Mapping[str, object]) -> None:
-    """Checks that the time alone says how long the run is.
-
-    Raises:
-        InputError: it is not above 0, or something else says it, too.
-    """
-    if not minutes > 0:
-        raise InputError(f"minutes: expected a time above 0, got {minutes:g}: give the minutes that the run may take")
-    if iterations is not None or epochs is not None or any(is_set(n, settings) for n in ("iterations", "epochs")):
-        raise InputError("expected minutes, or iterations or epochs, got both: leave one out")
-
-
-def is_set(name: str, settings: Mapping[str, object]) -> bool:
-    """Whether the user gave a setting of the recipe, by its short name or in full."""
-    return name in settings or f"recipe.{name}" in settings
 
 
 def measure(engine: Engine, batches: Iterator[Batch], validation: Validation | None, *, seconds: float) -> Pace:

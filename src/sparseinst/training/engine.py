@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sparseinst.batch import Batch
 from sparseinst.config import SlotsConfig
 from sparseinst.data.loader import enlarged
 from sparseinst.errors import InputError
@@ -18,7 +19,6 @@ from sparseinst.modeling.model import SparseInst
 from sparseinst.modeling.slots.criterion import count_instances
 from sparseinst.ops.processes import largest
 from sparseinst.recipe import Recipe
-from sparseinst.structures import Batch
 from sparseinst.training.ema import WeightAverage
 from sparseinst.training.muon import Muon
 from sparseinst.training.optim import base_learning_rate, learning_rate_factor, parameter_groups

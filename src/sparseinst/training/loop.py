@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from sparseinst.batch import Batch
 from sparseinst.recipe import Recipe
-from sparseinst.structures import Batch
 from sparseinst.training.batches import take
 from sparseinst.training.callbacks import Callback, End
 from sparseinst.training.checkpoints import Keeper

@@ -14,13 +14,13 @@ from sparseinst.data.loader import iterations_of
 from sparseinst.data.sizes import ObjectSizes, describe_sizes, measure_sizes
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset
-from sparseinst.training.calibration import as_begun, is_set, laid_over
+from sparseinst.training.calibration import as_begun, laid_over
 from sparseinst.training.choice import budget, channels_of, choose_network
 from sparseinst.training.facts import RunFacts, read_facts
 from sparseinst.training.folder import CONFIG, STATE, check_folder
-from sparseinst.training.options import FRESH, RANDOM, Options, with_options, without_frozen_noise
-from sparseinst.training.recipe_file import RecipeFile, load_recipe, use_recipe
-from sparseinst.training.settings import apply_settings, scale_sizes, with_classes
+from sparseinst.training.options import FRESH, RANDOM, Options, as_asked, check_options, with_options
+from sparseinst.training.recipe_file import RecipeFile, load_recipe
+from sparseinst.training.settings import apply_settings, is_set, with_classes
 from sparseinst.training.split import HELD_OUT, HeldOut, held_out_before, hold_out
 from sparseinst.training.state import saved_preset
 from sparseinst.zoo.models import preset_of, weights_file
@@ -65,6 +65,7 @@ def plan_run(options: Options) -> Plan:
     Raises:
         InputError: data, settings or weights cannot be used, or the folder holds another run, or none to resume.
     """
+    check_options(options)
     check_folder(options.out, options.resume)
     facts = read_facts(options.out) if options.resume else RunFacts()
     data = facts.data if options.data is None else Path(options.data)
@@ -103,10 +104,7 @@ def _plan_of_options(options: Options, facts: RunFacts, source: DataSource, data
     channels = channels_of(dataset)
     own, network, init, told = _network(options, dataset, sizes, channels)
     recipe_file = None if options.recipe is None else load_recipe(options.recipe)
-    preset = own if recipe_file is None else use_recipe(own, recipe_file)
-    preset = preset if options.size is None else scale_sizes(preset, options.size)
-    preset = with_options(preset, options)
-    preset = without_frozen_noise(preset, init, options)
+    preset = as_asked(own, options, recipe_file, init)
     preset, about_channels = _with_channels(preset, channels, options)
     told += about_channels
     if options.resume:

@@ -15,6 +15,8 @@ from sparseinst.files import atomic, parse_yaml
 from sparseinst.recipe import Preset, Published, Recipe
 
 _ROOTS: Mapping[str, type[Settings]] = {"model": ModelConfig, "recipe": Recipe}
+FREE = ("workers", "log_every", "evaluate_every", "pictures", "max_dets", "patience")
+"""Parts of the recipe that do not change what is computed, so that a resumed run may change them."""
 _KIND = "kind"
 _ITERATIONS, _EPOCHS = ("recipe", "iterations"), ("recipe", "epochs")
 
@@ -79,6 +81,11 @@ def apply_settings(preset: Preset, settings: Mapping[str, object]) -> Preset:
             raise InputError(_lacking(name, groups, place))
         place[leaf] = _read(name, value)
     return validated(values)
+
+
+def is_set(name: str, settings: Mapping[str, object]) -> bool:
+    """Whether the user gave a setting of the recipe, by its short name or in full."""
+    return name in settings or f"recipe.{name}" in settings
 
 
 def scale_sizes(preset: Preset, size_px: int) -> Preset:

@@ -12,11 +12,12 @@ from sparseinst.data.formats.source import Split
 from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.recipe import Preset
 from sparseinst.training.batches import batches_from
-from sparseinst.training.calibration import agreed, is_set, laid_over, length_for, measure
+from sparseinst.training.calibration import agreed, laid_over, length_for, measure
 from sparseinst.training.engine import Engine
 from sparseinst.training.options import FRESH, RANDOM
 from sparseinst.training.progress import clock
 from sparseinst.training.recipe_file import RecipeFile
+from sparseinst.training.settings import is_set
 from sparseinst.training.state import Progress
 from sparseinst.training.validation import Validation
 from sparseinst.zoo.models import init_weights

@@ -13,14 +13,11 @@ from pydantic import ValidationError
 from sparseinst.errors import InputError, misfit
 from sparseinst.files import atomic, is_file, readable, typed
 from sparseinst.recipe import Preset
-from sparseinst.training.settings import flat
+from sparseinst.training.settings import FREE, flat
 from sparseinst.zoo.migration import current_preset, gone_mechanisms
 
 _FORMAT = "sparseinst-run-2"
 """Mark of the files written here; those of version 0.1 have none."""
-
-FREE = ("workers", "log_every", "evaluate_every", "pictures", "max_dets", "patience")
-"""Parts of the recipe that do not change what is computed, so that a resumed run may change them."""
 
 
 @dataclass

@@ -113,7 +113,7 @@ def train(
         log=None if log is None else tuple(log),
     )  # fmt: skip
     plan = plan_run(options)
-    check_trackers(plan.facts.log)
+    check_trackers(plan.facts.log)  # those of the folder, where it is resumed
     limits = Limits(None if max_minutes is None else 60 * max_minutes, 60 * save_minutes)
     with ExitStack() as stack:
         # The caller's random numbers are not ours to use up.

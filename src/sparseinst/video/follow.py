@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from sparseinst.data.video.source import Source
+from sparseinst.inference.options import PipelineOptions
 from sparseinst.inference.predictor import Predictor
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
 from sparseinst.video.outcome import VideoResult
 from sparseinst.video.tracking import MASK, Tracker
-from sparseinst.zoo.models import DEFAULT_MODEL
+from sparseinst.zoo.names import DEFAULT_MODEL
 
 
 def track(
@@ -20,7 +21,8 @@ def track(
     algorithm: str = MASK,
     max_lost: int = 30,
     divisions: bool = False,
-    **options: Any,
+    score: float | None = None,
+    **options: Unpack[PipelineOptions],
 ) -> Iterator[VideoResult]:
     """The frames of a video, in order, each with its instances and the ids of the objects that they are.
 
@@ -30,7 +32,8 @@ def track(
         algorithm: see `Tracker`.
         max_lost: frames for which an object that is not seen is waited for.
         divisions: objects can become two (see `Tracker`); `VideoResult.parents` then says what came from what.
-        options: of `Predictor`.
+        score: lowest score to keep; None takes the one that comes with the checkpoint.
+        **options: how frames are looked at, as `PipelineOptions` describes: device, batch, tile, scale and so on.
 
     Raises:
         InputError: the video cannot be read, no such model or algorithm, or an option is out of range.
@@ -39,6 +42,6 @@ def track(
         `for frame, instances, ids, *_ in track("cells.mp4"):`
     """
     tracker = Tracker(algorithm=algorithm, max_lost=max_lost, divisions=divisions)
-    for frame, instances in Predictor(model, **options).stream(source):
+    for frame, instances in Predictor(model, score=score, **options).stream(source):
         ids = tracker.update(instances)
         yield VideoResult(frame, instances, ids, tracker.parents(ids) if divisions else None)

@@ -95,7 +95,7 @@ class Marks:
 
     def _count(self, instances: Instances, ids: NDArray[np.int64], parents: NDArray[np.int64] | None) -> None:
         if self._counter is None and self._zones:
-            from sparseinst.video.zones import ZoneCounter
+            from sparseinst.video.zone_counter import ZoneCounter
 
             self._counter = ZoneCounter(self._zones, instances.size_hw, self._classes)
         if self._counter is not None:

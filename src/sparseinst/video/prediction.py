@@ -5,14 +5,14 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Event
+from typing import Unpack
 
 import numpy as np
-import torch
 
 from sparseinst.data.video.frame import VideoFrame, VideoSource
 from sparseinst.data.video.source import RATE, Source, open_video
 from sparseinst.errors import InputError
-from sparseinst.inference.limits import labels_of
+from sparseinst.inference.options import PipelineOptions, labels_of
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.stages import Stage, Stages
 from sparseinst.inference.streaming import Found, Network, paced
@@ -22,10 +22,8 @@ from sparseinst.video.display import Screen
 from sparseinst.video.marks import Marks
 from sparseinst.video.outcome import VideoResult, VideoSummary
 from sparseinst.video.outputs import Outputs, open_outputs
-from sparseinst.zoo.models import DEFAULT_MODEL
-
-TRACKER = "mask"
-"""Algorithm for what needs tracking and names none."""
+from sparseinst.video.tracking import MASK
+from sparseinst.zoo.names import DEFAULT_MODEL
 
 
 def predict_video(
@@ -45,16 +43,9 @@ def predict_video(
     trails: bool = True,
     zones: Sequence[str] = (),
     fps: float = RATE,
-    device: str | torch.device | None = "auto",
-    batch: int = 1,
-    half: bool = False,
-    tile: int | None = None,
-    overlap: int | None = None,
-    scale: float | None = None,
-    diameter: float | None = None,
-    max_instances: int | None = None,
     on_frame: Callable[[VideoResult, VideoSource], None] | None = None,
     stop: Event | None = None,
+    **options: Unpack[PipelineOptions],
 ) -> VideoSummary:
     """Finds instances in a video and writes what was found.
 
@@ -79,24 +70,14 @@ def predict_video(
         trails: draw where each tracked object has been.
         zones: lines and polygons to count tracked objects in (see `parse_zone`).
         fps: frames a second of images in a row.
-        device: where to run (see `runtime.devices.Device`).
-        batch: frames at once.
-        half: compute in 16 bits.
-        tile: cut larger frames into tiles of this side, in pixels (see `Predictor`).
-        overlap: pixels that neighbouring tiles share.
-        scale: network pixels for each pixel of the image, in place of that of a network at native scale.
-        diameter: or that of most objects in pixels of the image, from which the scale follows (see `at_scale`).
-        max_instances: most instances in an image (see `Predictor`); None is what the network's settings say.
         on_frame: called after each frame, in order, with what became of it and the video it is from.
         stop: once set (by a signal handler, say), no further frame is taken; all that was taken is finished.
+        **options: how frames are looked at, as `PipelineOptions` describes: device, batch, tile, scale and so on.
 
     Raises:
         InputError: no such video, model, class, tracker or zone; a file cannot be written; no frame; no screen.
     """
-    pipeline = Pipeline(
-        model, device=device, half=half, batch=batch, score=score, tile=tile, overlap=overlap, scale=scale,
-        diameter=diameter, max_instances=max_instances,
-    )  # fmt: skip
+    pipeline = Pipeline(model, score=score, **options)
     outputs = {"video": save, "json": save_json, "mot": save_mot, "masks": save_masks}
     files = {kind: Path(path) for kind, path in outputs.items() if path is not None}
     for path in files.values():
@@ -105,7 +86,7 @@ def predict_video(
     needs_ids = zones or divisions or "mot" in files or "masks" in files
     marks = Marks(
         pipeline.classes, labels=labels_of(classes, pipeline.classes), divisions=divisions, trails=trails, zones=zones,
-        track=track or (TRACKER if needs_ids else None), draw=show or "video" in files,
+        track=track or (MASK if needs_ids else None), draw=show or "video" in files,
     )  # fmt: skip
     with closing(open_video(source, fps=fps, intensity=pipeline.preprocess.intensity)) as video:
         start = time.perf_counter()

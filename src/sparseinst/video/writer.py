@@ -43,6 +43,16 @@ _KNOWS_HYBRID = (61, 7, 0)
 """Version of libavformat from which on fragments become an ordinary file at the end (FFmpeg 7.1)."""
 
 
+def check_video_name(path: Path) -> None:
+    """Checks that a file can hold what is written.
+
+    Raises:
+        InputError: another suffix.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: expected a video ending in {', '.join(SUFFIXES)}: rename it")
+
+
 @contextmanager
 def write_video(path: str | Path, video: VideoSource) -> Iterator["VideoWriter"]:
     """A writer of pictures that belong to the frames of a video: under the name `kept` gives until all went well.
@@ -62,8 +72,7 @@ def write_video(path: str | Path, video: VideoSource) -> Iterator["VideoWriter"]
         `writer.write(255 - frame.image, frame.time)`.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: expected a video ending in {', '.join(SUFFIXES)}: rename it")
+    check_video_name(path)
     av = load_av()
     with kept(path) as unfinished:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sparseinst.config import NativeConfig
 from sparseinst.files import file_hash
-from sparseinst.inference.limits import colours_only
+from sparseinst.inference.options import colours_only
 from sparseinst.inference.tiling import largest_tiles
 from sparseinst.runtime.exported import Exported
 from sparseinst.web import ort as ort_web

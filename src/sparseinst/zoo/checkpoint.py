@@ -6,21 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sparseinst.config import ModelConfig, PreprocessConfig
-from sparseinst.errors import InputError, brief, listed, misfit
-from sparseinst.files import atomic, parse_json, readable
+from sparseinst.errors import InputError, listed
+from sparseinst.files import atomic
 from sparseinst.modeling.model import SparseInst
+from sparseinst.zoo.header import FORMAT, config_in
 from sparseinst.zoo.tensors import read_safetensors
 from sparseinst.zoo.upstream import backbone_name, is_detectron2_resnet, is_published, our_name
-
-FORMAT = "sparseinst-2"
-_READABLE = ("sparseinst-1", FORMAT)
-"""Those of version 0.1 differ only in what their recipes may hold (see `migration`)."""
 
 SHOWN = 12
 """Misfits that an error names."""
@@ -59,27 +54,7 @@ def read_checkpoint(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
         InputError: the file is not such a checkpoint or is damaged.
     """
     metadata, tensors = read_safetensors(path)
-    if metadata.get("format") not in _READABLE or "config" not in metadata:
-        raise InputError(
-            f"{path}: expected a sparseinst checkpoint ({FORMAT}), found {brief(metadata.get('format', 'no mark'))} "
-            "in its metadata: give a file written by `sparseinst train`"
-        )
-    try:
-        return ModelConfig.model_validate_json(metadata["config"]), tensors
-    except ValidationError as error:
-        raise InputError(
-            f"{path}: its settings do not fit this version of sparseinst ({misfit(error)}): write it again with the "
-            "version that trained it"
-        ) from error
-
-
-def checkpoint_extra(path: Path) -> dict[str, object]:
-    """The further facts that `save_checkpoint` stored in a file, as they are (a 0.1 recipe with all it held)."""
-    with readable(path, expected="a safetensors file", hint="fetch or write it again"), safe_open(path, "pt") as file:
-        facts = parse_json((file.metadata() or {}).get("extra", "{}"), source=path)
-    if not isinstance(facts, dict):
-        raise InputError(f"{path}: expected facts by name in its metadata, got {brief(facts)}: write it again")
-    return facts
+    return config_in(metadata, path), tensors
 
 
 def load_strictly(model: SparseInst, tensors: Mapping[str, Tensor], *, source: Path) -> None:

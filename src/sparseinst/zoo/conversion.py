@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from sparseinst.errors import InputError
 from sparseinst.files import file_hash
 from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.zoo.checkpoint import load_strictly, save_checkpoint
+from sparseinst.zoo.names import converted_file
 from sparseinst.zoo.recognise import recognise, with_class_names
-from sparseinst.zoo.tensors import PICKLED, read_tensors
+from sparseinst.zoo.tensors import read_tensors
 
 _LOGGER = logging.getLogger(__name__)
 _MARK = re.compile(r"[_-]([0-9a-f]{6})$")
@@ -55,11 +55,7 @@ def convert(
         InputError: the file cannot be read, or is of another network (the message says what does not fit).
     """
     path = Path(path)
-    if path.suffix not in PICKLED:
-        raise InputError(f"{path}: expected a published checkpoint ({', '.join(PICKLED)}), got {path.suffix or 'none'}")
-    target = path.with_suffix(".safetensors") if out is None else Path(out)
-    if target.suffix != ".safetensors":
-        raise InputError(f"{target}: expected a name that ends in .safetensors to write to")
+    target = converted_file(path, out)
     tensors = read_tensors(path)
     digest = file_hash(path)
     mark = _MARK.search(path.stem)

@@ -5,38 +5,29 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from sparseinst.config import ModelConfig
-from sparseinst.errors import InputError, misfit
-from sparseinst.files import is_yaml, typed
+from sparseinst.errors import InputError
 from sparseinst.modeling.cost import check_memory
 from sparseinst.modeling.model import SparseInst, build_model
-from sparseinst.recipe import Preset, Recipe
+from sparseinst.recipe import Preset
 from sparseinst.zoo.checkpoint import (
     backbone_tensors,
-    checkpoint_extra,
     fitted,
     load_strictly,
     read_checkpoint,
     translate,
 )
 from sparseinst.zoo.download import HUB, fetch
-from sparseinst.zoo.migration import current_recipe
-from sparseinst.zoo.names import load_preset, shipped_weights
+from sparseinst.zoo.header import agreed, known_config, preset_in
+from sparseinst.zoo.names import PICKLED, load_preset, shipped_weights, without_weights
 from sparseinst.zoo.recognise import recognise
-from sparseinst.zoo.tensors import PICKLED, read_tensors
+from sparseinst.zoo.tensors import read_tensors
 from sparseinst.zoo.upstream import is_published
 from sparseinst.zoo.widening import widened
 
 _LOGGER = logging.getLogger(__name__)
-
-DEFAULT_MODEL = "nuclei"
-"""The network whose weights ship with the package; it knows nuclei in micrographs and nothing else."""
-
-PUBLISHED_WEIGHTS = "https://github.com/hustvl/SparseInst"
-"""Where the authors link the checkpoints of the published networks."""
 
 LEAST_SHARE = 0.5
 """Of the backbone's tensors, or of the rest, that a file must have to start from it."""
@@ -93,17 +84,7 @@ def preset_of(name_or_path: str | Path) -> Preset:
         return load_preset(name_or_path)
     if path.suffix != ".safetensors":
         return recognise(read_tensors(path), source=path).preset
-    config, _ = read_checkpoint(path)
-    facts = checkpoint_extra(path)
-    description = str(facts.get("description", path.stem))
-    try:
-        recipe = Recipe.model_validate(current_recipe(facts.get("recipe", {}), source=path))
-    except ValidationError as error:
-        raise InputError(
-            f"{path}: its recipe does not fit this version of sparseinst ({misfit(error)}): name a preset, and start "
-            "from this file with --init"
-        ) from error
-    return Preset(description=description, model=config, recipe=recipe)
+    return preset_in(path)
 
 
 def init_weights(model: SparseInst, path: str | Path) -> str:
@@ -174,7 +155,7 @@ def _from_preset(name: str, weights: str | Path | None, random_weights: bool) ->
     if weights is None:
         shipped = shipped_weights(name)
         if shipped is None:
-            raise InputError(_without_weights(name, preset))
+            raise InputError(without_weights(name, preset))
         return _from_file(shipped)
     path = weights_file(weights)
     if path is None:
@@ -182,7 +163,7 @@ def _from_preset(name: str, weights: str | Path | None, random_weights: bool) ->
     if path.suffix != ".safetensors":
         return _built(preset.model, read_tensors(path), path)
     config, tensors = read_checkpoint(path)
-    return _built(_agreed(name, preset.model, config, path), tensors, path)
+    return _built(agreed(name, preset.model, config, path), tensors, path)
 
 
 def settings_of(name_or_path: str | Path, weights: str | Path | None) -> ModelConfig:
@@ -191,48 +172,5 @@ def settings_of(name_or_path: str | Path, weights: str | Path | None) -> ModelCo
     Raises:
         InputError: as there.
     """
-    own = preset_of(name_or_path).model
-    if weights_file(name_or_path) is not None:
-        return own
-    path = shipped_weights(str(name_or_path)) if weights is None else weights_file(weights)
-    if path is None or path.suffix != ".safetensors":
-        return own
-    config, _ = read_checkpoint(path)
-    return config if weights is None else _agreed(str(name_or_path), own, config, path)
-
-
-def _agreed(name: str, wanted: ModelConfig, trained: ModelConfig, path: Path) -> ModelConfig:
-    """The settings of weights that are given for a preset: those of a YAML file apply, for somebody has written them;
-    those that come with the package give way to what training has measured.
-
-    Raises:
-        InputError: the weights are of another network, or know other classes.
-    """
-    for part in ("backbone", "encoder", "decoder"):
-        if getattr(trained, part) != getattr(wanted, part):
-            raise InputError(
-                f"{path}: its {part} is not that of {name!r}, another network: name it alone, as in --model "
-                f"{typed(path)}"
-            )
-    if not is_yaml(name):
-        return trained
-    if len(wanted.classes) != len(trained.classes):
-        raise InputError(
-            f"{path}: expected the {len(wanted.classes)} classes of {name!r}, got weights of {len(trained.classes)}: "
-            "correct the classes of the file"
-        )
-    return wanted
-
-
-def _without_weights(name: str, preset: Preset) -> str:
-    published = preset.published.weights
-    if published is None:
-        return (
-            f"model {name!r} has no weights yet, and none are published: train it (sparseinst train --model {name}), "
-            "give a file with --weights FILE, or take random ones for a test with --random-weights"
-        )
-    return (
-        f"model {name!r} ships without weights; its authors publish {published} at {PUBLISHED_WEIGHTS}: download that "
-        f"file and give it as --model FILE.pth (or --model {name} --weights FILE.pth), or bring it into this package's "
-        "form once with: sparseinst convert FILE.pth. For a test, --random-weights takes random ones"
-    )
+    known = known_config(name_or_path, None if weights is None else weights_file(weights))
+    return preset_of(name_or_path).model if known is None else known

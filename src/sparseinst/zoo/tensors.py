@@ -15,9 +15,6 @@ from torch import Tensor
 from sparseinst.errors import InputError, brief
 from sparseinst.files import is_file, readable, shown
 
-PICKLED = (".pth", ".pt", ".pkl")
-"""Suffixes of pickled weights: torch's files, and detectron2's raw pickles."""
-
 _WRAPPERS = ("model", "state_dict")
 """Keys under which checkpoints keep their tensors."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -190,7 +190,6 @@ def test_pictures_that_are_the_same(tmp_path: Path) -> None:
     assert [tuple(pair) for pair in same_pictures(looks)] == [(0, 3), (1, 4)]
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.05, 0.95), min_size=4, max_size=12), st.floats(0, 6))
 def test_star_shaped_polygons_do_not_cross(radii: list[float], turn: float) -> None:
     angles = turn + np.linspace(0, 2 * np.pi, len(radii), endpoint=False)

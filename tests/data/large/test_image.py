@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -32,7 +32,6 @@ def color_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @given(st.data(), st.sampled_from([0, 5000, 2**20]))
-@settings(deadline=None)
 def test_any_window_is_that_part_of_the_image(color_path: Path, data: st.DataObject, cache_bytes: int) -> None:
     ends = [data.draw(st.lists(st.integers(0, side), min_size=2, max_size=2, unique=True)) for side in (90, 140)]
     rows, columns = (slice(min(pair), max(pair)) for pair in ends)

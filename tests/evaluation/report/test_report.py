@@ -16,7 +16,8 @@ from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import score_results
 from sparseinst.evaluation.report.contents import EvaluationFacts
-from sparseinst.evaluation.report.files import check_report_folder, write_report
+from sparseinst.evaluation.report.files import write_report
+from sparseinst.evaluation.report.folder import check_report_folder
 from sparseinst.runtime.origin import origin
 
 Records = list[dict[str, Any]]

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from sparseinst.batch import Batch, Targets
 from sparseinst.modeling.learner import Learner
 from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.recipe import LossConfig
-from sparseinst.structures import Batch, Targets
 from tiny import discs, tiny_seeds_config
 
 CONFIG = LossConfig(classification=1.0)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sparseinst.batch import Batch, Targets
 from sparseinst.errors import InputError
 from sparseinst.modeling.learner import Learner
 from sparseinst.modeling.model import build_model, with_max_instances
@@ -14,7 +15,6 @@ from sparseinst.modeling.seeds.prior import PRIOR_CHANNELS, UNIT_CELLS, shape_pr
 from sparseinst.modeling.slots.criterion import count_instances
 from sparseinst.recipe import LossConfig
 from sparseinst.runtime.rewrites import optimise
-from sparseinst.structures import Batch, Targets
 from tiny import discs, tiny_seeds, tiny_seeds_config
 
 VARIANTS = [

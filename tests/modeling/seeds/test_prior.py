@@ -20,7 +20,7 @@ def exact(values: torch.Tensor, y: float, x: float, unit: float, size_hw: tuple[
     return grid
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     values=st.lists(numbers, min_size=5, max_size=5), y=st.integers(0, 6), x=st.integers(0, 8), level=st.integers(0, 2)
 )
@@ -34,7 +34,7 @@ def test_each_cell_has_the_value_of_the_quadratic_form(values: list[float], y: i
     )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(values=st.lists(numbers, min_size=5, max_size=5))
 def test_every_shape_ends(values: list[float]) -> None:
     described = torch.tensor([*values[:2], 0.0, 0.0, values[4]])

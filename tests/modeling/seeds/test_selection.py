@@ -63,7 +63,7 @@ def test_a_least_logit_leaves_out_what_is_below_it_and_keeps_one() -> None:
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 10_000), height=st.integers(1, 9), width=st.integers(1, 9), values=st.integers(1, 4))
 def test_no_two_peaks_touch_and_every_peak_is_a_maximum(seed: int, height: int, width: int, values: int) -> None:
     """With few different values, as 16 bits make them, plateaus are everywhere."""

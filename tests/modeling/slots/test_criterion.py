@@ -10,10 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparseinst.batch import Targets
 from sparseinst.modeling.slots.criterion import Criterion, count_instances
 from sparseinst.modeling.slots.matcher import Matcher
+from sparseinst.predictions import Predictions
 from sparseinst.recipe import LossConfig
-from sparseinst.structures import Predictions, Targets
 from tiny import discs
 
 
@@ -57,7 +58,7 @@ def test_more_instances_than_slots_matches_every_slot_once() -> None:
 
 
 @given(st.integers(1, 4), st.integers(0, 4), st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_assignment_is_the_best_of_all(slots: int, count: int, seed: int) -> None:
     outputs, target = predictions(1, slots=slots, seed=seed), discs(count, seed=seed)
     matcher = Matcher(dice=0.8, probability=0.2)

@@ -10,6 +10,9 @@ from sparseinst.files import atomic_folder
 
 Target = Literal["coco", "yolo", "labelme", "labels"]
 TARGETS: tuple[Target, ...] = ("coco", "yolo", "labelme", "labels")
+Correctable = Literal["coco", "labelme", "yolo"]
+CORRECTABLE: tuple[Correctable, ...] = ("coco", "labelme", "yolo")
+"""Those that are written without the images, for proposals that somebody corrects."""
 
 
 def convert_data(source: DataSource, folder: Path, target: Target) -> list[str]:

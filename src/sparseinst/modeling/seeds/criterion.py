@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sparseinst.batch import Targets
 from sparseinst.modeling.seeds.assignment import answering, assign, geometry, levels_of
 from sparseinst.modeling.seeds.decoder import Fields, SeedsDecoder
 from sparseinst.ops.losses import Focus, centre_focal_loss, mask_losses
 from sparseinst.ops.processes import share
 from sparseinst.recipe import LossConfig
-from sparseinst.structures import Targets
 
 AROUND = 0.2
 """Weight of the cross-entropy around an object; `LossConfig.mask` (5) brings it to 1."""

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from sparseinst.modeling.layers import PRIOR_BIAS, Norm, branch, convolution
 from sparseinst.modeling.seeds.prior import FRESH_CURVATURE, PRIOR_CHANNELS, UNIT_CELLS, shape_prior
 from sparseinst.modeling.seeds.selection import Budget, select_seeds
-from sparseinst.structures import Predictions
+from sparseinst.predictions import Predictions
 
 
 class Fields(NamedTuple):

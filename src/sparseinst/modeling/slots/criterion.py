@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sparseinst.batch import Targets
 from sparseinst.modeling.slots.matcher import Assignment, Matcher
 from sparseinst.ops.losses import focal_loss, mask_losses
 from sparseinst.ops.processes import share
+from sparseinst.predictions import Predictions
 from sparseinst.recipe import LossConfig
-from sparseinst.structures import Predictions, Targets
 
 
 def count_instances(targets: Sequence[Targets], device: torch.device | str) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparseinst.modeling.layers import PRIOR_BIAS, Norm, branch, convolution
-from sparseinst.structures import Predictions
+from sparseinst.predictions import Predictions
 
 
 class InstanceActivation(nn.Module):

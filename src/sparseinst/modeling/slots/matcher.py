@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparseinst.batch import Targets
 from sparseinst.ops.losses import pairwise_dice
-from sparseinst.structures import Predictions, Targets
+from sparseinst.predictions import Predictions
 
 
 class Assignment(NamedTuple):

@@ -10,8 +10,7 @@ from sparseinst.training.facts import RunFacts, read_facts
 from sparseinst.training.folder import CONFIG, RUNS
 from sparseinst.training.lock import is_locked
 from sparseinst.training.logs import EVALUATION_FILE, METRICS_FILE, read_table
-from sparseinst.training.settings import flat
-from sparseinst.training.state import FREE
+from sparseinst.training.settings import FREE, flat
 from sparseinst.zoo.names import load_preset
 
 Rows = Sequence[Mapping[str, float]]
