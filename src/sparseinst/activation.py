@@ -1,4 +1,4 @@
-"""The activation maps of the instances that were found: which pixels speak for each (paper, section 3.2)."""
+"""The activation maps of the instances that were found: which pixels speak for each."""
 
 import math
 from collections.abc import Sequence

@@ -233,7 +233,7 @@ class BackboneConfig(Settings):
 
 
 class EncoderConfig(Settings):
-    """Context encoder (paper, section 3.3)."""
+    """The paper's instance context encoder."""
 
     channels: int = Field(256, gt=0, le=MOST_CHANNELS, description="width D of the pyramid and of the fused features")
     pool_bins: tuple[Annotated[int, Field(gt=0, le=64)], ...] = Field(
@@ -243,7 +243,7 @@ class EncoderConfig(Settings):
 
 
 class SlotsConfig(Settings):
-    """The paper's decoder: N learned activation maps (sections 3.2 and 3.4). All published networks have it."""
+    """The paper's decoder: N learned activation maps. All published networks have it."""
 
     kind: Literal["slots"] = "slots"
     slots: int = Field(

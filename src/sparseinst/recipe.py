@@ -1,4 +1,4 @@
-"""Settings of a training run. The defaults are the published ones (paper, section 4; see docs/mechanisms.md)."""
+"""Settings of a training run. The defaults are the published ones (the paper's; why, docs/mechanisms.md says)."""
 
 from typing import Literal, Self
 
@@ -68,7 +68,7 @@ class AugmentConfig(Settings):
 
 
 class LossConfig(Settings):
-    """Weights of the losses and exponents of the matching score (paper, section 3.4)."""
+    """Weights of the losses and exponents of the matching score (of the paper)."""
 
     classification: float = Field(2.0, ge=0, description="weight of the focal loss")
     mask: float = Field(5.0, ge=0, description="weight of the mask's binary cross-entropy")

@@ -51,6 +51,13 @@ def test_crowded_images_get_a_second_figure(cli, tiny_data, checkpoint, tmp_path
     assert "more than" not in cli("evaluate", "--model", checkpoint, *val, "--max-dets", 2).stdout
 
 
+def test_as_much_is_told_as_is_asked_for(cli, val, tiny_data, checkpoint) -> None:
+    common = ("evaluate", "--model", checkpoint, *val)
+    assert [f"{tiny_data}/val/{name}.png: " in cli(*common, "--verbose").stdout for name in "01"] == [True, True]
+    quiet = cli(*common, "--quiet")
+    assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
 def test_options_reach_the_function(cli, val, checkpoint, monkeypatch) -> None:
     given = {}
 

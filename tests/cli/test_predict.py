@@ -18,9 +18,7 @@ def pictures(tiny_data: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_gives_pictures_a_table_each_and_a_closing_line(
-    cli, pictures, checkpoint, tmp_path, monkeypatch
-) -> None:
+def test_a_folder_gives_pictures_and_one_line(cli, pictures, checkpoint, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = cli("predict", "pictures", "--model", checkpoint, "--score", 0, "--save-json", "--save-masks")
     assert result.exit_code == 0, result.stderr
@@ -29,12 +27,27 @@ def test_a_folder_gives_pictures_a_table_each_and_a_closing_line(
     assert {path.name for path in out.iterdir()} == names
     content = json.loads((out / "predictions.json").read_text())
     assert len(content["images"]) == 2
-    assert "[1/2] pictures/0.png" in result.stdout and "[2/2] pictures/1.png" in result.stdout
-    assert result.stdout.count("box (x0 y0 x1 y1)") == 2
-    closing = next(line for line in result.stdout.splitlines() if line.startswith("2 images"))
+    closing = result.stdout.splitlines()[0]
+    assert closing.startswith("2 images, ") and "box (x0 y0 x1 y1)" not in result.stdout
     assert f"{len(content['annotations'])} instances" in closing
     assert "s per image" in closing and closing.endswith("look at predictions")
     assert "nuclei" not in result.stdout
+
+
+def test_one_image_gets_a_table(cli, pictures, checkpoint, tmp_path) -> None:
+    result = cli("predict", pictures / "0.png", "--model", checkpoint, "--score", 0, "--out", tmp_path / "out")
+    assert "box (x0 y0 x1 y1)" in result.stdout and f"[1/1] {pictures}/0.png: " in result.stdout
+
+
+def test_as_much_is_told_as_is_asked_for(cli, pictures, checkpoint, tmp_path) -> None:
+    common = ("predict", pictures, "--model", checkpoint, "--out", tmp_path / "out", "--score", 0)
+    lines = cli(*common, "--verbose").stdout.splitlines()
+    assert [line.partition(": ")[0] for line in lines[:2]] == [f"[{i + 1}/2] {pictures}/{i}.png" for i in (0, 1)]
+    (pictures / "0a.png").write_bytes((pictures / "0.png").read_bytes()[:50])
+    quiet = cli(*common, "--quiet")
+    assert (quiet.exit_code, quiet.stdout) == (1, "") and quiet.stderr.startswith("[2/3] skipped: ")
+    assert cli(*common).stdout.startswith("2 images"), "the next command is not quiet"
+    assert cli(*common, "--quiet", "--verbose").exit_code == 2
 
 
 def test_a_broken_file_is_named_and_the_rest_done(cli, pictures, checkpoint, tmp_path) -> None:
@@ -55,7 +68,7 @@ def test_a_broken_page_is_named_and_the_rest_done(cli, pictures, checkpoint, tmp
         start = image.tag_v2[273][0]
     content = path.read_bytes()
     path.write_bytes(content[:start] + b"\xff" * 8 + content[start + 8 :])
-    result = cli("predict", pictures, "--model", checkpoint, "--out", tmp_path / "out", "--score", 1)
+    result = cli("predict", pictures, "--model", checkpoint, "--out", tmp_path / "out", "--score", 1, "--verbose")
     assert result.exit_code == 1
     assert f"[3/3] skipped: {path}[1]: expected a whole image" in result.stderr and "Traceback" not in result.stderr
     assert f"[3/3] {path}[2] of 3: nothing" in result.stdout

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from sparseinst.cli.batch import batch
 from sparseinst.cli.benchmark import benchmark
 from sparseinst.cli.cache import cache
-from sparseinst.cli.common import SettingsCommand, say, say_error
+from sparseinst.cli.common import SettingsCommand, say, say_error, speak
 from sparseinst.cli.convert import convert
 from sparseinst.cli.data import data
 from sparseinst.cli.evaluate import evaluate
@@ -108,6 +108,7 @@ def _start(
 ) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name need not be text that this terminal can show
         sys.stdout.reconfigure(errors="backslashreplace")
+    speak()
     logger = logging.getLogger("sparseinst")
     _WARNINGS.left_out = False
     if _WARNINGS not in logger.handlers:

@@ -16,6 +16,7 @@ from sparseinst.cli.common import (
     MaxInstances,
     NoTile,
     Overlap,
+    Quiet,
     RandomWeights,
     Scale,
     Score,
@@ -25,6 +26,7 @@ from sparseinst.cli.common import (
     chosen_tile,
     output_file,
     pick_device,
+    speak,
 )
 from sparseinst.cli.early import check_network, check_paths, check_source
 from sparseinst.cli.opening import BackendName, converted
@@ -95,12 +97,14 @@ def run(
         str | None, typer.Option(metavar="ADDRESS", help="Work on Ray Data: local, or the address of a cluster.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is to do, and do nothing.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find instances in millions of images; `sparseinst batch report DIR` looks at the result.
 
     What is stopped goes on where it was when the same command is given again: each image is done once. An image that
     cannot be read is a row with the reason, and the exit code is then 1.
     """
+    speak(quiet=quiet)
     part, tile = _shard(shard), chosen_tile(tile, no_tile)
     check_network(
         model, weights=weights, random_weights=random_weights, backend=backend, score=score, device=device, batch=batch,

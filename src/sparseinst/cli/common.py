@@ -1,6 +1,8 @@
 """What the commands share: options, texts, and how they talk to the user."""
 
 from collections.abc import Sequence
+from contextvars import ContextVar
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -69,6 +71,8 @@ Weights = Annotated[
 RandomWeights = Annotated[
     bool, typer.Option("--random-weights", help="Take fresh weights, for tests and benchmarks of a preset without any.")
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print a line for each image, too.")]
 MODEL_HELP = (
     "A preset (see `sparseinst models`), a .safetensors file, a published .pth, an exported file, or hf:owner/name"
 )
@@ -91,10 +95,43 @@ def setting(name: str, *, metavar: str | None = None) -> Any:
     return typer.Option(help=f"{_SETTING}{name}", metavar=metavar)
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Where to print; a file, which nobody resizes, gets lines long enough for logs and tables."""
-    found = Console(stderr=stderr)
-    return found if found.is_terminal else Console(stderr=stderr, width=_FILE_COLUMNS)
+class Voice(Enum):
+    """How much a command tells."""
+
+    QUIET = "errors"
+    USUAL = "a summary"
+    VERBOSE = "a line for each image, and a summary"
+
+
+_voice = ContextVar("voice", default=Voice.USUAL)
+
+
+def speak(*, quiet: bool = False, verbose: bool = False) -> None:
+    """Sets how much this command tells, in all that prints here: `say`, tables, bars.
+
+    Raises:
+        InputError: both are asked for.
+    """
+    if quiet and verbose:
+        raise InputError("expected --quiet or --verbose, got both: leave one out")
+    _voice.set(Voice.QUIET if quiet else Voice.VERBOSE if verbose else Voice.USUAL)
+
+
+def tells_each() -> bool:
+    """Whether each image gets a line."""
+    return _voice.get() is Voice.VERBOSE
+
+
+def console(*, stderr: bool = False, always: bool = False) -> Console:
+    """Where to print; a file, which nobody resizes, gets lines long enough for logs and tables.
+
+    Args:
+        stderr: standard error, not standard output.
+        always: print also where only errors are wanted.
+    """
+    quiet = _voice.get() is Voice.QUIET and not always
+    found = Console(stderr=stderr, quiet=quiet)
+    return found if found.is_terminal else Console(stderr=stderr, quiet=quiet, width=_FILE_COLUMNS)
 
 
 def say(text: str, *, style: str = "", stderr: bool = False) -> None:
@@ -103,8 +140,8 @@ def say(text: str, *, style: str = "", stderr: bool = False) -> None:
 
 
 def say_error(text: str) -> None:
-    """Prints text in red to standard error."""
-    say(text, style="red", stderr=True)
+    """Prints text in red to standard error, however little is to be told."""
+    console(stderr=True, always=True).print(Text(text, style="red"), soft_wrap=True)
 
 
 def say_found(data: Path) -> None:

@@ -16,18 +16,23 @@ from sparseinst.cli.common import (
     MaxInstances,
     NoTile,
     Overlap,
+    Quiet,
     RandomWeights,
     Scale,
     Tile,
+    Verbose,
     Weights,
     chosen_tile,
     console,
+    count,
     output_file,
     parse_diameter,
     pick_device,
     print_table,
     say,
     say_found,
+    speak,
+    tells_each,
 )
 from sparseinst.cli.early import check_network, check_paths
 from sparseinst.cli.opening import BackendName, open_model
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from sparseinst.data.formats.source import Split
     from sparseinst.evaluation.count_figures import Counts
     from sparseinst.evaluation.figures import Evaluation
+    from sparseinst.structures import Instances
 
 
 def evaluate(
@@ -82,8 +88,11 @@ def evaluate(
     scale: Scale = None,
     diameter: DiameterOrAuto = None,
     max_instances: MaxInstances = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Measure a network on annotated images: COCO mask AP, in all and by class."""
+    speak(quiet=quiet, verbose=verbose)
     check_paths(images, annotations, data, predictions)
     options = PipelineOptions(
         device=device, batch=batch, half=half, tile=chosen_tile(tile, no_tile), overlap=overlap, scale=scale,
@@ -119,7 +128,7 @@ def evaluate(
     with console(stderr=True).status(f"evaluating on {chosen} ..."):
         evaluation = measure(
             network, measured, workers=workers, max_dets=max_dets, save=save, report=report, model_name=model,
-            **options,
+            on_image=_tell_image if tells_each() else None, **options,
         )  # fmt: skip
     seconds = time.perf_counter() - start
     if json is not None:
@@ -130,6 +139,10 @@ def evaluate(
     for name, path in (("detections", save), ("figures", json), ("report", page)):
         if path is not None:
             say(f"{name}: {path}")
+
+
+def _tell_image(path: Path, instances: "Instances") -> None:
+    say(f"{path}: {count(len(instances), 'instance')}")
 
 
 def _score(folder: Path, annotations: Path, *, save: Path | None, json: Path | None, max_dets: int) -> None:

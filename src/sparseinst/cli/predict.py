@@ -16,10 +16,12 @@ from sparseinst.cli.common import (
     MaxInstances,
     NoTile,
     Overlap,
+    Quiet,
     RandomWeights,
     Scale,
     Score,
     Tile,
+    Verbose,
     Weights,
     chosen_tile,
     parse_diameter,
@@ -27,6 +29,7 @@ from sparseinst.cli.common import (
     pick_device,
     say,
     say_error,
+    speak,
 )
 from sparseinst.cli.early import (
     check_explains,
@@ -55,7 +58,7 @@ from sparseinst.cli.predict_cells import (
     cell_files,
     say_pixels_alone,
 )
-from sparseinst.cli.predict_telling import RowsBar, Shrunk, close_report, print_result, tell_filled
+from sparseinst.cli.predict_telling import ImagesBar, Shrunk, close_report, tell_filled, tell_result
 from sparseinst.cli.predict_video import (
     Algorithm,
     Divisions,
@@ -168,6 +171,8 @@ def predict(
     save_stack: SaveStack = False,
     save_zarr: SaveZarr = False,
     stitch: Stitch = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Find instances in images or a video: a picture of each image and a table, or the video with masks drawn.
 
@@ -178,6 +183,7 @@ def predict(
     """
     from sparseinst.data.video.source import is_video
 
+    speak(quiet=quiet, verbose=verbose)
     tile, size = chosen_tile(tile, no_tile), parse_diameter(diameter)
     names = parse_names(classes)
     cells = CellOptions(
@@ -229,15 +235,16 @@ def predict(
 
     lowest = network.config.postprocess.score if score is None else score
     nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
-    progress = RowsBar()
+    progress = ImagesBar()
     preprocess = at_scale(network.config.preprocess, scale=scale, diameter=None if size == "auto" else size)
     filled, shrunk, sizes = 0, Shrunk(preprocess), Sizes(network.config.preprocess, diameter=size)
     say_pixels_alone(cells, preprocess)
 
     def tell(result: "ImageResult") -> None:
         nonlocal filled
-        progress.end()
-        print_result(result, nothing, sizes.see(result))
+        seen = sizes.see(result)
+        progress.done(result)
+        tell_result(result, nothing, seen)
         if files is not None:
             files.add(result)
         if result.instances is not None:
@@ -246,15 +253,15 @@ def predict(
 
     stop = Event()
     with (
+        progress,
         Signals(tell="stopping here", then=stop.set) as signals,
         cell_files(cells, out, network.config.classes) as files,
     ):
         report = predict_files(
             source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
-            iam=iam, recursive=recursive, view=view, pixel_um=pixel_size, on_image=tell, on_row=progress.tell,
+            iam=iam, recursive=recursive, view=view, pixel_um=pixel_size, on_image=tell, on_row=progress.row,
             resume=resume, stop=stop, **options,
         )  # fmt: skip
-    progress.end()
     close_report(report)
     if (channels := shown_as(network.config.preprocess.channels)) is not None:
         say(f"The pictures show {channels}.")

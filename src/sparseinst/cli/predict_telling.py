@@ -1,11 +1,12 @@
 """What `sparseinst predict` tells about images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sparseinst.cli.common import console, count, print_table, say, say_error
+from sparseinst.cli.common import console, count, print_table, say, say_error, tells_each
 from sparseinst.errors import listed
 
 if TYPE_CHECKING:
@@ -20,30 +21,38 @@ _SHRUNK = 3.0
 """How many times smaller than it is an image may be seen without a word."""
 
 
-class RowsBar:
-    """The progress of a very large image on standard error."""
+class ImagesBar:
+    """How far a run over images is, on a terminal: images, and rows of tiles of a very large one."""
 
     def __init__(self) -> None:
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
+        shown = console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=shown,
+            transient=True, disable=not shown.is_terminal,
+        )  # fmt: skip
+        self._images = self._bars.add_task("images", total=None, visible=False)
+        self._rows = self._bars.add_task("rows of tiles", total=None, visible=False)
 
-    def tell(self, path: Path, done: int, rows: int) -> None:
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def row(self, path: Path, done: int, rows: int) -> None:
         """Shows how many rows of tiles of an image are done."""
-        if self._bar is None:
-            self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                TextColumn("rows of tiles, time left"), TimeRemainingColumn(), console=console(stderr=True),
-                transient=True,
-            )  # fmt: skip
-            self._bar.start()
-            self._task = self._bar.add_task(path.name, total=rows)
-        self._bar.update(self._task, completed=done)
+        self._bars.update(
+            self._rows, description=f"{path.name}, rows of tiles", completed=done, total=rows, visible=True
+        )
 
-    def end(self) -> None:
-        """Takes the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+    def done(self, result: "ImageResult") -> None:
+        """Shows that an image is done."""
+        self._bars.update(self._rows, visible=False)
+        if result.total > 1:
+            self._bars.update(self._images, completed=result.position, total=result.total, visible=True)
 
 
 class Shrunk:
@@ -99,11 +108,16 @@ def tell_filled(images: int, network: "Backend", *, exported: bool, most: int | 
     say(f"{count(images, 'image')} filled all {shown}: there may be more objects; {advice}", style="yellow")
 
 
-def print_result(result: "ImageResult", nothing: str, sizes: str = "") -> None:
-    """Tells what was found in one image, and something of the size of its objects."""
+def tell_result(result: "ImageResult", nothing: str, sizes: str = "") -> None:
+    """Tells what was found in one image, and something of the size of its objects: a table of the only image of a run,
+    a line of each of several where that is asked for, and always that one was skipped.
+    """
     head = f"[{result.position}/{result.total}]"
     if result.instances is None:
         say_error(f"{head} skipped: {result.error}")
+        return
+    is_only = result.total == 1 and result.pages == 1
+    if not (is_only or tells_each()):
         return
     name = result.name if result.page is None else f"{result.name} of {result.pages}"
     name += f" in {result.tiles} tiles" if result.tiles > 1 else ""
@@ -112,7 +126,8 @@ def print_result(result: "ImageResult", nothing: str, sizes: str = "") -> None:
         say(f"{head} {name}: {nothing}")
         return
     say(f"{head} {name}: {count(number, 'instance')}{f', {sizes}' if sizes else ''}")
-    print_table(*result.table())
+    if is_only:
+        print_table(*result.table())
 
 
 def close_report(report: "RunSummary") -> None:

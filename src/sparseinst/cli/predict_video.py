@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from sparseinst.cli.common import console, count, output_file, say, say_error
+from sparseinst.cli.common import console, count, output_file, say, say_error, tells_each
 from sparseinst.errors import InputError
 from sparseinst.inference.options import PipelineOptions
 
@@ -214,6 +214,8 @@ class _Progress:
             state.append(f"{(len(self._times) - 1) / max(self._times[-1] - self._times[0], 1e-9):.1f} frames/s")
         if result.dropped:
             state.append(f"{result.dropped} dropped")
+        if tells_each():
+            say(f"frame {result.frame.index}, {result.frame.seconds:.2f} s: {count(len(result.instances), 'instance')}")
         self._bars.update(self._task, total=video.duration, completed=result.frame.seconds, state=", ".join(state))
 
 

@@ -70,7 +70,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 to be looked at, of an image file with any number of channels (see `shown`).
 
     Raises:
-        InputError: as `read_pixels`.
+        InputError: the file cannot be read.
     """
     channels = channels_in(path, pages=True)
     return shown(_pixels(path, RGB if channels is None else len(channels), IntensityConfig()))

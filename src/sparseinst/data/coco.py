@@ -154,7 +154,7 @@ class CocoDataset:
         """(H, W, 3) uint8 RGB to be looked at, of whatever channels the image has.
 
         Raises:
-            InputError: as `image`.
+            InputError: the file cannot be read, or its size is not what the annotation file states.
         """
         source = self._source(index)
         if isinstance(source, bytes):

@@ -104,7 +104,7 @@ def find_sources(
 
 
 def list_sources(source: str | Path) -> list[Path]:
-    """Image files of a source alone: see `find_sources`.
+    """Image files of a source (a file, folder, glob or list file), sorted.
 
     Returns:
         At least one path. Files named in a list are not looked at here: a missing one is found when it is read.

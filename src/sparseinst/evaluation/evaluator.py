@@ -1,7 +1,7 @@
 """From a network and annotated images to COCO's figures."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from sparseinst.inference.tiles import Cut
 from sparseinst.inference.writers import to_coco, write_json
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
+from sparseinst.structures import Instances
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def evaluate(
     groups: Mapping[int, str] | None = None,
     report: str | Path | None = None,
     model_name: str | None = None,
+    on_image: Callable[[Path, Instances], None] | None = None,
     **options: Unpack[PipelineOptions],
 ) -> Evaluation:
     """Mask AP of a network on annotated images; everything above its gate counts.
@@ -53,6 +55,7 @@ def evaluate(
         groups: image id -> name of a group; AP is then also given for each group.
         report: folder for a page of figures, charts and the worst images, and all numbers as JSON (see `write_report`).
         model_name: what the report calls the model; None takes the name given, or the kind of what was given.
+        on_image: called after each image, in order, with its file and what was found in it.
         **options: how images are looked at, as `PipelineOptions` describes: device, batch, tile, scale and so on.
 
     Raises:
@@ -67,7 +70,7 @@ def evaluate(
     split = _split(images, annotations)
     content = read_told(split)
     dataset = CocoDataset.of(split, content).remap(pipeline.classes)
-    results = detect(pipeline, dataset, workers=workers)
+    results = detect(pipeline, dataset, workers=workers, on_image=on_image)
     if save is not None:
         write_json(Path(save), results)
         _LOGGER.info("%s: %d detections", save, len(results))
@@ -95,8 +98,8 @@ def score_found(
         split: the annotated images.
         results: COCO results of all of them, from `detect`.
         score: lowest score that the network shows by itself; objects are counted there.
-        max_dets: as of `evaluate`.
-        groups: as of `evaluate`.
+        max_dets: highest-scored detections of a class in an image that count.
+        groups: image id -> name of a group; AP is then also given for each group.
         content: what was read of the split already.
     """
     content = read_told(split) if content is None else content
@@ -107,22 +110,28 @@ def score_found(
 
 
 def detect(
-    pipeline: Pipeline, dataset: CocoDataset, *, workers: int, images: Sequence[int] | None = None
+    pipeline: Pipeline,
+    dataset: CocoDataset,
+    *,
+    workers: int,
+    images: Sequence[int] | None = None,
+    on_image: Callable[[Path, Instances], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """COCO results of images of a data set whose labels are the network's (see `CocoDataset.remap`).
-
-    What is of a class that the data set does not know is left out.
+    """COCO results of images of a data set; what is of a class that it does not know is left out.
 
     Args:
-        pipeline: of the network.
-        dataset: the images.
-        workers: as of `evaluate`.
+        pipeline: what finds them.
+        dataset: its labels are the network's (see `CocoDataset.remap`).
+        workers: threads that read and resize images; 0 reads them in between.
         images: which of them; None for all.
+        on_image: called after each image, in order, with its file and what was found in it.
     """
     images = range(len(dataset)) if images is None else images
     results: list[dict[str, Any]] = []
     for index, instances in zip(images, pipeline.found(_cuts(dataset, images, pipeline, workers)), strict=True):
         results += to_coco(instances, int(dataset.image_ids[index]), dataset.category_ids)
+        if on_image is not None:
+            on_image(dataset.path(index), instances)
     return [item for item in results if item["category_id"] != -1]
 
 

@@ -16,7 +16,7 @@ from sparseinst.structures import Instances
 
 
 def score(predictions: Predictions, *, mask_threshold: float) -> Candidates:
-    """Scores all slots (paper, section 3.4): sqrt(class x objectness), rescored by the mean probability inside.
+    """Scores all slots as the paper does: sqrt(class x objectness), rescored by the mean probability inside.
 
     Without objectness the class probability itself takes the place of the square root.
     """

@@ -37,7 +37,7 @@ def find_objects(
         stitch_planes: make masks of adjacent planes that overlap one object.
 
     Raises:
-        InputError: see `label_layer`.
+        InputError: both diameters are given, or the image or the model cannot be used.
     """
     if estimate_diameter and diameter_px:
         raise InputError("expected diameter_px or estimate_diameter, got both: set diameter_px to 0")

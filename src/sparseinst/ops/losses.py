@@ -42,7 +42,7 @@ class MaskLosses(NamedTuple):
 
 
 def pairwise_dice(masks: Tensor, targets: Tensor) -> Tensor:
-    """Dice score of every slot with every target (paper, equation 3).
+    """Dice score of every slot with every target (of the paper's assignment).
 
     Args:
         masks: (N, P) mask probabilities.
@@ -69,7 +69,7 @@ def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: f
 
 
 def centre_focal_loss(logits: Tensor, centres: Tensor, near: Tensor) -> Tensor:
-    """Focal loss of centres (Law and Deng, CornerNet, 2018, equation 1) summed over all elements.
+    """Focal loss of centres (Law and Deng, CornerNet, 2018) summed over all elements.
 
     Args:
         logits: of any shape.

@@ -51,7 +51,13 @@ def close_up(
 
 
 def whole(pixels: NDArray[np.uint8], counts: Sequence[bytes], texts: Sequence[str]) -> NDArray[np.uint8]:
-    """An image with all its objects, in a picture of at most `CELL_PX`; arguments as of `close_up`."""
+    """An image with all its objects, in a picture of at most `CELL_PX`.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB of the whole image.
+        counts: masks over the whole image, compressed.
+        texts: label of each; an empty one is none.
+    """
     boxes = rle.boxes_xyxy(counts, (pixels.shape[0], pixels.shape[1]))
     return _drawn(pixels, tuple(counts), texts, contrasting(boxes))
 

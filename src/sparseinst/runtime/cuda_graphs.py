@@ -46,7 +46,7 @@ class ShapeCache:
         self._lock = threading.Lock()
 
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
-        """See `Run`."""
+        """Candidates of padded images; of a shape that came before by its recorded graph."""
         key = (images.dtype, *images.shape)
         with self._lock:
             if key not in self._seen:
@@ -77,11 +77,11 @@ class CudaGraphs:
         self._done = torch.cuda.Event()
 
     def wait(self) -> None:
-        """See `Capture`."""
+        """Waits until the graph that ran last is done, so that its memory may go."""
         self._done.synchronize()
 
     def __call__(self, run: Run, images: Tensor, resized_hw: Tensor) -> Run:
-        """See `Capture`."""
+        """Records what `run` does with tensors of these shapes, and gives what does it again."""
         with torch.cuda.device(self._device):
             inputs = images.clone(), resized_hw.clone()
             torch.cuda.current_stream().wait_event(self._done)

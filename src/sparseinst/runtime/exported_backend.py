@@ -37,7 +37,7 @@ class ExportedBackend:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
-        """See `Backend`; the candidates stay on the device."""
+        """Candidates of padded images (B, C, H, W) and their sizes within the frame (B, 2); they stay on the device."""
         images = images.to(self.device, non_blocking=True).to(getattr(torch, self.exported.images))
         return Candidates(*self._module(images, resized_hw.to(self.device, non_blocking=True)))
 

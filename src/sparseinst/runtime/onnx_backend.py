@@ -49,7 +49,7 @@ class OnnxBackend:
         self.frame: tuple[int, int] | None = self.config.preprocess.frame_hw
 
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
-        """See `Backend`; the candidates are on the CPU."""
+        """Candidates of padded images (B, C, H, W) and their sizes within the frame (B, 2); they are on the CPU."""
         images = images.cpu().to(getattr(torch, self.exported.images))
         return Candidates(*_run(self._session, self.exported.outputs, images, resized_hw))
 

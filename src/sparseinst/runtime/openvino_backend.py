@@ -64,7 +64,7 @@ class OpenVINOBackend:
             self._compiled = _compiled(model, half=sixteen, threads=threads)
 
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
-        """See `Backend`."""
+        """Candidates of padded images (B, C, H, W) and their sizes within the frame (B, 2); they are on the CPU."""
         images = images.cpu().to(getattr(torch, self.exported.images))
         return Candidates(*_run(self._compiled, self.exported.outputs, images, resized_hw))
 

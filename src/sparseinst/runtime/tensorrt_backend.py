@@ -57,7 +57,7 @@ class TensorRTBackend:
         return (*INPUTS, *self.exported.outputs)
 
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
-        """See `Backend`; the candidates stay on the device."""
+        """Candidates of padded images (B, C, H, W) and their sizes within the frame (B, 2); they stay on the device."""
         with torch.cuda.device(self.device):
             tensors: dict[str, Tensor] = {}
             for name, value in zip(INPUTS, (images, resized_hw), strict=True):

@@ -74,7 +74,7 @@ class EagerBackend:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
-        """See `Backend`; the candidates stay on the device."""
+        """Candidates of padded images (B, C, H, W) and their sizes within the frame (B, 2); they stay on the device."""
         return self._run(images.to(self.device, non_blocking=True), resized_hw.to(self.device, non_blocking=True))
 
 

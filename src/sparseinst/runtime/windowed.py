@@ -36,7 +36,7 @@ class WindowedSegmenter(Segmenter):
         self.fields = CellsOfSeeds(model) if fields is None else fields
 
     def forward(self, images: Tensor, resized_hw: Tensor) -> Candidates:
-        """As `Segmenter`, but for masks, which are `Patches`."""
+        """Scored candidates of (B, C, H, W) images; their masks are `Patches`, the parts that matter."""
         decoder = self.model.decoder
         assert isinstance(decoder, SeedsDecoder)
         fields = self.fields(images, resized_hw)

@@ -116,7 +116,7 @@ def plan_batch(source: str, out: str | Path, settings: BatchSettings, *, shard: 
     """What a call has to do; nothing is written.
 
     Raises:
-        InputError: see `run_batch`.
+        InputError: no such input, model or shard, or the folder holds the result of another job.
     """
     out = Path(out)
     listing = list_input(source, out=out)

@@ -30,11 +30,11 @@ class BatchSettings:
         half: compute in 16 bits.
         batch: images at once.
         score: lowest score to keep, 0..1; None is the model's own.
-        tile: as for `Predictor`.
-        overlap: as for `Predictor`.
-        scale: as for `Predictor`.
-        diameter: as for `Predictor`.
-        max_instances: as for `Predictor`.
+        tile: side in pixels of the tiles that larger images are cut into; 0 cuts nothing.
+        overlap: pixels that neighbouring tiles share at least.
+        scale: network pixels for each pixel of the image, at native scale.
+        diameter: or that of most objects in pixels of the image.
+        max_instances: most instances in an image.
         column: of Parquet files, the one that holds the images; None looks for it.
         limit: how many of the images, from the first on; None is all.
         rows: images whose rows share a file; a call that is ended loses no more of each process.

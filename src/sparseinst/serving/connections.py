@@ -29,7 +29,7 @@ class BoundedProtocol(H11Protocol):
     """HTTP/1.1 of which slow or silent clients cannot hold a connection.
 
     Args:
-        limits: see `ConnectionLimits`.
+        limits: how many connections, and how long each may be silent or slow.
     """
 
     def __init__(self, *args: Any, limits: ConnectionLimits, **options: Any) -> None:

@@ -99,7 +99,7 @@ def saved_preset(path: Path) -> Preset:
     """All settings of the run whose state this is; those that it was too early to know have their defaults.
 
     Raises:
-        InputError: as `load_state`.
+        InputError: there is no such file, it is damaged, or another version wrote it.
     """
     return _preset(_read(path), path)
 

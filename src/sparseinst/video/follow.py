@@ -29,7 +29,7 @@ def track(
     Args:
         source: a video file, a camera (0), the URL of a stream, images in a row, or arrays (see `open_video`).
         model: a network, a backend, the name or checkpoint file of a network, or an exported file.
-        algorithm: see `Tracker`.
+        algorithm: how objects are followed, one of `tracking.ALGORITHMS`.
         max_lost: frames for which an object that is not seen is waited for.
         divisions: objects can become two (see `Tracker`); `VideoResult.parents` then says what came from what.
         score: lowest score to keep; None takes the one that comes with the checkpoint.

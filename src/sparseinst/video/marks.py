@@ -18,8 +18,8 @@ class Marks:
     Args:
         classes: class names by label.
         labels: (k,) the classes to keep; None keeps all.
-        track: algorithm that follows objects (see `Tracker`); None follows none.
-        divisions: followed objects can become two (see there).
+        track: algorithm that follows objects, one of `tracking.ALGORITHMS`; None follows none.
+        divisions: followed objects can become two, as cells do.
         trails: draw where each object has been.
         zones: where to count objects (see `parse_zone`).
         draw: make pictures.

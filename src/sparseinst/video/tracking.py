@@ -92,7 +92,7 @@ class Tracker:
 
 class _Algorithm(Protocol):
     def update(self, instances: Instances) -> Ids:
-        """See `Tracker.update`."""
+        """(n,) ids of the instances of the next frame, 0 for those that are no object yet."""
 
 
 class _Track:
@@ -121,7 +121,7 @@ class _ByMask:
     """Overlap of masks (see `Tracker`).
 
     Args:
-        max_lost: as there.
+        max_lost: frames for which an object that is not seen is waited for.
         parents: where to note which id came from which; None divides nothing.
     """
 

@@ -170,7 +170,7 @@ def settings_of(name_or_path: str | Path, weights: str | Path | None) -> ModelCo
     """The settings that the network has which `load_model` gives for the same.
 
     Raises:
-        InputError: as there.
+        InputError: no such model, or weights of another network.
     """
     known = known_config(name_or_path, None if weights is None else weights_file(weights))
     return preset_of(name_or_path).model if known is None else known

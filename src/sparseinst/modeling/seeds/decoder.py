@@ -1,7 +1,7 @@
 """From the encoder's features to instances that begin at seeds.
 
 A seed draws a draft of its mask, which is its activation map: the pixels that speak for it. Features gathered under the
-map refine mask kernel and quality. These are the paper's steps (section 3.2: highlight, gather, recognise), but a map
+map refine mask kernel and quality. These are the paper's steps (highlight, gather, recognise), but a map
 belongs to a place in this image instead of to a slot.
 """
 

@@ -1,4 +1,4 @@
-"""The losses of training (paper, section 3.4), all in float32."""
+"""The paper's losses of training, all in float32."""
 
 from collections.abc import Sequence
 
@@ -45,7 +45,7 @@ class Criterion:
         Args:
             predictions: of B images, of any floating type; without objectness there is no loss for it.
             targets: B targets on the device of the predictions, masks at the mask stride.
-            num_instances: see `count_instances`.
+            num_instances: by which sums over instances are divided: their mean number a process, at least 1.
         """
         with torch.autocast(predictions.logits.device.type, enabled=False):
             # The masks stay as they are: `mask_losses` takes them to float32 piece by piece.

@@ -1,4 +1,4 @@
-"""IAM-based decoder (paper, sections 3.2 and 3.4): a sparse set of activation maps speaks for the instances."""
+"""The paper's IAM-based decoder (figure 3, right): a sparse set of activation maps speaks for the instances."""
 
 from typing import Literal
 

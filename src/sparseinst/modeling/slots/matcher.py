@@ -1,4 +1,4 @@
-"""One-to-one assignment of slots to targets (paper, section 3.4, equations 2 and 3)."""
+"""The paper's one-to-one assignment of slots to targets, by class and dice score."""
 
 from collections.abc import Sequence
 from itertools import accumulate
