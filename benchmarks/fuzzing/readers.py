@@ -16,6 +16,7 @@ from fuzzing import pictures, service, sets
 from fuzzing.running import Reader
 from sparseinst.cells.qupath import read_regions
 from sparseinst.config import IntensityConfig, ModelConfig, ShortSideConfig
+from sparseinst.data import archives
 from sparseinst.data.channels import read_picture, read_pixels
 from sparseinst.data.check.checkup import check_data
 from sparseinst.data.coco import CocoDataset
@@ -104,6 +105,14 @@ def _set(folder: Path) -> None:
 
 def _checked_set(folder: Path) -> None:
     check_data(resolve_data(folder), ModelConfig(classes=("a",)))
+
+
+def _archives(folder: Path) -> None:
+    archives._row_group.cache_clear()  # files of one name differ from case to case
+    stored = archives.Stored.find(folder, ["0.jpg", "a", "a.png"])
+    for index in range(3):
+        if stored is not None and index not in stored.missing:
+            stored.read(index)
 
 
 def _results(folder: Path) -> None:
@@ -222,6 +231,8 @@ _WAYS: dict[str, tuple[Callable[[Path], object], tuple[str, ...], int, Callable[
     "annotations VOC": (_set, ("*.txt", "Segmentation*/*"), 40, sets.voc),
     "annotations data.yaml": (_set, ("*.yaml",), 20, sets.data_yaml),
     "annotations checked": (_checked_set, ("*.json",), 4, sets.coco),
+    "annotations in tar shards": (_archives, ("*.tar",), 10, sets.tars),
+    "annotations in Parquet": (_archives, ("*.parquet",), 5, sets.parquets),
     "results COCO": (_results, ("*.json", "*.annotations"), 30, sets.results),
     "settings preset": (lambda folder: load_preset(_only(folder)), ("*.yaml",), 8, _copies(
         "yaml", FIXTURES / "mine.yaml", FIXTURES / "nuclei.yaml", _PACKAGE / "zoo" / "presets" / "lite.yaml")),

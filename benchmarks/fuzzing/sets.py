@@ -17,6 +17,7 @@ from sparseinst.data.formats import labelme as labelme_format
 from sparseinst.data.formats import labels as labels_format
 from sparseinst.data.formats import yolo as yolo_format
 from sparseinst.data.formats.resolving import resolve_data
+from sparseinst.masks import rle
 
 PHOTOGRAPHS = FILES / "photographs"
 
@@ -38,13 +39,14 @@ def coco(folder: Path) -> None:
     _small(folder / "1" / "train" / "a.png")
     common = {"image_id": 1, "iscrowd": 0, "category_id": 1}
     runs = [100, 50, height * width - 150]
+    packed = rle.from_runs(runs, SIZE_HW).decode()
     content: dict[str, Any] = {
         "images": [{"id": 1, "file_name": "a.png", "height": height, "width": width}],
         "categories": [{"id": 1, "name": "cell", "supercategory": "none"}, {"id": 4, "name": "rim"}],
         "annotations": [
             {"id": 1, **common, "segmentation": [[2, 2, 20, 2, 20, 30, 2, 30]], "area": 500, "bbox": [2, 2, 18, 28]},
             {"id": 2, **common, "segmentation": {"size": [height, width], "counts": runs}, "area": 50},
-            {"id": 3, **common, "iscrowd": 1, "segmentation": {"size": [height, width], "counts": "d3b1Wl1"}},
+            {"id": 3, **common, "iscrowd": 1, "segmentation": {"size": [height, width], "counts": packed}},
         ],
     }
     (folder / "1" / "train.json").write_text(json.dumps(content))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.data.columns import image_column, key_column
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, brief
 from sparseinst.files import is_folder, readable
 
 _KINDS = (".tar", ".parquet")
@@ -65,7 +65,7 @@ class Stored:
             for name, first, second in (_tar_members if file.suffix == ".tar" else _parquet_rows)(file):
                 if name in whole:
                     raise InputError(
-                        f"{file}: expected each image once in {folder}, got {name} twice: rename or remove one"
+                        f"{file}: expected each image once in {folder}, got {brief(name)} twice: rename or remove one"
                     )
                 whole[name] = _Place(number, first, second)
         by_last = {PurePosixPath(name).name: place for name, place in whole.items()}

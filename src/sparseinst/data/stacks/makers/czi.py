@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.data.physical import PixelSize, pixel_size
+from sparseinst.data.pixels import check_bytes
 from sparseinst.data.stacks.makers.choosing import channel_names, chosen_series, refuse_axes
 from sparseinst.data.stacks.stack import COLOURS, Stack
 from sparseinst.errors import InputError
@@ -43,13 +44,15 @@ def open_czi(reader: Any, path: Path, series: str | None, opened: ExitStack) -> 
     if colours and sizes.get("C", 1) > 1:
         raise InputError(f"{path}: expected channels or colours, got both: save them apart, as OME-TIFF")
     left, top, right, bottom = _bounds([one for members in tiles.values() for one in members])
+    pixels = (right - left) * (bottom - top)
+    check_bytes(pixels, pixels * np.dtype(first[0].dtype[-2:]).itemsize, f"{right - left} x {bottom - top}")
 
     def load(time: int, plane: int, channel: int) -> NDArray[Any]:
         values = np.zeros((bottom - top, right - left), np.dtype(first[0].dtype[-2:]))
         for one in tiles[time, plane, 0 if colours else channel]:
             x0, y0, x1, y1 = _bounds([one])
-            pixels = one.data_segment().data(resize=False).reshape(y1 - y0, x1 - x0, samples)
-            values[y0 - top : y1 - top, x0 - left : x1 - left] = pixels[:, :, channel if colours else 0]
+            tile = one.data_segment().data(resize=False).reshape(y1 - y0, x1 - x0, samples)
+            values[y0 - top : y1 - top, x0 - left : x1 - left] = tile[:, :, channel if colours else 0]
         return values
 
     about = ET.fromstring(file.metadata() or "<nothing/>")
