@@ -130,3 +130,12 @@ def test_pictures_that_this_program_wrote_are_left_out(tmp_path: Path) -> None:
     assert (sources.names, sources.unread) == (["named.png", "y_overlay.png"], ())
     assert names(list_sources(f"{tmp_path}/*.png")) == ["named.png", "y_overlay.png"]
     assert list_sources(tmp_path / "x_overlay.png") == [tmp_path / "x_overlay.png"], "a file named is meant"
+
+
+def test_arrays_are_images_where_there_are_no_pictures(tmp_path: Path) -> None:
+    for name in ("a.npy", "b.npy", "b_seg.npy"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_sources(tmp_path).images] == ["a.npy", "b.npy"]
+    (tmp_path / "c.png").touch()
+    found = find_sources(tmp_path)
+    assert [path.name for path in found.images] == ["c.png"] and len(found.unread) == 3

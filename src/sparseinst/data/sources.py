@@ -67,7 +67,8 @@ def find_sources(
     """Image files of a source, sorted, and what else there is.
 
     Of a folder or a pattern, pictures that this program wrote are left out (see `signature.is_ours`), so that a run
-    into the folder of its images can be repeated. Of a folder, so is what is hidden.
+    into the folder of its images can be repeated. Of a folder, so is what is hidden. Arrays (.npy) count where there
+    are no pictures.
 
     What else a folder holds or a pattern matches is `unread`, but for what goes with images or comes from this program:
     .txt, .json, .jsonl, .csv and .xml files, and videos with overlays. Whether one of them is an image that was meant
@@ -154,6 +155,8 @@ def _sorted_out(files: Iterable[Path], expected: str, root: Path | None, stacks:
     found = sorted(files)
     others = [path for path in found if not is_ours(path)]
     images = [path for path in others if _is_image(path) or (stacks and path.suffix.lower() in MAKER_SUFFIXES)]
+    pictures = [path for path in images if path.suffix.lower() != ARRAY_SUFFIX]
+    images = pictures or images  # arrays beside pictures are masks or features, not images
     taken = set(images)
     unread = tuple(path for path in others if path not in taken and not _goes_with_images(path))
     if not images:

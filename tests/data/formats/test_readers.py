@@ -327,7 +327,19 @@ def test_label_images_as_arrays(tmp_path: Path) -> None:
     with Image.open(tmp_path / "images" / "a.png") as image:
         numbers = np.zeros((image.height, image.width), np.int32)
     numbers[2:9, 2:9] = 70_000
+    np.save(tmp_path / "images" / "a.npy", numbers)  # of the same name: no image
     (tmp_path / "masks").mkdir()
     np.save(tmp_path / "masks" / "a.npy", numbers)
     source = resolve_data(tmp_path)
     assert source.train is not None and CocoDataset.of(source.train).instances == 1
+
+
+def test_arrays_beside_the_masks_of_labelmes_converter(tmp_path: Path) -> None:
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    text(tmp_path / "class_names.txt", "__ignore__\n_background_\nthing\n")
+    for kind, value in (("Object", 1), ("Class", 1)):
+        (tmp_path / f"Segmentation{kind}").mkdir()
+        np.save(tmp_path / f"Segmentation{kind}" / "a.npy", MASK.astype(np.int32))
+        (tmp_path / f"Segmentation{kind}PNG").mkdir()
+        Image.fromarray(MASK.astype(np.uint8) * value).save(tmp_path / f"Segmentation{kind}PNG" / "a.png")
+    assert train(tmp_path).instances == 1

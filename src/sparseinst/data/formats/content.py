@@ -11,7 +11,7 @@ from sparseinst.data.heif import know_heif
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.orientation import seen_hw
 from sparseinst.data.pixels import decoding
-from sparseinst.data.sources import has_image_name
+from sparseinst.data.sources import ARRAY_SUFFIX, has_image_name
 from sparseinst.data.stacks.channels import size_of_channels
 from sparseinst.errors import InputError, brief, listed
 from sparseinst.files import is_file, read_json
@@ -113,10 +113,12 @@ def image_hw(path: Path) -> tuple[int, int]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The image files of a folder, sorted; none where there is no folder."""
+    """The image files of a folder, sorted, without arrays of which a picture has the name; none without a folder."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if is_image(path))
+    found = sorted(path for path in folder.iterdir() if is_image(path))
+    pictures = {path.stem for path in found if path.suffix.lower() != ARRAY_SUFFIX}
+    return [path for path in found if path.suffix.lower() != ARRAY_SUFFIX or path.stem not in pictures]
 
 
 def is_image(path: Path) -> bool:

@@ -13,6 +13,7 @@ from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, imag
 from sparseinst.data.formats.labels import check_size
 from sparseinst.data.formats.source import DataSource, Split
 from sparseinst.data.pixels import opened
+from sparseinst.data.sources import ARRAY_SUFFIX
 from sparseinst.errors import InputError, brief, listed
 from sparseinst.files import read_text
 from sparseinst.masks.numbered import encode_numbered
@@ -53,7 +54,7 @@ def read(split: Split, notes: Notes | None) -> Content:
     root = split.annotations
     names, colours = _names(root)
     maker = Maker(split.images, names, notes)
-    images, objects, classes = (by_stem(images_in(root / place)) for place in _places(root))
+    images, objects, classes = (by_stem(_pictures(root / place)) for place in _places(root))
     for stem in _stems(split, objects):
         try:
             if stem not in images:
@@ -95,7 +96,7 @@ def _places(root: Path) -> tuple[str, str, str]:
 
 
 def _folder(root: Path, names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if images_in(root / name)), None)
+    return next((name for name in names if _pictures(root / name)), None)
 
 
 def _names(root: Path) -> tuple[list[str], _Colours]:
@@ -150,3 +151,8 @@ def _labels(path: Path | None, names: list[str], colours: _Colours, size_hw: tup
     if labels.shape != size_hw:
         raise InputError(f"{path}: expected {size_hw} (height, width) as its image, got {labels.shape}: correct it")
     return labels
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The images of a folder without arrays, which LabelMe's converter puts beside them."""
+    return [path for path in images_in(folder) if path.suffix.lower() != ARRAY_SUFFIX]
