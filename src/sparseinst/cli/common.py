@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from typer.core import TyperCommand
 
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError
+
+if TYPE_CHECKING:
+    from sparseinst.data.formats.source import DataSource
 
 _SETTING = "setting:"
 """Start of a help text that stands for the description of a setting."""
@@ -144,15 +147,9 @@ def say_error(text: str) -> None:
     console(stderr=True, always=True).print(Text(text, style="red"), soft_wrap=True)
 
 
-def say_found(data: Path) -> None:
-    """Tells what a data set was recognised as, and what is taken for what.
-
-    Raises:
-        InputError: it is none.
-    """
-    from sparseinst.data.formats.resolving import resolve_data
-
-    for line in resolve_data(data).found:
+def say_found(source: "DataSource") -> None:
+    """Tells what a data set was recognised as, and what is taken for what."""
+    for line in source.found:
         say(f"found {line}")
 
 

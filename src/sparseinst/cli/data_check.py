@@ -43,7 +43,8 @@ def check(
     from sparseinst.review.check_page import check_page
     from sparseinst.zoo.models import preset_of
 
-    say_found(data)
+    source = resolve_data(data)
+    say_found(source)
     settings = preset_of(model).model
     done = 0
     with console(stderr=True).status("reading images ...") as status:
@@ -53,7 +54,7 @@ def check(
             done += 1
             status.update(f"reading images ... {done}")
 
-        checkup = check_data(resolve_data(data), settings, on_image=tell)
+        checkup = check_data(source, settings, on_image=tell)
     _print(checkup.findings)
     for part in checkup.parts:
         if part.dataset is not None:

@@ -60,9 +60,10 @@ def errors(
     check_network(model, **options)
     from sparseinst.data.formats.resolving import resolve_data
 
-    split = resolve_data(data).part(part)
+    source = resolve_data(data)
+    split = source.part(part)
     chosen = _device(device)
-    say_found(data)
+    say_found(source)
     from sparseinst.inference.pipeline import Pipeline
     from sparseinst.review.errors import WORDS, find_errors, write_errors
 

@@ -28,8 +28,9 @@ def convert(
     target = next((name for name in TARGETS if name == to), None)
     if target is None:
         raise InputError(f"--to {to}: expected one of {', '.join(TARGETS)}: name one of them")
-    say_found(data)
-    for line in convert_data(resolve_data(data), out, target):
+    source = resolve_data(data)
+    say_found(source)
+    for line in convert_data(source, out, target):
         say(line)
     say(f"written: {out}")
 
@@ -49,8 +50,8 @@ def show(
     from sparseinst.review.html import document, sheet
 
     output_file("--out", out, page=True)
-    say_found(data)
     source = resolve_data(data)
+    say_found(source)
     splits = source.splits if part is None else {part: source.part(part)}
     sections = [
         f"<h2>{name}</h2>" + sheet(image_cells(CocoDataset.of(split), number)) for name, split in splits.items()
@@ -72,8 +73,9 @@ def stats(
     from sparseinst.review.stats import statistics
 
     output_file("--json", json)
-    say_found(data)
-    figures = {name: statistics(CocoDataset.of(split)) for name, split in resolve_data(data).splits.items()}
+    source = resolve_data(data)
+    say_found(source)
+    figures = {name: statistics(CocoDataset.of(split)) for name, split in source.splits.items()}
     for name, item in figures.items():
         size = item["diameter_px"]
         across = "" if size is None else f", {size['median']:.0f} px across (nine in ten {size['p5']:.0f} to " \
@@ -114,8 +116,8 @@ def split(
     shares = {name: share for name, share in (("train", 1 - val - test), ("val", val), ("test", test)) if share}
     check_shares(shares)
     grouping(group)
-    say_found(data)
     source = resolve_data(data)
+    say_found(source)
     root, content = merged(source)
     with console(stderr=True).status("looking for pictures that are the same ..."):
         parts = split_content(root, content, shares, group=group, seed=seed)

@@ -179,8 +179,9 @@ def _chosen(images: Path | None, annotations: Path | None, data: Path | None, pa
         return Split(images=images, annotations=annotations)
     if images is not None or annotations is not None:
         raise InputError("expected --data, or --images and --annotations, got both: leave one out")
-    split = resolve_data(data).part(part)
-    say_found(data)
+    source = resolve_data(data)
+    split = source.part(part)
+    say_found(source)
     return split
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparseinst.cli.allocator import keep_freed_memory
-from sparseinst.cli.common import Device, console, pick_device, say, say_error, say_found, setting
+from sparseinst.cli.common import Device, console, pick_device, say, say_error, setting
 from sparseinst.cli.early import check_model, check_paths
 from sparseinst.errors import InputError
 from sparseinst.files import typed
@@ -154,8 +154,6 @@ def train(
         keep_freed_memory()
     if _speaks():
         say(f"run in {out}")
-        if data is not None:
-            say_found(data)
     from sparseinst.training.interruption import Interrupted
     from sparseinst.training.trainer import train as run
 

@@ -80,9 +80,9 @@ def plan_run(options: Options) -> Plan:
         "data": data.expanduser().resolve(), "log": (facts.log if options.resume else _DEFAULT_LOG)
         if options.log is None else options.log,
     })  # fmt: skip
-    if options.resume and options.model is None:
-        return _plan_of_folder(options, facts, source, dataset)
-    return _plan_of_options(options, facts, source, dataset)
+    planned = _plan_of_folder if options.resume and options.model is None else _plan_of_options
+    plan = planned(options, facts, source, dataset)
+    return replace(plan, told=(*(f"found {line}" for line in source.found), *plan.told))
 
 
 def _plan_of_folder(options: Options, facts: RunFacts, source: DataSource, dataset: CocoDataset) -> Plan:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sparseinst.data.channels import shown
-from sparseinst.data.coco import CocoDataset
+from sparseinst.data.coco import CocoDataset, read_told
 from sparseinst.data.formats.source import Split
 from sparseinst.drawing.instances import draw, legible_scale
 from sparseinst.evaluation.evaluator import detect, score_found
@@ -51,7 +51,8 @@ class Validation:
     ) -> None:  # fmt: skip
         self.split, self.recipe, self.device, self.batch = split, recipe, device, batch
         # Read now, so that a mistake in the file is an error before the training and not after it.
-        self.dataset = (CocoDataset.of(split) if dataset is None else dataset).remap(tuple(classes))
+        self._content = None if dataset is not None else read_told(split)
+        self.dataset = (CocoDataset.of(split, self._content) if dataset is None else dataset).remap(tuple(classes))
         self.images = range(len(self.dataset))[rank::world]
 
     def find(self, model: SparseInst) -> list[dict[str, Any]]:
@@ -63,8 +64,11 @@ class Validation:
         """AP of a network by what all processes found: that of one process, which finds the same in the same order."""
         place = {image_id: place for place, image_id in enumerate(self.dataset.image_ids.tolist())}
         results = sorted(chain.from_iterable(shares), key=lambda item: place[item["image_id"]])
-        score = model.config.postprocess.score
-        return score_found(self.split, results, score=score, max_dets=self.recipe.max_dets).evaluation
+        self._content = read_told(self.split) if self._content is None else self._content
+        return score_found(
+            self.split, results, score=model.config.postprocess.score, max_dets=self.recipe.max_dets,
+            content=self._content,
+        ).evaluation  # fmt: skip
 
     def expected_seconds(self, model: SparseInst) -> float:
         """About what measuring and drawing will take: from a few images, which a network that has learnt finds more in.
