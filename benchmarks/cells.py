@@ -1,18 +1,21 @@
-"""A scientist's path from end to end: an OME-TIFF stack in; labels, tables, ROIs and GeoJSON out, and opened again.
+"""A scientist's path from end to end: an OME-TIFF stack in; labels, tables, ROIs, GeoJSON, OME-Zarr out, opened again.
 
 python benchmarks/cells.py [--data ../shared/data/dsb2018] [--picture docs/images/cells.png] [--name cells]
 
 The stack is made of one nuclei image of DSB 2018: five planes, blurred and dimmed with the distance from the middle, in
 a channel DAPI, and a blurred copy turned upside down as a channel GFP; the sizes of its pixels (0.65 and 2 micrometres)
-are made up. `sparseinst predict` looks at it; tifffile, roifile, geojson and pandas open what it wrote, and what they
-say is compared: areas of ROIs and of polygons with the measured ones, pixels of the label stack with the volumes.
+are made up. `sparseinst predict` looks at it; tifffile, roifile, geojson, zarr and pandas open what it wrote, and what
+they say is compared: areas of ROIs and of polygons with the measured ones, pixels of the label stack with the volumes,
+those of OME-Zarr with the stack and its labels. Where napari is installed (with a screen, or xvfb-run) it opens them.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ import numpy as np
 import pandas as pd
 import roifile
 import tifffile
+import zarr
 from numpy.typing import NDArray
 from PIL import Image
 from record import write_result
@@ -56,12 +60,12 @@ def make_stack(image: NDArray[np.uint8], path: Path) -> NDArray[np.uint16]:
 
 def predict(source: Path, out: Path) -> None:
     """Runs the command line."""
-    asked = ["--measure", "--stitch", "--save-rois", "--save-geojson", "--save-outlines"]
+    asked = ["--measure", "--stitch", "--save-rois", "--save-geojson", "--save-outlines", "--save-zarr"]
     command = [sys.executable, "-m", "sparseinst.cli", "predict", str(source), "--out", str(out), "--channel", "DAPI"]
     subprocess.run([*command, *asked], check=True, stdout=subprocess.DEVNULL)
 
 
-def opened(out: Path) -> dict[str, Any]:
+def opened(stack: NDArray[np.uint16], out: Path) -> dict[str, Any]:
     """What other libraries read, and how far it is from the tables."""
     table, volumes = (pd.read_csv(out / f"{name}.csv") for name in ("measurements", "volumes"))
     with tifffile.TiffFile(out / "stack.ome_labels.ome.tif") as file:
@@ -75,6 +79,8 @@ def opened(out: Path) -> dict[str, Any]:
         "objects_in_planes": len(table),
         "objects_in_3d": len(volumes),
         "label_stack": {"axes": axes, "shape": list(labels.shape), "has_sizes": f'PhysicalSizeX="{PIXEL_UM}"' in about},
+        "ome_zarr": _opened_zarr(stack, labels, out / "stack.ome_labels.ome.zarr"),
+        "napari": _opened_in_napari(out),
         "rois": len(rois),
         "features": len(features["features"]),
         "geojson_is_valid": bool(features.is_valid),
@@ -86,6 +92,35 @@ def opened(out: Path) -> dict[str, Any]:
         "median_area_um2": round(float(table[table["plane"] == MIDDLE]["area_um2"].median()), 1),
         "median_volume_um3": round(float(volumes["volume_um3"].median()), 1),
     }
+
+
+def _opened_zarr(stack: NDArray[np.uint16], labels: NDArray[Any], path: Path) -> dict[str, Any]:
+    group = zarr.open_group(str(path), mode="r")
+    image, found = np.asarray(group["0"]), np.asarray(group["labels/0/0"])
+    return {
+        "image": list(image.shape),
+        "labels": list(found.shape),
+        "same_image": bool((image[0].swapaxes(0, 1) == stack).all()),
+        "same_labels": bool((found[0] == labels).all()),
+    }
+
+
+def _opened_in_napari(out: Path) -> list[str] | None:
+    """The layers that napari makes of the label files; None where there is no napari, or no screen."""
+    if find_spec("napari") is None or not (os.environ.get("DISPLAY") or sys.platform != "linux"):
+        return None
+    import napari
+
+    viewer = napari.Viewer(show=False)
+    viewer.open(out / "stack.ome_labels.ome.tif", layer_type="labels")
+    if find_spec("napari_ome_zarr") is not None:
+        viewer.open(out / "stack.ome_labels.ome.zarr", plugin="napari-ome-zarr")
+    layers = []
+    for layer in viewer.layers:
+        data = layer.data[0] if layer.multiscale else layer.data
+        layers.append(f"{type(layer).__name__} {layer.name} {tuple(data.shape)}")
+    viewer.close()
+    return layers
 
 
 def draw(stack: NDArray[np.uint16], out: Path, path: Path) -> None:
@@ -130,7 +165,7 @@ def main() -> None:
         out = Path(folder) / "out"
         stack = make_stack(np.asarray(Image.open(dataset.path(index)).convert("L")), Path(folder) / "stack.ome.tif")
         predict(Path(folder) / "stack.ome.tif", out)
-        figures = {"image": dataset.path(index).name, "annotated": len(dataset.rles(index)), **opened(out)}
+        figures = {"image": dataset.path(index).name, "annotated": len(dataset.rles(index)), **opened(stack, out)}
         if options.picture is not None:
             draw(stack, out, options.picture)
     print(json.dumps(figures, indent=2))

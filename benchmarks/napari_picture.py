@@ -18,6 +18,7 @@ from sparseinst.zoo.names import DEMO_IMAGE
 import napari  # isort: skip
 
 WINDOW_PX, DOCK_PX = (1280, 760), 260
+ZOOM = 2.5
 WIDTH_PX = 900
 """Of the picture that is kept."""
 
@@ -38,13 +39,15 @@ def main() -> None:
     forms["Find objects"](image=image)
     labels = viewer.layers["nuclei objects"]
     labels.contour = 2
-    rows, columns = np.nonzero(labels.data)
-    middle = np.argmin(np.hypot(rows - labels.data.shape[0] / 2, columns - labels.data.shape[1] / 2))
-    labels.selected_label = int(labels.data[rows[middle], columns[middle]])
     forms["Measure objects"](image=image, labels=labels)
+    table = labels.features
+    away = np.hypot(table["centroid_y"] - image.data.shape[0] / 2, table["centroid_x"] - image.data.shape[1] / 2)
+    dim = table["mean_nuclei"] < table["mean_nuclei"].median()
+    chosen = table.loc[away[dim].idxmin()]
+    labels.selected_label = int(chosen["index"])
     forms["Show activation map"](image=image, labels=labels)
     print(labels.features.head())
-    viewer.reset_view()
+    viewer.camera.center, viewer.camera.zoom = (chosen["centroid_y"], chosen["centroid_x"]), ZOOM
     pixels = viewer.screenshot(canvas_only=False, flash=False)
     shown = Image.fromarray(pixels).convert("RGB")
     shown.thumbnail((WIDTH_PX, WIDTH_PX))

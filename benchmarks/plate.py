@@ -1,6 +1,7 @@
 """Seconds and memory for fields of a plate: 2048 x 2048 pixels of 16 bits, from files to label images and measurements.
 
-python benchmarks/plate.py [--data ../shared/data/dsb2018] [--fields 8] [--backends onnxruntime openvino] [--name plate]
+python benchmarks/plate.py [--data ../shared/data/dsb2018] [--fields 8] [--side 2048] [--backends onnxruntime openvino]
+    [--name plate]
 
 A field is a mosaic of the fluorescence images of DSB 2018's validation part, in an order of its own, in a TIFF file.
 `sparseinst predict FOLDER --save-masks` looks at one field, then at all, with and without `--measure`, held to two
@@ -29,13 +30,14 @@ from record import write_result
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
 
-SIDE, CELL_PX = 2048, 256
+CELL_PX = 256
 WELLS, FIELDS_A_WELL = 384, 9
 CORES = 2
 
 
-def write_fields(data: Path, folder: Path, count: int) -> None:
+def write_fields(data: Path, folder: Path, count: int, side: int) -> None:
     """Writes the fields as field_0.tif and so on."""
+    across = side // CELL_PX
     split = resolve_data(data).val
     dataset = CocoDataset.load(split.images, split.annotations)
     cells = []
@@ -46,7 +48,7 @@ def write_fields(data: Path, folder: Path, count: int) -> None:
             cells.append(pixels[:, :, 0].astype(np.uint16) * 16)
     for number in range(count):
         random = np.random.default_rng(number)
-        order = random.integers(0, len(cells), (SIDE // CELL_PX) ** 2).reshape(SIDE // CELL_PX, -1)
+        order = random.integers(0, len(cells), (across, across))
         field: NDArray[np.uint16] = np.block([[cells[place] for place in row] for row in order])
         tifffile.imwrite(folder / f"field_{number}.tif", field, photometric="minisblack")
 
@@ -87,20 +89,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/dsb2018"))
     parser.add_argument("--fields", type=int, default=8, help="at least 2")
+    parser.add_argument("--side", type=int, default=2048, help=f"of a field, a multiple of {CELL_PX} pixels")
     parser.add_argument("--backends", nargs="+", default=["onnxruntime", "openvino"])
     parser.add_argument("--name", default="plate", help="name of the result file")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        write_fields(options.data, Path(folder), options.fields)
+        write_fields(options.data, Path(folder), options.fields, options.side)
         for backend in options.backends:
             for asked in ([], ["--measure"]):
                 rows.append(measured(Path(folder), options.fields, backend, asked))
                 print(json.dumps(rows[-1]), flush=True)
     figures = {
         "cores": CORES,
-        "side_px": SIDE,
+        "side_px": options.side,
         "fields": options.fields,
         "load_average": os.getloadavg()[0],
         "rows": rows,

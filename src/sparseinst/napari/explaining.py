@@ -43,7 +43,7 @@ def show_activation(
         raise InputError(f"label {number}: the network does not find it here, so that it has no activation map")
     heat = maps.upsampled(index).max(0)
     options = {
-        "name": f"activation of {number}", "colormap": "inferno", "blending": "additive", "opacity": 0.8,
+        "name": f"activation of {number}", "colormap": "red", "blending": "additive", "opacity": 0.8,
         "contrast_limits": (0.0, float(heat.max()) or 1.0), **placed_like(labels, 2),
     }  # fmt: skip
     return heat, options, "image"
