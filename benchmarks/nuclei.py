@@ -40,7 +40,7 @@ from sparseinst.evaluation.oddities import oddities
 from sparseinst.inference.writers import to_coco
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import open_backend
-from sparseinst.runtime.cache import can_convert, keep_converted
+from sparseinst.runtime.cache import can_convert
 
 MAX_DETS = 300
 RUNS, WARM_UP_RUNS = 15, 2
@@ -165,18 +165,17 @@ def milliseconds(predictor: Predictor, image: NDArray[np.uint8]) -> dict[str, fl
 
 def times(model: SparseInst, dataset: CocoDataset, scale: float | None) -> dict[str, dict[str, Any]]:
     """Times of one pass by image size and backend: PyTorch, and ONNX Runtime as the commands use it."""
-    threads, result = torch.get_num_threads(), {}
-    with tempfile.TemporaryDirectory() as folder:
-        backends: dict[str, Any] = {"torch": model}
-        if can_convert():
-            keep_converted(Path(folder) / "model.onnx", model)
-            backends["onnxruntime"] = open_backend(Path(folder) / "model.onnx", device="cpu", threads=threads)
-        for name, backend in backends.items():
-            predictor = Predictor(backend, scale=scale)
-            for size in SIZES:
-                spent = milliseconds(predictor, image_of(size, dataset, predictor))
-                result.setdefault(f"{size[0]}x{size[1]}", {})[name] = spent
-                print(size, name, spent, flush=True)
+    threads = torch.get_num_threads()
+    result: dict[str, dict[str, Any]] = {}
+    backends: dict[str, Any] = {"torch": model}
+    if can_convert():
+        backends["onnxruntime"] = open_backend(model, name="onnxruntime", threads=threads)
+    for name, backend in backends.items():
+        predictor = Predictor(backend, scale=scale)
+        for size in SIZES:
+            spent = milliseconds(predictor, image_of(size, dataset, predictor))
+            result.setdefault(f"{size[0]}x{size[1]}", {})[name] = spent
+            print(size, name, spent, flush=True)
     return result
 
 

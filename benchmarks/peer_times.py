@@ -2,7 +2,6 @@
 
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -26,7 +25,7 @@ from sparseinst.data.prepare import prepare
 from sparseinst.files import atomic
 from sparseinst.recipe import Preset
 from sparseinst.runtime.backends import open_backend
-from sparseinst.runtime.cache import can_convert, keep_converted
+from sparseinst.runtime.cache import can_convert
 
 ROUNDS, WARM_UP_ROUNDS = 10, 2
 THREADS = (1, 2)
@@ -72,20 +71,16 @@ def paired_times(name: str, source: DataSource, folder: Path, seed: int) -> Figu
     preprocess = preset.model.preprocess
     scores = {OURS: network.config.postprocess.score, PEER: peer.roi_heads.score_thresh}
     result: Figures = {"seed": seed, "scores_shown_from": scores, "rounds": ROUNDS}
-    with tempfile.TemporaryDirectory() as temporary:
-        converted = Path(temporary) / "ours.onnx"
+    for threads in THREADS:
+        torch.set_num_threads(threads)
+        ways: dict[str, Way] = {f"{OURS}, torch": Predictor(network)}
         if can_convert():
-            keep_converted(converted, network)
-        for threads in THREADS:
-            torch.set_num_threads(threads)
-            ways: dict[str, Way] = {f"{OURS}, torch": Predictor(network)}
-            if converted.is_file():
-                ways[f"{OURS}, onnxruntime"] = Predictor(open_backend(converted, device="cpu", threads=threads))
-            ways[PEER] = lambda image: detect(peer, prepare(image, preprocess))
-            for size in SETS[name].sizes_hw:
-                key = f"{size[0]}x{size[1]}, {threads} thread{'s' * (threads > 1)}"
-                result[key] = interleaved(ways, image_of(size, source))
-                print(key, result[key], flush=True)
+            ways[f"{OURS}, onnxruntime"] = Predictor(open_backend(network, name="onnxruntime", threads=threads))
+        ways[PEER] = lambda image: detect(peer, prepare(image, preprocess))
+        for size in SETS[name].sizes_hw:
+            key = f"{size[0]}x{size[1]}, {threads} thread{'s' * (threads > 1)}"
+            result[key] = interleaved(ways, image_of(size, source))
+            print(key, result[key], flush=True)
     torch.set_num_threads(before)
     return result
 
