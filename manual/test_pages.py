@@ -89,7 +89,7 @@ def _problem(command: str) -> str | None:
     if program == "python":
         script = ROOT / words[0]
         if not script.is_file():
-            return None if words[0] == "-m" else "no such file"
+            return None if words[0] in ("-m", "-c") else "no such file"
         options = [word.partition("=")[0] for word in words if word.startswith("--")]
         text = "".join(path.read_text(encoding="utf-8") for path in (script, *script.parent.glob("*.py")))
         unknown = [
