@@ -1,6 +1,7 @@
 """Runs the blocks of a page in order, in one folder, and says what the tests change about them.
 
-What is typed is what is run, with these exceptions: `CHANGED` shortens training and takes a free port; `pip install` is
+What is typed is what is run, with these exceptions: `CHANGED` shortens training, begins it with the weights that ship so
+that what comes after finds something, and takes a free port; `pip install` is
 looked at instead of run (extras have to be there); what serves until it is stopped runs until the page ends.
 """
 
@@ -16,14 +17,17 @@ from pathlib import Path
 from blocks import ROOT, Block
 
 TRAINED = "--iterations 2 --set optim.warmup=1"
+KNOWING = "--init nuclei --lr 1e-5"
+_TRAIN = r"(?m)^((?:.*-m sparseinst\.cli|sparseinst) train (?![^#\n]*--resume)[^#\n]*)"
 CHANGED = (
-    (
-        r"(?m)^((?:.*-m sparseinst\.cli|sparseinst) train (?![^#\n]*--resume)[^#\n]*)",
-        rf"\1 {TRAINED} ",
-        "two steps of training",
-    ),
+    (_TRAIN, rf"\1 {TRAINED} ", "two steps of training"),
     (r" --(?:minutes|epochs|iterations) [\d.]+(?=[^\n]* --iterations 2 )", "", "instead of the time or steps shown"),
-    (r"\biterations=\d+", "iterations=2", "two steps of training"),
+    (
+        r"(?m)^(sparseinst train (?![^#\n]*--(?:resume|model|init))[^#\n]*)",
+        rf"\1{KNOWING} ",
+        "from weights that find something",
+    ),
+    (r"\biterations=\d+", 'iterations=2, init="nuclei", lr=1e-5', "the same in Python"),
     (r"\b8000\b", "{port}", "a free port"),
 )
 """Pattern, what stands in its place, why."""
