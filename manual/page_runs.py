@@ -1,8 +1,8 @@
 """Runs the blocks of a page in order, in one folder, and says what the tests change about them.
 
-What is typed is what is run, with these exceptions: `CHANGED` shortens training, begins it with the weights that ship so
-that what comes after finds something, and takes a free port; `pip install` is
-looked at instead of run (extras have to be there); what serves until it is stopped runs until the page ends.
+What is typed is what is run, with these exceptions: `CHANGED` shortens training, begins it with the weights that ship
+so that what comes after finds something, and takes a free port; `pip install` is looked at instead of run (extras have
+to be there); what serves until it is stopped runs until the page ends.
 """
 
 import os
