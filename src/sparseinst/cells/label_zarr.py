@@ -141,7 +141,8 @@ def _halved(values: NDArray[Any]) -> NDArray[Any]:
     height, width = values.shape
     even = np.pad(values, ((0, height % 2), (0, width % 2)), mode="edge")
     means = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2).mean((1, 3))
-    return (means if values.dtype.kind == "f" else means.round()).astype(values.dtype)
+    rounded: NDArray[Any] = means if values.dtype.kind == "f" else means.round()
+    return rounded.astype(values.dtype)
 
 
 def _write_labels(group: "zarr.Group", labels: LabelStack, sides: list[tuple[int, int]]) -> None:
