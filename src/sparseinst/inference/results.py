@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
 from sparseinst.errors import InputError, listed
-from sparseinst.files import UNFINISHED, atomic
+from sparseinst.files import UNFINISHED, atomic, readable
 from sparseinst.inference.writers import to_coco
 from sparseinst.structures import Instances
 
@@ -121,7 +121,10 @@ class Results:
     def _go_on(self, settings: Mapping[str, Any]) -> None:
         """Reads the lines, and cuts off one that is torn."""
         whole = 0
-        with self.lines.open("rb") as file:
+        with (
+            readable(self.lines, expected="the lines of a run", hint="leave --resume out"),
+            self.lines.open("rb") as file,
+        ):
             for content, size in _whole_lines(file):
                 if whole == 0:
                     self._check(content.get("settings", {}), settings)
@@ -170,7 +173,7 @@ def _whole_lines(file: IO[bytes]) -> Iterator[tuple[dict[str, Any], int]]:
     for line in file:
         try:
             content = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if not isinstance(content, dict):
             return

@@ -11,13 +11,17 @@ from sparseinst.data.formats.reading import read_content
 from sparseinst.data.formats.source import Split
 from sparseinst.data.records import parse_records
 from sparseinst.errors import InputError, listed
-from sparseinst.files import read_json
+from sparseinst.files import read_json, readable
 from sparseinst.scale.rows import OK
 from sparseinst.structures import Instances
 
 ROWS, JOB = "rows", "job.json"
 """What a result's folder holds: the folder of Parquet files, and what they were made by."""
 
+_WRITTEN, _AGAIN = (
+    "rows that `sparseinst batch` wrote",
+    "remove the file that is named; the same command makes it again",
+)
 _AT_ONCE = 1024
 """Rows held at once."""
 
@@ -32,8 +36,12 @@ def read_rows(folder: str | Path, columns: list[str] | None = None) -> Iterator[
     Raises:
         InputError: it is no such folder.
     """
-    for batch in _dataset(Path(folder)).to_batches(columns=columns, batch_size=_AT_ONCE):
-        yield from batch.to_pylist()
+    rows: list[dict[str, Any]] | None = []
+    batches = _dataset(Path(folder)).to_batches(columns=columns, batch_size=_AT_ONCE)
+    while rows is not None:
+        yield from rows
+        with readable(folder, expected=_WRITTEN, hint=_AGAIN):
+            rows = next((batch.to_pylist() for batch in batches), None)
 
 
 def read_job(folder: str | Path) -> dict[str, Any]:
@@ -113,4 +121,5 @@ def _dataset(folder: Path) -> Any:
     files = sorted((folder / ROWS).glob("*.parquet"))
     if not files:
         raise InputError(f"{folder}: expected a folder that `sparseinst batch` wrote, found no rows: check the path")
-    return ds.dataset([str(file) for file in files], format="parquet")
+    with readable(folder, expected=_WRITTEN, hint=_AGAIN):
+        return ds.dataset([str(file) for file in files], format="parquet")

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sparseinst.errors import InputError
-from sparseinst.files import atomic
+from sparseinst.files import atomic, readable
 from sparseinst.structures import Instances
 
 OK, FAILED = "ok", "failed"
@@ -92,11 +91,7 @@ def read_facts(path: Path) -> FileFacts:
     Raises:
         InputError: it is no such file, or damaged.
     """
-    try:
+    hint = "remove the file; the same command makes it again"
+    with readable(path, expected="rows that `sparseinst batch` wrote", hint=hint):
         metadata = pq.read_schema(path).metadata or {}
         return FileFacts(**json.loads(metadata[_KEY]))
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: expected rows that `sparseinst batch` wrote, got something else ({error}): remove the file; the "
-            "same command makes it again"
-        ) from error

@@ -1,0 +1,48 @@
+"""Files of a run or a job that somebody has damaged: one line that says what to do."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sparseinst.errors import InputError
+from sparseinst.inference.results import Results
+from sparseinst.scale.results import read_rows
+from sparseinst.scale.rows import read_facts
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, {b"sparseinst": b"["}, {b"sparseinst": b"[" * 99999}, {b"sparseinst": b"1"}]
+)
+def test_facts_of_another_form(tmp_path: Path, metadata: dict[bytes, bytes] | None) -> None:
+    table = pa.table({"image": ["a"]}).replace_schema_metadata(metadata)
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: expected rows that .* the same command makes it again"):
+        read_facts(tmp_path / "a.parquet")
+
+
+def test_rows_that_cannot_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "rows" / "0.parquet"
+    file.parent.mkdir()
+    file.write_bytes(b"no table")
+    with pytest.raises(InputError, match=r"expected rows that .* the same command makes it again"):
+        list(read_rows(tmp_path))
+    pq.write_table(pa.table({"image": ["a" * 100] * 5000}), file)
+    content = bytearray(file.read_bytes())
+    content[20:60] = bytes(40)
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"expected rows that .* the same command makes it again"):
+        list(read_rows(tmp_path))
+
+
+@pytest.mark.parametrize("line", ["{}", '{"file": 0}', '{"annotations": 1}', '{"annotations": [{}]}'])
+def test_lines_of_a_run_of_another_form(tmp_path: Path, line: str) -> None:
+    with pytest.raises(KeyboardInterrupt), Results(tmp_path / "a.json", ["a"], {}, resume=False) as lines:
+        lines.add_unread(0, None, "broken")
+        raise KeyboardInterrupt
+    (unfinished,) = tmp_path.glob("*.jsonl")
+    with unfinished.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(InputError, match=r"expected the lines of a run.*leave --resume out"):
+        Results(tmp_path / "a.json", ["a"], {}, resume=True)
