@@ -21,14 +21,12 @@ from faster_coco_eval.core import mask as coco_mask
 from record import write_result
 from scipy.optimize import linear_sum_assignment
 
-from sparseinst.data.formats.source import Split
 from sparseinst.data.segmentation import encode_segmentation
-from sparseinst.evaluation.evaluator import evaluate
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.review.annotate import propose
 from sparseinst.training.trainer import train
 
-ROUNDS = (20, 40, 60, 100)
+ROUNDS = "20,40,60,100"
 EVERY = 3
 """Of the validation images one in so many is measured on."""
 MOST_PX = 520
@@ -99,41 +97,46 @@ def encoded(content: Content, image_id: int, size_hw: tuple[int, int]) -> list[C
     return [{"size": list(size_hw), "counts": counts} for counts in runs if counts is not None]
 
 
-def run_loop(data: Path, work: Path, iterations: int) -> list[dict[str, Any]]:
-    """All rounds."""
+def run_loop(data: Path, work: Path, rounds: tuple[int, ...], iterations: int) -> list[dict[str, Any]]:
+    """All rounds; one that is there is taken."""
     content, val = (json.loads((data / f"{part}.json").read_bytes()) for part in ("train", "val"))
     val = subset(val, small(val)[::EVERY])
     pool = small(content)
     order = np.random.default_rng(SEED).permutation(len(pool))
-    images = [pool[i] for i in order[: max(ROUNDS)].tolist()]
+    images = [pool[i] for i in order[: rounds[-1]].tolist()]
     weights: Path | None = None
-    rounds: list[dict[str, Any]] = []
-    for number, count in enumerate(ROUNDS):
-        folder = work / f"{count}"
-        known = subset(content, images[:count])
-        yaml_file = write_round(folder, data, known, val)
-        best = folder / "run" / "best.safetensors"
-        if not (folder / "cpu_seconds.txt").is_file():
-            shutil.rmtree(folder / "run", ignore_errors=True)
-            began_s = time.process_time()
-            train(
-                yaml_file, "nuclei", folder / "run", init=weights, iterations=iterations, workers=0, precision="bf16",
-                device="cpu", log=(), settings={"evaluate_every": 1_000_000, "augment.frame_hw": [CROP_PX, CROP_PX]},
-            )  # fmt: skip
-            (folder / "cpu_seconds.txt").write_text(f"{time.process_time() - began_s:.0f}")
-        measured = evaluate(best, Split(images=data / "val", annotations=folder / "val.json"), max_dets=300, workers=0)
-        figures = {
-            "images": count, "objects": len(known["annotations"]),
-            "cpu_seconds_of_training": int((folder / "cpu_seconds.txt").read_text()),
-            "ap": round(measured.ap, 4), "ap50": round(measured.ap50, 4),
-        }  # fmt: skip
-        if number + 1 < len(ROUNDS):
-            following = images[count : ROUNDS[number + 1]]
-            figures["proposals"] = proposals(best, data, folder / "next", subset(content, following))
-        print(json.dumps(figures), flush=True)
-        rounds.append(figures)
+    done: list[dict[str, Any]] = []
+    for count, following in zip(rounds, [*rounds[1:], None], strict=True):
+        folder, known = work / f"{count}", subset(content, images[:count])
+        best, kept = folder / "run" / "best.safetensors", folder / "figures.json"
+        if not kept.is_file():
+            yaml_file = write_round(folder, data, known, val)
+            figures = {"images": count, "objects": len(known["annotations"])}
+            figures |= train_round(yaml_file, folder / "run", weights, iterations)
+            if following is not None:
+                truth = subset(content, images[count:following])
+                figures["proposals"] = proposals(best, data, folder / "next", truth)
+            kept.write_text(json.dumps(figures))
+        done.append(json.loads(kept.read_text()))
+        print(json.dumps(done[-1]), flush=True)
         weights = best
-    return rounds
+    return done
+
+
+def train_round(data: Path, run: Path, weights: Path | None, iterations: int) -> dict[str, Any]:
+    """Trains, and measures once, at the end."""
+    shutil.rmtree(run, ignore_errors=True)
+    began_s = time.process_time()
+    result = train(
+        data, "nuclei", run, init=weights, iterations=iterations, workers=0, precision="bf16", device="cpu", log=(),
+        settings={"evaluate_every": 1_000_000, "augment.frame_hw": [CROP_PX, CROP_PX]},
+    )  # fmt: skip
+    assert result.evaluation is not None
+    return {
+        "cpu_seconds": round(time.process_time() - began_s),
+        "ap": round(result.evaluation.ap, 4),
+        "ap50": round(result.evaluation.ap50, 4),
+    }
 
 
 def proposals(weights: Path, data: Path, folder: Path, truth: Content) -> dict[str, Any]:
@@ -151,11 +154,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--work", type=Path, required=True, help="folder for the rounds")
     parser.add_argument("--iterations", type=int, default=120, help="steps of training in each round")
+    parser.add_argument("--rounds", default=ROUNDS, help="images of each round")
     options = parser.parse_args()
+    rounds = tuple(map(int, options.rounds.split(",")))
     figures = {
         "iterations_a_round": options.iterations, "validation_images_one_in": EVERY, "iou_right": RIGHT,
         "iou_near": NEAR, "most_px": MOST_PX, "crop_px": CROP_PX,
-        "rounds": run_loop(options.data, options.work, options.iterations),
+        "rounds": run_loop(options.data, options.work, rounds, options.iterations),
     }  # fmt: skip
     write_result("annotation_loop", figures)
 
