@@ -86,11 +86,11 @@ def test_what_was_not_read_is_told(cli, pictures, checkpoint, tmp_path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert "1 file not read: notes.docx" in result.stdout
     for i in range(7):
-        (pictures / f"{i}.czi").touch()
+        (pictures / f"{i}.oib").touch()
     result = cli(*common)
     assert result.exit_code == 1
-    assert "8 files not read: 0.czi, 1.czi, 2.czi, 3.czi, 4.czi and 3 more" in result.stdout
-    assert "4.czi and 2 more; convert them to TIFF or PNG" in result.stderr
+    assert "8 files not read: 0.oib, 1.oib, 2.oib, 3.oib, 4.oib and 3 more" in result.stdout
+    assert "4.oib and 2 more; convert them to TIFF or PNG" in result.stderr
 
 
 def test_subfolders(cli, pictures, checkpoint, tmp_path) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from sparseinst.runtime.torch_backend import TorchBackend
-from sparseinst.zoo.names import DEFAULT_MODEL
+from sparseinst.zoo.names import DEFAULT_MODEL, shipped_weights
 
 
 @pytest.fixture
@@ -31,16 +31,16 @@ def test_it_says_where_the_page_is_and_serves_on_this_machine_alone(cli, checkpo
     assert isinstance(served["open_network"](activation=True), TorchBackend)
 
 
-def test_the_default_model_says_what_it_knows(cli, served, checkpoint) -> None:
+def test_the_default_model_says_what_it_knows(cli, served) -> None:
     assert "nuclei in micrographs" in cli("serve").stdout
     assert (served["settings"].name, served["settings"].shipped) == (DEFAULT_MODEL, True)
-    assert "nuclei in micrographs" not in cli("serve", "--weights", checkpoint).stdout
+    assert "nuclei in micrographs" not in cli("serve", "--weights", shipped_weights(DEFAULT_MODEL)).stdout
     assert not served["settings"].shipped
 
 
-def test_options_become_settings(cli, checkpoint, served) -> None:
+def test_options_become_settings(cli, served) -> None:
     cli(
-        "serve", "--model", checkpoint, "--host", "0.0.0.0", "--port", 81, "--workers", 2, "--max-batch", 3,
+        "serve", "--host", "0.0.0.0", "--port", 81, "--workers", 2, "--max-batch", 3,
         "--max-wait-ms", 4.5, "--queue", 55, "--timeout", 6, "--max-body-mb", 7, "--max-pixels", 8000,
         "--max-images", 9, "--api-key", "secret", "--score", 0.25, "--tile", 512, "--overlap", 64,
         "--scale", 1.5, "--max-instances", 20,
