@@ -398,7 +398,8 @@ def test_openapi_describes_requests_answers_and_errors_with_examples() -> None:
         (mask,), (instance,) = masks_of(example["images"][0]), example["images"][0]["instances"]
         x, y, width, height = instance["bbox"]
         assert mask.sum() == mask[y : y + height, x : x + width].sum() == instance["area"]
-        assert {parameter["name"] for parameter in predict["parameters"]} == {"score", "masks", "activation", "preview"}
+        options = {"score", "masks", "activation", "preview", "measure", "pixel_um"}
+        assert {parameter["name"] for parameter in predict["parameters"]} == options
 
     run(scenario())
 
