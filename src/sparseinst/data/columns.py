@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sparseinst.errors import InputError, brief, listed
+from sparseinst.errors import InputError, brief
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +26,7 @@ def image_column(schema: "pa.Schema", name: str | None, where: str) -> str:
     for candidate in candidates:
         if candidate in schema.names and _holds_images(schema.field(candidate).type):
             return candidate
-    there = listed([brief(name) for name in schema.names])
+    there = brief(", ".join(schema.names), most=200)[1:-1]
     raise InputError(
         f"{where}: expected a column {' or '.join(candidates)} of bytes or paths, got {there}: name it with --column"
     )
