@@ -36,7 +36,7 @@ def held():
 highest, over = [0, 0], threading.Event()
 def watch():
     global highest
-    while not over.wait(0.05):
+    while not over.wait(0.5):
         try:
             highest = [max(pair) for pair in zip(highest, held())]
         except OSError:
