@@ -60,7 +60,8 @@ def benchmark(
 
     Several models and backends run in turn, round after round, so that their ratios hold on a busy machine, too.
     """
-    names: list[str | None] = [*(parse_names(backend) or [None])]
+    asked = parse_names(backend)
+    names: list[str | None] = [*asked] if asked else [None]
     for model, name in itertools.product(models or [DEFAULT_MODEL], names):
         check_network(model, random_weights=random_weights, backend=name, score=score, device=device)
     check_paths(image)

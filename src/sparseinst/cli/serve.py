@@ -29,7 +29,6 @@ from sparseinst.cli.common import (
 from sparseinst.cli.early import check_network
 from sparseinst.cli.opening import BackendName, open_model, say_what_ships
 from sparseinst.errors import InputError, misfit
-from sparseinst.inference.options import PipelineOptions
 from sparseinst.zoo.names import DEFAULT_MODEL
 
 API_KEY = "SPARSEINST_API_KEY"
@@ -93,12 +92,11 @@ def serve(
 
     Ctrl-C or SIGTERM ends it when what runs is finished.
     """
-    options = PipelineOptions(
-        tile=chosen_tile(tile, no_tile), overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances
-    )
+    tile = chosen_tile(tile, no_tile)
     check_network(
         model or DEFAULT_MODEL, weights=weights, random_weights=random_weights, backend=backend, score=score,
-        device=device, half=half, **options,
+        device=device, half=half, tile=tile, overlap=overlap, scale=scale, diameter=diameter,
+        max_instances=max_instances,
     )  # fmt: skip
     _check_installed()
     from sparseinst.serving.settings import ServeSettings
@@ -109,7 +107,8 @@ def serve(
         settings = ServeSettings(
             host=host, port=port, workers=workers, max_batch=max_batch, max_wait_ms=max_wait_ms, queue=queue,
             timeout_s=timeout, max_body_mb=max_body_mb, max_pixels=max_pixels, max_images=max_images, api_key=api_key,
-            open_to_all=no_api_key, cors=tuple(cors or ()), score=score, **options,
+            open_to_all=no_api_key, cors=tuple(cors or ()), score=score, tile=tile, overlap=overlap, scale=scale,
+            diameter=diameter, max_instances=max_instances,
             max_decoded_mb=max_decoded_mb, min_rate_kb=min_rate_kb,
             max_connections=max_connections, header_timeout_s=header_timeout, access_log=access_log,
             name=name if name.startswith("hf:") else Path(name).stem, shipped=shipped,

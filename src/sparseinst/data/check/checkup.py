@@ -160,8 +160,8 @@ def _check_same(kept: dict[str, Tidy], looks: dict[str, list[Look]], found: dict
     order = list(kept)
     leaked: dict[str, set[str]] = {part: set() for part in kept}
     groups: dict[int, list[tuple[str, str]]] = {}
-    for one, other in same_pictures([look for part in kept for look in looks[part]]):
-        groups.setdefault(one, [owners[one]]).append(owners[other])
+    for one, twin in same_pictures([look for part in kept for look in looks[part]]):
+        groups.setdefault(one, [owners[one]]).append(owners[twin])
     for group in groups.values():
         last, last_name = max(group, key=lambda owner: order.index(owner[0]))
         for part in dict.fromkeys(part for part, _ in group):
