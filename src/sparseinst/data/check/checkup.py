@@ -166,8 +166,8 @@ def _check_same(kept: dict[str, Tidy], looks: dict[str, list[Look]], found: dict
         last, last_name = max(group, key=lambda owner: order.index(owner[0]))
         for part in dict.fromkeys(part for part, _ in group):
             name, *others = [name for owner, name in group if owner == part]
-            for other in others:
-                found[part].add("same image twice", name, f"and {other}", other=(part, other))
+            for copy in others:
+                found[part].add("same image twice", name, f"and {copy}", other=(part, copy))
             for leak in [name, *others] if part != last else ():
                 text = f"in {part}, and {last_name} in {last}"
                 found[part].add("leak between parts", leak, text, other=(last, last_name))
