@@ -186,11 +186,11 @@ def test_one_page_at_a_time_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_was_not_read_is_reported(folder: Path) -> None:
-    for name in ("notes.docx", "a.czi", "a.json", ".x.czi"):
+    for name in ("notes.docx", "a.oib", "a.json", ".x.oib"):
         (folder / name).touch()
     report = predict_files(folder, model=ColorBackend())
-    assert [path.name for path in report.unread] == ["a.czi", "notes.docx"]
-    assert [path.name for path in report.unread_images] == ["a.czi"]
+    assert [path.name for path in report.unread] == ["a.oib", "notes.docx"]
+    assert [path.name for path in report.unread_images] == ["a.oib"]
     assert predict_files(folder / "a.png", model=ColorBackend()).unread == ()
 
 
