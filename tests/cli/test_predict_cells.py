@@ -71,7 +71,7 @@ def test_one_projection_an_image(cli: Cli, checkpoint: Path, stack: Path, tmp_pa
         (["--diameter", "large"], "pixels or auto"),
         (["--diameter", "auto"], "native scale"),
         (["--pixel-size", "0"], "above 0"),
-        (["--regions", "absent.geojson"], "found none"),
+        (["--regions", "absent.geojson"], "found nothing"),
         (["--measure", "--save", "film.mp4"], "expected images"),
     ],
 )
