@@ -21,7 +21,6 @@ from sparseinst.cli.common import (
     say,
 )
 from sparseinst.cli.early import check_network, check_paths
-from sparseinst.zoo.names import DEFAULT_MODEL, DEMO_IMAGE
 
 if TYPE_CHECKING:
     from sparseinst.inference.pipeline import Pipeline
@@ -60,6 +59,8 @@ def benchmark(
 
     Several models and backends run in turn, round after round, so that their ratios hold on a busy machine, too.
     """
+    from sparseinst.zoo.names import DEFAULT_MODEL, DEMO_IMAGE
+
     asked = parse_names(backend)
     names: list[str | None] = [*asked] if asked else [None]
     for model, name in itertools.product(models or [DEFAULT_MODEL], names):

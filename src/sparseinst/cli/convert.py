@@ -8,7 +8,6 @@ import typer
 from sparseinst.cli.common import output_file, parse_names, say
 from sparseinst.cli.early import check_paths
 from sparseinst.files import typed
-from sparseinst.zoo.names import converted_file, load_preset
 
 
 def convert(
@@ -31,6 +30,8 @@ def convert(
 
     No code in the file is run. The published files work as they are, too: --model FILE.pth wherever a model is named.
     """
+    from sparseinst.zoo.names import converted_file, load_preset
+
     check_paths(file)
     converted_file(file, out)
     if model is not None:

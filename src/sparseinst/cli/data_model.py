@@ -25,7 +25,6 @@ from sparseinst.cli.data_check import Data
 from sparseinst.cli.early import check_network, check_paths, check_source
 from sparseinst.cli.opening import open_model
 from sparseinst.errors import InputError
-from sparseinst.inference.options import PipelineOptions
 
 Model = Annotated[str, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")]
 _TABLE = 20
@@ -55,6 +54,8 @@ def errors(
 
     The network may have been trained on the same annotations: it does not learn a few mistakes among many right ones.
     """
+    from sparseinst.inference.options import PipelineOptions
+
     options = PipelineOptions(device=device, batch=batch, tile=tile, scale=scale, diameter=diameter)
     check_paths(data)
     check_network(model, **options)
@@ -101,6 +102,8 @@ def annotate(
     diameter: Diameter = None,
 ) -> None:
     """Propose annotations for images, to correct by hand and train on."""
+    from sparseinst.inference.options import PipelineOptions
+
     options = PipelineOptions(device=device, batch=batch, tile=tile, scale=scale, diameter=diameter)
     check_network(model, score=score, **options)
     check_source(str(images))

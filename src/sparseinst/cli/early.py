@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from sparseinst.errors import InputError, listed
 from sparseinst.files import is_file, is_folder
-from sparseinst.inference.options import PipelineOptions, check_options, labels_of
 from sparseinst.runtime.names import EXPLAINING, SUFFIXES, check_backend, is_exported
 from sparseinst.zoo.download import HUB
-from sparseinst.zoo.header import known_config
-from sparseinst.zoo.names import PICKLED, check_ships, load_preset
 
-FILES = (".safetensors", *PICKLED, *SUFFIXES)
-"""Suffixes of models that are files."""
+if TYPE_CHECKING:
+    from sparseinst.inference.options import PipelineOptions
 
 
 def check_model(model: str | None, weights: Path | None = None) -> None:
@@ -22,10 +19,13 @@ def check_model(model: str | None, weights: Path | None = None) -> None:
     Raises:
         InputError: there is none.
     """
+    from sparseinst.zoo.names import PICKLED, load_preset
+
+    files = (".safetensors", *PICKLED, *SUFFIXES)
     for path in (None if model is None else Path(model), weights):
-        if path is not None and path.suffix in FILES and not str(path).startswith(HUB) and not is_file(path):
+        if path is not None and path.suffix in files and not str(path).startswith(HUB) and not is_file(path):
             raise InputError(f"{path}: expected a weights file or an exported network, found none: check the path")
-    if model is not None and Path(model).suffix not in FILES and not model.startswith(HUB):
+    if model is not None and Path(model).suffix not in files and not model.startswith(HUB):
         load_preset(model)
 
 
@@ -37,13 +37,17 @@ def check_network(
     backend: str | None = None,
     score: float | None = None,
     classes: Sequence[str] | None = None,
-    **options: Unpack[PipelineOptions],
+    **options: "Unpack[PipelineOptions]",
 ) -> None:
     """Whether a network can be there and do what is asked of it, as far as its settings are known without loading it.
 
     Raises:
         InputError: there is no such model, backend or device, a value is out of range, or the network cannot do it.
     """
+    from sparseinst.inference.options import check_options, labels_of
+    from sparseinst.zoo.header import known_config
+    from sparseinst.zoo.names import check_ships
+
     check_options(None, score=score, **options)
     check_model(model, weights)
     if backend is not None:

@@ -38,8 +38,6 @@ from sparseinst.cli.early import check_network, check_paths
 from sparseinst.cli.opening import BackendName, open_model
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError
-from sparseinst.evaluation.report.folder import check_report_folder
-from sparseinst.inference.options import PipelineOptions
 
 if TYPE_CHECKING:
     from sparseinst.data.formats.source import Split
@@ -92,6 +90,9 @@ def evaluate(
     verbose: Verbose = False,
 ) -> None:
     """Measure a network on annotated images: COCO mask AP, in all and by class."""
+    from sparseinst.evaluation.report.folder import check_report_folder
+    from sparseinst.inference.options import PipelineOptions
+
     speak(quiet=quiet, verbose=verbose)
     check_paths(images, annotations, data, predictions)
     options = PipelineOptions(

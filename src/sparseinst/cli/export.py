@@ -7,13 +7,8 @@ import typer
 
 from sparseinst.cli.common import Weights, console, output_file, parse_size, print_table, say
 from sparseinst.cli.early import check_model
-from sparseinst.data.sources import list_sources
 from sparseinst.errors import InputError
-from sparseinst.exporting.formats import check_calibration, format_of, with_frame
 from sparseinst.files import typed
-from sparseinst.modeling.budget import check_budget
-from sparseinst.zoo.header import known_config
-from sparseinst.zoo.names import check_ships
 
 if TYPE_CHECKING:
     from sparseinst.runtime.exported import Precision
@@ -74,6 +69,12 @@ def export(
     What is written holds settings and classes, too: --model FILE of predict and evaluate takes it. A web site is
     shown by any web server, such as python -m http.server.
     """
+    from sparseinst.data.sources import list_sources
+    from sparseinst.exporting.formats import check_calibration, format_of, with_frame
+    from sparseinst.modeling.budget import check_budget
+    from sparseinst.zoo.header import known_config
+    from sparseinst.zoo.names import check_ships
+
     if half and int8:
         raise InputError("--half and --int8: expected one precision, got both: leave one out")
     precision: Precision = "int8" if int8 else "fp16" if half else "fp32"

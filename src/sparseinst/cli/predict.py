@@ -76,9 +76,7 @@ from sparseinst.cli.predict_video import (
 )
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError
-from sparseinst.inference.options import PipelineOptions
 from sparseinst.runtime.names import is_exported
-from sparseinst.zoo.names import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from sparseinst.inference.outcome import ImageResult
@@ -182,6 +180,8 @@ def predict(
     It is also 1 where a folder holds images in formats that are not read (.czi, .nd2, .dng, ...).
     """
     from sparseinst.data.video.source import is_video
+    from sparseinst.inference.options import PipelineOptions
+    from sparseinst.zoo.names import DEFAULT_MODEL
 
     speak(quiet=quiet, verbose=verbose)
     tile, size = chosen_tile(tile, no_tile), parse_diameter(diameter)

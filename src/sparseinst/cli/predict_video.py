@@ -13,10 +13,10 @@ import typer
 
 from sparseinst.cli.common import console, count, output_file, say, say_error, tells_each
 from sparseinst.errors import InputError
-from sparseinst.inference.options import PipelineOptions
 
 if TYPE_CHECKING:
     from sparseinst.data.video.frame import VideoSource
+    from sparseinst.inference.options import PipelineOptions
     from sparseinst.runtime.backends import Backend
     from sparseinst.video.outcome import VideoResult, VideoSummary
 
@@ -140,7 +140,7 @@ def predict_on_video(
     save_masks: bool,
     score: float | None,
     classes: Sequence[str] | None,
-    **options: Unpack[PipelineOptions],
+    **options: "Unpack[PipelineOptions]",
 ) -> None:
     """Goes through the video, shows how it is going, and tells what was found."""
     from sparseinst.training.interruption import Signals

@@ -7,9 +7,6 @@ import typer
 
 from sparseinst.cli.common import say
 from sparseinst.cli.early import check_model, check_paths
-from sparseinst.hub.metrics import given_metrics
-from sparseinst.zoo.download import check_repo
-from sparseinst.zoo.names import check_ships
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +40,10 @@ def push(
 
     Log in first with `hf auth login`. Afterwards it loads by name: --model hf:OWNER/NAME.
     """
+    from sparseinst.hub.metrics import given_metrics
+    from sparseinst.zoo.download import check_repo
+    from sparseinst.zoo.names import check_ships
+
     check_model(model)
     check_ships(model)
     check_repo(repo)

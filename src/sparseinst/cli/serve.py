@@ -29,7 +29,6 @@ from sparseinst.cli.common import (
 from sparseinst.cli.early import check_network
 from sparseinst.cli.opening import BackendName, open_model, say_what_ships
 from sparseinst.errors import InputError, misfit
-from sparseinst.zoo.names import DEFAULT_MODEL
 
 API_KEY = "SPARSEINST_API_KEY"
 """Environment variable with the key that clients have to show; unlike an option it is in no list of processes."""
@@ -92,6 +91,8 @@ def serve(
 
     Ctrl-C or SIGTERM ends it when what runs is finished.
     """
+    from sparseinst.zoo.names import DEFAULT_MODEL
+
     tile = chosen_tile(tile, no_tile)
     check_network(
         model or DEFAULT_MODEL, weights=weights, random_weights=random_weights, backend=backend, score=score,
