@@ -42,10 +42,8 @@ def push(
     """
     from sparseinst.hub.metrics import given_metrics
     from sparseinst.zoo.download import check_repo
-    from sparseinst.zoo.names import check_ships
 
     check_model(model)
-    check_ships(model)
     check_repo(repo)
     check_paths(picture)
     given_metrics(metrics, measured_on)
