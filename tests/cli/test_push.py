@@ -47,7 +47,7 @@ def test_mistakes_are_one_line_and_push_nothing(cli, hub, checkpoint, tmp_path) 
         ((checkpoint, "tiny"), "error: 'tiny': expected owner/name"),
         ((checkpoint, "you/tiny"), "error: you/tiny: this login may not write there"),
         (("r50", "me/tiny"), "error: model 'r50': expected a checkpoint"),
-        ((checkpoint, "me/tiny", "--picture", tmp_path / "none.png"), "expected an image file"),
+        ((checkpoint, "me/tiny", "--picture", tmp_path / "none.png"), "none.png: expected a file"),
     ):
         result = cli("push", *arguments)
         assert result.exit_code == 2
