@@ -15,9 +15,10 @@ def main(folder: str, iterations: int, weights: str) -> None:
     images = resolve_data(folder).part("val")
     before = evaluate(weights, images, max_dets=300)
 
-    # A tenth of the learning rate, and a short warm-up: what the network knows is kept.
+    # A name alone is a network with fresh weights; a file is both. A tenth of the learning rate keeps what it knows.
+    start = {"model": "nuclei", "init": "nuclei"} if weights == "nuclei" else {"model": weights}
     result = train(
-        folder, weights, out="runs/tuned", recipe="fine-tune", iterations=iterations, freeze=4,
+        folder, **start, out="runs/tuned", recipe="fine-tune", iterations=iterations,
         settings={"evaluate_every": iterations, "max_dets": 300},
     )  # fmt: skip
 
