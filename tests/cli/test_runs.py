@@ -7,4 +7,4 @@ def test_runs_are_listed_and_drawn(cli, tiny_data, preset, tmp_path) -> None:
     assert "my run" in result.stdout and "2 of 2" in result.stdout
     assert "<svg" in (out.parent / "index.html").read_text()
     missing = cli("runs", tmp_path / "none")
-    assert missing.exit_code == 2 and "expected a folder of runs" in missing.stderr
+    assert missing.exit_code == 2 and "expected a file or folder, found nothing" in missing.stderr

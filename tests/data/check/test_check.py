@@ -117,6 +117,12 @@ def test_records(made: Made) -> None:
     }  # fmt: skip
 
 
+def test_a_file_that_holds_no_records(made: Made) -> None:
+    made.write()
+    (made.root / "train.json").write_text("true")
+    assert len(check(made.root)["malformed record"]) == 3  # images, annotations and categories
+
+
 def test_masks_and_classes(made: Made) -> None:
     made.content["categories"] += [{"id": 2, "name": "b"}, {"id": 3, "name": "never"}]
     made.object(1, [50, 10, 52, 10, 52, 12, 50, 12])

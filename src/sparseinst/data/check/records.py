@@ -68,7 +68,8 @@ class Tidy:
 def tidy(content: Mapping[str, Any], findings: Findings) -> Tidy:
     """Keeps what can be kept of a part's records, and tells of the rest."""
     kept = Tidy()
-    parent = placeholder(content) if isinstance(content.get("categories"), list) else None
+    listed = isinstance(content, Mapping) and isinstance(content.get("categories"), list)
+    parent = placeholder(content) if listed else None
     kept.categories = list(_categories(content, parent, findings))
     kept.images = list(_images(content, findings))
     names = {item["id"]: item["file_name"] for item in kept.images}
