@@ -64,7 +64,7 @@ def test_the_number_of_instances_is_told_and_chosen(cli, seeds_checkpoint, tiny_
         (["--format", "onnx", "--out", "a.onnx", "--half", "--int8"], "leave one out"),
         (["--format", "tflite", "--out", "a.tflite"], "onnx, openvino, torch, tensorrt"),
         (["--format", "onnx", "--out", "a.onnx", "--size", "640"], "1080x1920"),
-        (["--format", "torch", "--out", "."], "add a file name"),
+        (["--format", "torch", "--out", "."], "ends in .pt2 for format torch: rename it"),
     ],
 )
 def test_wrong_input_names_itself(cli, checkpoint, tmp_path, monkeypatch, arguments, named) -> None:
