@@ -11,6 +11,8 @@ import argparse
 import random
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -60,11 +62,11 @@ def files_in(out: Path) -> int:
     return sum(1 for _ in (out / "rows").glob("*.parquet"))
 
 
-def call(process: ForkServerProcess, out: Path, wait_s: float | None) -> bool:
-    """Starts a call and kills it so long after progress was seen, or never; whether it came to its end."""
-    before = files_in(out)
+def killed_later(process: ForkServerProcess, seen: Callable[[], Any], wait_s: float | None) -> bool:
+    """Starts a process and kills it so long after what is seen of it changes, or never; whether it came to its end."""
+    before = seen()
     process.start()
-    while wait_s is not None and process.is_alive() and files_in(out) == before:
+    while wait_s is not None and process.is_alive() and seen() == before:
         time.sleep(0.002)
     process.join(wait_s)
     ended = not process.is_alive()
@@ -117,7 +119,8 @@ def main() -> None:
                     kwargs={"processes": 2 if several else 0},
                 )  # fmt: skip
                 spared = sum(kills.values()) >= options.kills
-                ended = call(process, out, None if spared else chance.uniform(0, LONGEST_S))
+                wait_s = None if spared else chance.uniform(0, LONGEST_S)
+                ended = killed_later(process, partial(files_in, out), wait_s)
                 kills["in two processes" if several else "in one process"] += not ended
                 calls += 1
                 half_written += sum(1 for _ in (out / "rows").glob(".*.tmp.parquet"))

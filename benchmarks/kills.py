@@ -12,7 +12,6 @@ import json
 import random
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import closing
 from multiprocessing import get_context
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from batch_kills import small_images, tiny_network
+from batch_kills import killed_later, small_images, tiny_network
 from record import write_result
 from safetensors.numpy import load_file
 
@@ -39,18 +38,8 @@ IMAGES, FRAMES, FPS, ITERATIONS = 200, 1000, 25, 60
 
 def call(target: Callable[..., Any], arguments: dict[str, Any], seen: Callable[[], Any], wait_s: float | None) -> bool:
     """Starts a call and kills it so long after progress was seen, or never; whether it came to its end."""
-    context = get_context("forkserver")
-    process, before = context.Process(target=quiet, args=(target, arguments)), seen()
-    process.start()
-    while wait_s is not None and process.is_alive() and seen() == before:
-        time.sleep(0.002)
-    process.join(wait_s)
-    ended = not process.is_alive()
-    process.kill()
-    process.join()
-    if ended and process.exitcode:
-        raise RuntimeError(f"a call that was not killed ended with exit code {process.exitcode}")
-    return ended
+    process = get_context("forkserver").Process(target=quiet, args=(target, arguments))
+    return killed_later(process, seen, wait_s)
 
 
 def quiet(target: Callable[..., Any], arguments: dict[str, Any]) -> None:
