@@ -24,8 +24,9 @@ from record import write_result
 from safetensors.numpy import load_file
 
 from sparseinst.data.video.source import open_video
-from sparseinst.files import atomic, read_json
+from sparseinst.files import atomic
 from sparseinst.inference.prediction import predict_files
+from sparseinst.parsing import read_json
 from sparseinst.recipe import Preset
 from sparseinst.training.trainer import train
 from sparseinst.video.prediction import predict_video

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sparseinst.errors import InputError
-from sparseinst.files import atomic, atomic_folder, find_named, kept, read_json, read_yaml
+from sparseinst.files import atomic, atomic_folder, kept
+from sparseinst.parsing import find_named, read_json, read_yaml
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:

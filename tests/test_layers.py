@@ -13,6 +13,7 @@ LAYERS = (
     {"errors"},
     {"disk"},
     {"config", "files"},
+    {"parsing"},
     {"recipe"},
     {"masks"},
     {"predictions", "batch", "structures"},

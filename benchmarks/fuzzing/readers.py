@@ -30,7 +30,7 @@ from sparseinst.data.stacks.stack import View
 from sparseinst.data.video.source import open_video
 from sparseinst.errors import InputError
 from sparseinst.evaluation.inputs import detections, ground_truth
-from sparseinst.files import read_json
+from sparseinst.parsing import read_json
 from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.exported_backend import load_program
 from sparseinst.runtime.program_archive import safe_archive

@@ -1,6 +1,7 @@
 """The one exception that means "the input is wrong, and here is what to do", and how its messages are made."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
 
 _QUOTED = re.compile(r"'[^']{200,}'|\"[^\"]{200,}\"")
 _LONGEST_QUOTE, _LONGEST = 200, 4000
+_LONGEST_PATH = 1020
+"""Four times what a file's name may have in bytes on nearly all file systems."""
 _ROOTS = ("model", "recipe")
 """Parts of a preset that need not be named: `--set` knows "optim.lr", too."""
 
@@ -57,6 +60,21 @@ def brief(value: object, *, most: int = 60) -> str:
     """
     text = repr(value)
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def shown(source: object) -> str:
+    """The name of a file as messages show it: cut where it is longer than file systems allow."""
+    text = str(source)
+    return text if len(text) <= _LONGEST_PATH and text.isprintable() else brief(text, most=200)
+
+
+def typed(path: object) -> str:
+    """The name of a file as it is typed in a shell, for commands that messages advise.
+
+    >>> typed("my data/run 1")
+    "'my data/run 1'"
+    """
+    return shlex.quote(str(path))
 
 
 def plain(message: str) -> str:

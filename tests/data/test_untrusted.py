@@ -31,7 +31,7 @@ from sparseinst.data.stacks.stack import Place
 from sparseinst.data.video.source import open_video
 from sparseinst.errors import InputError
 from sparseinst.evaluation.inputs import detections, ground_truth
-from sparseinst.files import read_json
+from sparseinst.parsing import read_json
 
 
 def read_records(path: Path) -> Records:

@@ -12,9 +12,10 @@ from sparseinst.cells.fiji import Placed
 from sparseinst.cells.measuring import needed
 from sparseinst.cells.outlines import Ring, outlines, ring_area
 from sparseinst.drawing.palette import color_of
-from sparseinst.errors import InputError, brief
-from sparseinst.files import is_file, read_json, readable, shown
+from sparseinst.errors import InputError, brief, shown
+from sparseinst.files import is_file
 from sparseinst.inference.writers import write_json
+from sparseinst.parsing import read_json, readable
 
 _FARTHEST_PX = 1e9
 """Coordinates beyond this are damage."""

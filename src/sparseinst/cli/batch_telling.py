@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from rich.progress import BarColumn, Progress, TextColumn
 
 from sparseinst.cli.common import console, count, print_table, say, say_error
-from sparseinst.files import typed
+from sparseinst.errors import typed
 
 if TYPE_CHECKING:
     from sparseinst.scale.job import Plan

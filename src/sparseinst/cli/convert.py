@@ -7,7 +7,7 @@ import typer
 
 from sparseinst.cli.common import output_file, parse_names, say
 from sparseinst.cli.early import check_paths
-from sparseinst.files import typed
+from sparseinst.errors import typed
 
 
 def convert(

@@ -7,8 +7,7 @@ import typer
 
 from sparseinst.cli.common import Weights, console, output_file, parse_size, print_table, say
 from sparseinst.cli.early import check_model
-from sparseinst.errors import InputError
-from sparseinst.files import typed
+from sparseinst.errors import InputError, typed
 
 if TYPE_CHECKING:
     from sparseinst.runtime.exported import Precision

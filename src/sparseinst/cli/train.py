@@ -9,8 +9,7 @@ import typer
 from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.cli.common import Device, console, pick_device, say, say_error, setting
 from sparseinst.cli.early import check_model, check_paths
-from sparseinst.errors import InputError
-from sparseinst.files import typed
+from sparseinst.errors import InputError, typed
 from sparseinst.runtime.names import check_device
 
 if TYPE_CHECKING:

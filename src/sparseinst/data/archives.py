@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from sparseinst.data.columns import image_column, key_column
 from sparseinst.errors import InputError, brief
-from sparseinst.files import is_folder, readable
+from sparseinst.files import is_folder
+from sparseinst.parsing import readable
 
 _KINDS = (".tar", ".parquet")
 _GROUPS_HELD = 4

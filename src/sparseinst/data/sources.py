@@ -9,8 +9,9 @@ from typing import NamedTuple
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.signature import is_ours
 from sparseinst.data.stacks.makers.opening import MAKER_SUFFIXES
-from sparseinst.errors import InputError, listed
-from sparseinst.files import UNFINISHED, is_file, is_folder, read_bytes, shown
+from sparseinst.errors import InputError, listed, shown
+from sparseinst.files import UNFINISHED, is_file, is_folder
+from sparseinst.parsing import read_bytes
 
 IMAGE_SUFFIXES = frozenset({
     ".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpeg", ".jpg", ".npy", ".pgm", ".png",

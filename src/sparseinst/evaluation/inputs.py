@@ -7,9 +7,9 @@ from typing import Any
 
 from sparseinst.data.segmentation import encode_segmentation
 from sparseinst.errors import InputError, brief
-from sparseinst.files import read_json
 from sparseinst.masks import rle
 from sparseinst.masks.runs import decode_runs
+from sparseinst.parsing import read_json
 
 _CHUNK = 4096
 """Masks decoded at once while checking."""

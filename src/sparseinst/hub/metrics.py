@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from sparseinst.errors import InputError
-from sparseinst.files import read_json
 from sparseinst.hub.card import figures_of
+from sparseinst.parsing import read_json
 
 
 def given_metrics(metrics: Mapping[str, Any] | str | Path | None, measured_on: str | None) -> Mapping[str, Any] | None:

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
 from sparseinst.errors import InputError, listed
-from sparseinst.files import UNFINISHED, atomic, readable
+from sparseinst.files import UNFINISHED, atomic
 from sparseinst.inference.writers import to_coco
+from sparseinst.parsing import readable
 from sparseinst.structures import Instances
 
 _LOGGER = logging.getLogger(__name__)

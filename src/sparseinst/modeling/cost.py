@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sparseinst.config import NativeConfig, for_whole_masks
 from sparseinst.errors import InputError
-from sparseinst.files import readable
 from sparseinst.modeling.model import SparseInst
+from sparseinst.parsing import readable
 
 MOST_BYTES = 8 * 10**9
 """Of one tensor of a network that is opened: more than ten times what any of ours makes."""

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from sparseinst.config import ModelConfig, SeedsConfig, for_whole_masks
-from sparseinst.errors import InputError
-from sparseinst.files import is_file, shown
+from sparseinst.errors import InputError, shown
+from sparseinst.files import is_file
 from sparseinst.modeling.model import SparseInst, with_max_instances
 from sparseinst.predictions import Candidates
 from sparseinst.runtime.converting import onnx_of, run_onnx, run_openvino

@@ -10,7 +10,8 @@ from pydantic import Field, ValidationError
 
 from sparseinst.config import ModelConfig, Settings
 from sparseinst.errors import InputError, brief, listed, misfit
-from sparseinst.files import file_hash, parse_json
+from sparseinst.files import file_hash
+from sparseinst.parsing import parse_json
 from sparseinst.version import __version__
 
 EXPORT_FORMAT = "sparseinst-export-2"

@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
 
 from sparseinst.config import ModelConfig
-from sparseinst.files import readable
+from sparseinst.parsing import readable
 from sparseinst.predictions import Candidates
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.program_archive import METADATA_FILE, plain_archive, safe_archive

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sparseinst.config import ModelConfig, SeedsConfig
 from sparseinst.errors import InputError
-from sparseinst.files import readable
 from sparseinst.modeling.seeds.decoder import Fields
+from sparseinst.parsing import readable
 from sparseinst.predictions import Candidates
 from sparseinst.runtime.exported import INPUTS, Exported
 from sparseinst.runtime.fields import FieldsNote

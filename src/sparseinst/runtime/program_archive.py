@@ -13,8 +13,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from sparseinst.errors import InputError, brief
-from sparseinst.files import is_file, parse_json, readable, shown
+from sparseinst.errors import InputError, brief, shown
+from sparseinst.files import is_file
+from sparseinst.parsing import parse_json, readable
 from sparseinst.runtime.program_graph import Refused, checked_graph, checked_tensors
 
 METADATA_FILE = "sparseinst.json"

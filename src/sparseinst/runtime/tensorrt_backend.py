@@ -8,7 +8,8 @@ from torch import Tensor
 
 from sparseinst.config import ModelConfig
 from sparseinst.errors import InputError
-from sparseinst.files import is_file, read_json
+from sparseinst.files import is_file
+from sparseinst.parsing import read_json
 from sparseinst.predictions import Candidates
 from sparseinst.runtime.exported import INPUTS, Exported
 

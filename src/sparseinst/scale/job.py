@@ -10,7 +10,8 @@ from typing import Any
 
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError
-from sparseinst.files import atomic, read_json
+from sparseinst.files import atomic
+from sparseinst.parsing import read_json
 from sparseinst.scale.listing import Listing, list_input
 from sparseinst.scale.local import work_here, work_in_processes
 from sparseinst.scale.pieces import Piece, cut_input, pieces_of_shard

@@ -13,7 +13,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from sparseinst.data.sources import PICTURE_SUFFIXES, find_sources, lines_of
 from sparseinst.errors import InputError, listed
-from sparseinst.files import is_file, is_folder, read_bytes
+from sparseinst.files import is_file, is_folder
+from sparseinst.parsing import read_bytes
 
 Kind = Literal["images", "tar", "parquet"]
 """What the files of an input hold: one image each, or many."""

@@ -11,7 +11,7 @@ from sparseinst.data.formats.reading import read_content
 from sparseinst.data.formats.source import Split
 from sparseinst.data.records import parse_records
 from sparseinst.errors import InputError, listed
-from sparseinst.files import read_json, readable
+from sparseinst.parsing import read_json, readable
 from sparseinst.scale.rows import OK
 from sparseinst.structures import Instances
 

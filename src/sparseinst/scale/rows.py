@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sparseinst.files import atomic, readable
+from sparseinst.files import atomic
+from sparseinst.parsing import readable
 from sparseinst.structures import Instances
 
 OK, FAILED = "ok", "failed"

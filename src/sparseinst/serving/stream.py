@@ -7,7 +7,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sparseinst.errors import InputError
-from sparseinst.files import parse_json
+from sparseinst.parsing import parse_json
 from sparseinst.serving.auth import has_key, is_key
 from sparseinst.serving.errors import ApiError
 from sparseinst.serving.service import Options, Service

@@ -7,7 +7,8 @@ from pydantic import Field, ValidationError
 
 from sparseinst.config import Settings
 from sparseinst.errors import InputError, misfit
-from sparseinst.files import atomic, read_yaml
+from sparseinst.files import atomic
+from sparseinst.parsing import read_yaml
 from sparseinst.version import __version__
 
 FACTS = "run.yaml"

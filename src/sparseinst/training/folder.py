@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sparseinst.disk import check_room
-from sparseinst.errors import InputError
-from sparseinst.files import typed
+from sparseinst.errors import InputError, typed
 from sparseinst.training.facts import FACTS
 from sparseinst.training.lock import locked
 from sparseinst.training.split import HELD_OUT

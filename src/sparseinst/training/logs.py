@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparseinst.errors import InputError
-from sparseinst.files import atomic, read_text, readable
+from sparseinst.files import atomic
+from sparseinst.parsing import read_text, readable
 from sparseinst.training.callbacks import Callback, End
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from torch import distributed
 
-from sparseinst.errors import InputError
-from sparseinst.files import typed
+from sparseinst.errors import InputError, typed
 from sparseinst.training.folder import STATE
 from sparseinst.training.state import Progress
 

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from sparseinst.config import Settings
 from sparseinst.data.geometry import MULTIPLE_PX
 from sparseinst.errors import InputError, misfit
-from sparseinst.files import find_named, read_yaml
+from sparseinst.parsing import find_named, read_yaml
 from sparseinst.recipe import Preset, Recipe
 from sparseinst.training.settings import apply_settings, is_free_of_frames, with_frame
 

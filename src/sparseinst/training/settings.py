@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from sparseinst.config import ModelConfig, NativeConfig, SeedsConfig, Settings, kinds_of
 from sparseinst.data.geometry import MULTIPLE_PX
 from sparseinst.errors import InputError, brief, misfit
-from sparseinst.files import atomic, parse_yaml
+from sparseinst.files import atomic
+from sparseinst.parsing import parse_yaml
 from sparseinst.recipe import Preset, Published, Recipe
 
 _ROOTS: Mapping[str, type[Settings]] = {"model": ModelConfig, "recipe": Recipe}

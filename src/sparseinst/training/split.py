@@ -11,7 +11,8 @@ from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.content import Notes
 from sparseinst.data.formats.reading import read_content
 from sparseinst.data.formats.source import Split
-from sparseinst.files import atomic, read_json
+from sparseinst.files import atomic
+from sparseinst.parsing import read_json
 
 HELD_OUT = "validation.json"
 """The annotations of the images that were set aside, in the folder of the run."""

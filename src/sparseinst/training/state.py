@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from sparseinst.errors import InputError, misfit
-from sparseinst.files import atomic, is_file, readable, typed
+from sparseinst.errors import InputError, misfit, typed
+from sparseinst.files import atomic, is_file
+from sparseinst.parsing import readable
 from sparseinst.recipe import Preset
 from sparseinst.training.settings import FREE, flat
 from sparseinst.zoo.migration import current_preset, gone_mechanisms

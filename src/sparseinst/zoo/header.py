@@ -7,8 +7,9 @@ from pydantic import ValidationError
 from safetensors import safe_open
 
 from sparseinst.config import ModelConfig
-from sparseinst.errors import InputError, brief, misfit
-from sparseinst.files import is_file, is_yaml, parse_json, readable, shown, typed
+from sparseinst.errors import InputError, brief, misfit, shown, typed
+from sparseinst.files import is_file
+from sparseinst.parsing import is_yaml, parse_json, readable
 from sparseinst.recipe import Preset, Recipe
 from sparseinst.zoo.download import HUB
 from sparseinst.zoo.migration import current_recipe

@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sparseinst.errors import InputError, misfit
-from sparseinst.files import find_named, is_file, is_yaml, read_yaml
+from sparseinst.files import is_file
+from sparseinst.parsing import find_named, is_yaml, read_yaml
 from sparseinst.recipe import Preset
 from sparseinst.zoo.download import HUB
 from sparseinst.zoo.migration import current_preset

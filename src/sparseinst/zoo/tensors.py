@@ -12,8 +12,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from sparseinst.errors import InputError, brief
-from sparseinst.files import is_file, readable, shown
+from sparseinst.errors import InputError, brief, shown
+from sparseinst.files import is_file
+from sparseinst.parsing import readable
 
 _WRAPPERS = ("model", "state_dict")
 """Keys under which checkpoints keep their tensors."""

@@ -13,7 +13,8 @@ from typing import Any
 from sparseinst.data.formats.content import Content, Notes, read_object
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.errors import InputError
-from sparseinst.files import atomic, read_json
+from sparseinst.files import atomic
+from sparseinst.parsing import read_json
 
 _FILE = "a COCO annotation file"
 _Place = tuple[str, str]

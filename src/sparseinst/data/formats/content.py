@@ -14,7 +14,8 @@ from sparseinst.data.pixels import decoding
 from sparseinst.data.sources import ARRAY_SUFFIX, has_image_name
 from sparseinst.data.stacks.channels import size_of_channels
 from sparseinst.errors import InputError, brief, listed
-from sparseinst.files import is_file, read_json
+from sparseinst.files import is_file
+from sparseinst.parsing import read_json
 
 Content = dict[str, Any]
 _ORIENTATION = 274

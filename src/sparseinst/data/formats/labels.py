@@ -22,9 +22,10 @@ from sparseinst.data.pixels import check_bytes, decoding, opened
 from sparseinst.data.sources import ARRAY_SUFFIX
 from sparseinst.data.stacks.channels import load_array
 from sparseinst.errors import InputError
-from sparseinst.files import atomic, read_text, readable
+from sparseinst.files import atomic
 from sparseinst.masks.numbered import encode_numbered
 from sparseinst.masks.runs import decode_runs
+from sparseinst.parsing import read_text, readable
 
 CLASS = "object"
 """Where files know no classes."""

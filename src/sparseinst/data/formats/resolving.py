@@ -7,8 +7,9 @@ from pydantic import ValidationError
 from sparseinst.data.formats import coco, labelme, labels, objects, voc, yolo
 from sparseinst.data.formats.content import images_in
 from sparseinst.data.formats.source import PARTS, DataSource, Kind, Split
-from sparseinst.errors import InputError, misfit
-from sparseinst.files import is_file, is_folder, read_yaml, shown
+from sparseinst.errors import InputError, misfit, shown
+from sparseinst.files import is_file, is_folder
+from sparseinst.parsing import read_yaml
 
 _FINDERS = (coco.find, yolo.find, voc.find, labels.find, objects.find, labelme.find)
 """In this order: the first that knows the folder has it."""

@@ -15,8 +15,8 @@ from sparseinst.data.formats.source import DataSource, Split
 from sparseinst.data.pixels import opened
 from sparseinst.data.sources import ARRAY_SUFFIX
 from sparseinst.errors import InputError, brief, listed
-from sparseinst.files import read_text
 from sparseinst.masks.numbered import encode_numbered
+from sparseinst.parsing import read_text
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",

@@ -18,9 +18,10 @@ from sparseinst.config import MOST_CLASSES
 from sparseinst.data.formats.content import Content, Maker, Notes, image_hw, images_in, is_image
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.data.sources import read_list
-from sparseinst.errors import InputError, brief, listed
-from sparseinst.files import atomic, is_file, is_folder, read_text, read_yaml, readable, shown
+from sparseinst.errors import InputError, brief, listed, shown
+from sparseinst.files import atomic, is_file, is_folder
 from sparseinst.masks.outline import outline, seamed
+from sparseinst.parsing import read_text, read_yaml, readable
 
 _FILE = "a data.yaml of YOLO"
 _NAME_FILES = ("classes.txt", "obj.names", "labels.txt")

@@ -16,8 +16,8 @@ from sparseinst.data.sources import IMAGE_SUFFIXES
 from sparseinst.data.video.decoding import DecodedVideo
 from sparseinst.data.video.frame import VideoSource
 from sparseinst.data.video.image_sequence import ImageFrames, is_pattern, open_images
-from sparseinst.errors import InputError
-from sparseinst.files import is_file, is_folder, shown
+from sparseinst.errors import InputError, shown
+from sparseinst.files import is_file, is_folder
 
 VIDEO_SUFFIXES = frozenset({
     ".264", ".265", ".3gp", ".avi", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov",

@@ -11,7 +11,7 @@ from sparseinst.data.stacks.makers.lif import open_lif
 from sparseinst.data.stacks.makers.nd2 import open_nd2
 from sparseinst.data.stacks.stack import Stack
 from sparseinst.errors import InputError
-from sparseinst.files import readable
+from sparseinst.parsing import readable
 
 _READERS: dict[str, tuple[str, Callable[[Any, Path, str | None, ExitStack], Stack]]] = {
     ".czi": ("czifile", open_czi),
