@@ -11,7 +11,7 @@ import sparseinst
 LAYERS = (
     {"version"},
     {"errors"},
-    {"disk"},
+    {"collection", "disk"},
     {"config", "files"},
     {"parsing"},
     {"recipe"},

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.collection import collection_paused
 from sparseinst.data.outlines import Outlines, is_surely_seen
 from sparseinst.data.packed import Blobs, Masks, starts
 from sparseinst.data.records import LONGEST_PX, LeftOut, Records, categories_of, placeholder
@@ -66,6 +67,7 @@ class _Chunk(NamedTuple):
 _SEGMENTATIONS = msgspec.json.Decoder(list[list[list[float]] | _Rle])
 
 
+@collection_paused()
 def read_quickly(path: Path) -> Records | None:
     """What `parse_records` gives of a COCO file; None where that has to look at it.
 
@@ -121,7 +123,7 @@ def _records(path: Path, content: mmap.mmap) -> Records:
 def _chunks(path: Path, annotations: list[_Annotation], sizes_hw: NDArray[np.int64]) -> Iterator[_Chunk]:
     for start in range(0, len(annotations), _CHUNK):
         part = annotations[start : start + _CHUNK]
-        text = b"[" + b",".join([bytes(annotation.segmentation) for annotation in part]) + b"]"
+        text = b"[" + b",".join([annotation.segmentation for annotation in part]) + b"]"
         for annotation in part:
             annotation.segmentation = msgspec.Raw()
         yield _chunk(str(path), _SEGMENTATIONS.decode(text), sizes_hw[start : start + _CHUNK])

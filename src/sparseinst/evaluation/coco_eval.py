@@ -9,6 +9,7 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
+from sparseinst.collection import collection_paused
 from sparseinst.data.formats.reading import read_content
 from sparseinst.data.formats.source import Split
 from sparseinst.data.records import parse_records
@@ -45,9 +46,10 @@ def evaluate_results(
         InputError: a file is not of its form, or a result names an image or category that is not in the annotations.
     """
     path = Path(annotations)
-    content = read_content(Split(images=path.parent, annotations=path))
-    parse_records(path, content)  # checks every record
-    return score_results(path, results, max_dets=max_dets, groups=groups, content=content).evaluation
+    with collection_paused():
+        content = read_content(Split(images=path.parent, annotations=path))
+        parse_records(path, content)  # checks every record
+        return score_results(path, results, max_dets=max_dets, groups=groups, content=content).evaluation
 
 
 class Scored(NamedTuple):
@@ -72,6 +74,7 @@ class Scored(NamedTuple):
         return Figures(**figures(precision, recall, cap=0, max_dets=max_dets))
 
 
+@collection_paused()
 def score_results(
     annotations: str | Path,
     results: str | Path | Sequence[Mapping[str, Any]],
