@@ -29,7 +29,7 @@ from sparseinst.drawing.activation_sheet import draw_activation
 from sparseinst.errors import InputError
 from sparseinst.inference.prediction import predict_files
 from sparseinst.inference.predictor import Predictor
-from sparseinst.inference.tiling import Tiling, own_tiling
+from sparseinst.inference.tiling import Tiling, largest_tiles, own_tiling
 from sparseinst.masks import rle
 from sparseinst.predictions import Candidates
 from sparseinst.structures import Instances
@@ -277,11 +277,19 @@ def test_tiles_made_by_themselves(
         assert max(whole) <= max(frame or whole) and (frame is not None or height * width * scale**2 <= most**2)
         return
     assert tiling.tile * scale <= most and 4 * tiling.overlap <= most / scale + 4
+    assert len(tiling.windows((height, width))) == len(largest_tiles(config).windows((height, width)))
     for rows, columns in tiling.windows((height, width))[:50]:
         origin = np.array([rows.start, columns.start]) * scale
         assert tiling.align == 1 or np.allclose(origin / 32, (origin / 32).round(), atol=1e-6)
         frame_of_tile = frame_of((rows.stop - rows.start, columns.stop - columns.start), config)
         assert not shrinks(frame_of_tile.original_hw, config)
+
+
+def test_tiles_are_as_few_as_one_pass_allows_and_no_larger_than_that_needs() -> None:
+    config = NativeConfig(scale=1.4, largest_px=72.0)
+    assert own_tiling((2048, 2048), config) == Tiling(tile=1090, overlap=125, align=160)
+    assert own_tiling((1200, 1200), config) == Tiling(tile=720, overlap=125, align=160)
+    assert [len(Tiling(1090, 125, 160).windows((side, side))) for side in (2048, 2051)] == [4, 9]
 
 
 def test_an_object_whole_in_a_tile_is_that_of_one_pass(embryo: Embryo) -> None:

@@ -106,7 +106,7 @@ def own_tiling(size_hw: tuple[int, int], preprocess: PreprocessConfig) -> Tiling
     if fits:
         return None
     largest = largest_tiles(preprocess)
-    return replace(largest, tile=_no_larger_than_needed(size_hw, largest.tile, largest.overlap, largest.align))
+    return replace(largest, tile=_no_larger_than_needed(size_hw, largest))
 
 
 def largest_tiles(preprocess: NativeConfig) -> Tiling:
@@ -118,18 +118,25 @@ def largest_tiles(preprocess: NativeConfig) -> Tiling:
     if align is not None:
         # Tile and overlap of whole network pixels, too: a tile is then resized by the scale itself.
         unit = Fraction(scale).limit_denominator(_FINEST).denominator
-        overlap = -(-overlap // unit) * unit
+        overlap, side = -(-overlap // unit) * unit, side // unit * unit
     if align is None or (side - overlap) // align < _LEAST_STEPS or OVERLAP_SHARE * overlap > side:
         align, overlap = 1, max(1, min(overlap, side // OVERLAP_SHARE))
     return Tiling(side, overlap, align)
 
 
-def _no_larger_than_needed(size_hw: tuple[int, int], tile: int, overlap: int, align: int) -> int:
-    """The smallest tile that needs no more tiles than this one."""
-    furthest = (tile - overlap) // align * align
-    counts = [1 if side <= tile else math.ceil((side - overlap) / furthest) for side in size_hw]
-    steps = [math.ceil((side - overlap) / count) for side, count in zip(size_hw, counts, strict=True)]
-    return min(tile, -(-max(steps) // align) * align + overlap)
+def _no_larger_than_needed(size_hw: tuple[int, int], largest: Tiling) -> int:
+    """The smallest tile that needs no more tiles than the largest, of whole network pixels as that is."""
+    unit = math.gcd(largest.overlap, largest.align)
+    furthest = (largest.tile - largest.overlap) // largest.align * largest.align
+    least = 0
+    for side in size_hw:
+        count = 1 + max(0, -(-(side - largest.tile) // furthest))
+        # At their best distance tiles overlap just enough and reach just the end; it is a multiple of `align`, too.
+        exact = (side - largest.overlap) // count
+        below = exact // largest.align * largest.align
+        distances = [step for step in (below, below + largest.align) if step <= furthest]
+        least = max(least, min(max(step + largest.overlap, side - (count - 1) * step) for step in distances))
+    return min(largest.tile, -(-least // unit) * unit)
 
 
 _FINEST = 100

@@ -54,14 +54,22 @@ function fitsOnePass(size, preprocess) {
   return frameOf(size, preprocess).resized.every((side, axis) => side === free[axis]);
 }
 
-/** The smallest tile that needs no more tiles than the largest. */
+/** The smallest tile that needs no more tiles than the largest, of whole network pixels as that is. */
 function noLargerThanNeeded(size, { tile, overlap, align }) {
+  const unit = commonDivisor(overlap, align);
   const furthest = Math.floor((tile - overlap) / align) * align;
-  const steps = size.map((side) => {
-    const count = side <= tile ? 1 : Math.ceil((side - overlap) / furthest);
-    return Math.ceil((side - overlap) / count);
+  const least = size.map((side) => {
+    const count = 1 + Math.max(0, Math.ceil((side - tile) / furthest));
+    // At their best distance tiles overlap just enough and reach just the end; it is a multiple of `align`, too.
+    const below = Math.floor(Math.floor((side - overlap) / count) / align) * align;
+    const distances = [below, below + align].filter((step) => step <= furthest);
+    return Math.min(...distances.map((step) => Math.max(step + overlap, side - (count - 1) * step)));
   });
-  return Math.min(tile, Math.ceil(Math.max(...steps) / align) * align + overlap);
+  return Math.min(tile, Math.ceil(Math.max(...least) / unit) * unit);
+}
+
+function commonDivisor(a, b) {
+  return b ? commonDivisor(b, a % b) : a;
 }
 
 /** Where tiles begin along a side: the fewest, spread so that overlaps are alike, at multiples of `align`. */
