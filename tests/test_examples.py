@@ -18,7 +18,7 @@ from prepared import prepare
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LINES = 60
-"""Most lines of an example; onnx_only.py, which prepares images by itself, has more."""
+"""An example has fewer lines."""
 START_S = 300
 
 
@@ -36,8 +36,8 @@ def run(name: str, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_they_are_short() -> None:
-    long = {path.name for path in EXAMPLES.glob("*.*") if path.suffix in (".py", ".sh") and count(path) >= LINES}
-    assert long == {"onnx_only.py"}
+    lines = {path.name: count(path) for path in EXAMPLES.glob("*.*") if path.suffix in (".py", ".sh")}
+    assert len(lines) > 5 and max(lines.values()) < LINES, lines
 
 
 def count(path: Path) -> int:
