@@ -22,8 +22,9 @@ from sparseinst.modeling.seeds.selection import NEVER, Seeds
 
 _BLOCK = 48
 """Seeds of a level in a square of so many of its cells share a window."""
-_REACH = 32
-"""Cells of its level that a window goes beyond its square."""
+_REACHES = (12, 32)
+"""Cells of its level that a window goes beyond its square; what does not end in it is grown in the next, last of all in
+the whole frame."""
 _FADED = -7.0
 """Logit of a draft at the end of its window below which the rest is nothing: 0.001 of a pixel's voice."""
 _MARGIN = 4
@@ -72,9 +73,9 @@ def grow_in_windows(
     patches = [Patch(np.zeros((0, 0), np.float32), 0, 0)] * len(chance)
     drafts = torch.full((len(chance), *size_hw), NEVER) if activation else None
     least_logit = math.log(threshold / (1 - threshold))
-    waiting = list(_groups(seeds, (chance >= least**2).nonzero()[:, 0], size_hw))
+    waiting = list(_groups(seeds, (chance >= least**2).nonzero()[:, 0], size_hw, 0))
     while waiting:
-        chosen, window = waiting.pop()
+        chosen, window, tries = waiting.pop()
         grown = decoder.grow(*_moved(seeds, chosen, window), _within(fields, window))
         masks, draft = grown.masks[0].numpy(), grown.activation[0]
         raw_scores[chosen] = (chance[chosen] * grown.iou[0].float().sigmoid()).sqrt()
@@ -92,35 +93,36 @@ def grow_in_windows(
                 scores[seed] = raw_scores[seed] * inside
         if drafts is not None:
             drafts[chosen, window.rows, window.columns] = draft
-        waiting += _over_all(torch.tensor(escaped, dtype=torch.int64), size_hw)
+        waiting += _groups(seeds, torch.tensor(escaped, dtype=torch.int64), size_hw, tries + 1)
     return Found(raw_scores, scores, tuple(patches), drafts)
 
 
-def _groups(seeds: Seeds, chosen: Tensor, size_hw: tuple[int, int]) -> Iterator[tuple[Tensor, _Window]]:
-    """Chosen seeds by windows that they share: one for all where the frame is no larger."""
-    if max(size_hw) <= _BLOCK + 2 * _REACH:
-        yield from _over_all(chosen, size_hw)
+def _groups(
+    seeds: Seeds, chosen: Tensor, size_hw: tuple[int, int], tries: int
+) -> Iterator[tuple[Tensor, _Window, int]]:
+    """Chosen seeds by windows that they share, with how often they were tried before: one for all where the frame is no
+    larger, or the windows before were too small.
+    """
+    if tries >= len(_REACHES) or max(size_hw) <= _BLOCK + 2 * _REACHES[-1]:
+        yield from _in_parts(chosen, _Window(slice(0, size_hw[0]), slice(0, size_hw[1])), len(_REACHES))
         return
+    reach = _REACHES[tries]
     cells, y, x = (part[0, chosen] for part in (seeds.cells, seeds.y, seeds.x))
     keys = torch.stack([cells, (y / (_BLOCK * cells)).floor(), (x / (_BLOCK * cells)).floor()], dim=1).long()
     squares, of = keys.unique(dim=0, return_inverse=True)
     for number, (cell, row, column) in enumerate(squares.tolist()):
         window = _Window(*(
-            slice(max(0, (place * _BLOCK - _REACH) * cell), min(side, ((place + 1) * _BLOCK + _REACH) * cell))
+            slice(max(0, (place * _BLOCK - reach) * cell), min(side, ((place + 1) * _BLOCK + reach) * cell))
             for place, side in zip((row, column), size_hw, strict=True)
         ))  # fmt: skip
-        yield from _in_parts(chosen[of == number], window)
+        yield from _in_parts(chosen[of == number], window, tries)
 
 
-def _over_all(chosen: Tensor, size_hw: tuple[int, int]) -> Iterator[tuple[Tensor, _Window]]:
-    return _in_parts(chosen, _Window(slice(0, size_hw[0]), slice(0, size_hw[1])))
-
-
-def _in_parts(chosen: Tensor, window: _Window) -> Iterator[tuple[Tensor, _Window]]:
+def _in_parts(chosen: Tensor, window: _Window, tries: int) -> Iterator[tuple[Tensor, _Window, int]]:
     area = math.prod(side.stop - side.start for side in window)
     for part in chosen.split(max(1, _AT_ONCE // area)):
         if len(part):
-            yield part, window
+            yield part, window, tries
 
 
 def _moved(seeds: Seeds, chosen: Tensor, window: _Window) -> tuple[Tensor, Tensor, Tensor, Tensor]:
