@@ -23,7 +23,9 @@ import numpy as np
 import torch
 from record import write_result
 
-from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import BackboneConfig, EncoderConfig, SlotsConfig
+from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.modeling.model import build_model
 from sparseinst.scale.job import run_batch
 from sparseinst.scale.results import read_rows

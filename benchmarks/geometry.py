@@ -21,7 +21,7 @@ from record import write_result
 from torch.nn import functional as F
 
 from sparseinst.batch import Targets
-from sparseinst.config import SeedsConfig
+from sparseinst.config.network import SeedsConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.formats.source import Split

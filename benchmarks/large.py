@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from record import write_result
 
 from sparseinst.cli.allocator import keep_freed_memory
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.large.image import open_large
 from sparseinst.drawing.overview import draw_overview, overview_shrink

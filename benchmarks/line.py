@@ -19,7 +19,8 @@ from record import write_result
 from timm.utils import reparameterize_model
 from torch import nn
 
-from sparseinst.config import BackboneConfig, ModelConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import BackboneConfig
 from sparseinst.modeling.backbones import Backbone
 from sparseinst.modeling.cost import cost
 from sparseinst.modeling.model import build_model

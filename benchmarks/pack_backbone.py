@@ -8,7 +8,8 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from sparseinst.config import BackboneConfig, ModelConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import BackboneConfig
 from sparseinst.files import file_hash
 from sparseinst.modeling.model import build_model
 from sparseinst.zoo.models import init_weights

@@ -27,7 +27,8 @@ from torch import Tensor
 
 from masks import coco_like
 from sparseinst import Predictor, load_model
-from sparseinst.config import IntensityConfig, ModelConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import read_image
 from sparseinst.data.prepare import stack
 from sparseinst.data.sources import list_sources

@@ -14,7 +14,7 @@ import zarr
 from PIL import Image
 
 from sparseinst import predict_files
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.large.image import open_large
 
 

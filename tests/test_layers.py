@@ -164,7 +164,7 @@ def test_a_forbidden_import_is_found(tmp_path: Path, place: str, line: str) -> N
         ("data/coco.py", "from . import formats"),
         ("data/coco.py", "from ..ops import losses"),
         ("data/coco.py", "from sparseinst.masks import rle\nfrom sparseinst import InputError"),
-        ("recipe.py", "from sparseinst.config import ModelConfig"),
+        ("recipe.py", "from sparseinst.config.model import ModelConfig"),
         ("cli/train.py", "def f():\n    from sparseinst import Predictor, evaluate\n    import torch"),
     ],
 )

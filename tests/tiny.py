@@ -3,15 +3,9 @@
 import torch
 
 from sparseinst.batch import Targets
-from sparseinst.config import (
-    BackboneConfig,
-    DecoderConfig,
-    EncoderConfig,
-    ModelConfig,
-    SeedsConfig,
-    ShortSideConfig,
-    SlotsConfig,
-)
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import BackboneConfig, DecoderConfig, EncoderConfig, SeedsConfig, SlotsConfig
+from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.modeling.model import SparseInst, build_model
 
 

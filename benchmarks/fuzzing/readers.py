@@ -15,7 +15,8 @@ import torch
 from fuzzing import pictures, service, sets
 from fuzzing.running import Reader
 from sparseinst.cells.qupath import read_regions
-from sparseinst.config import IntensityConfig, ModelConfig, ShortSideConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.preprocess import IntensityConfig, ShortSideConfig
 from sparseinst.data import archives
 from sparseinst.data.channels import read_picture, read_pixels
 from sparseinst.data.check.checkup import check_data

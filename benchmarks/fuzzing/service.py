@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from fuzzing.pictures import cuts
-from sparseinst.config import ModelConfig, ShortSideConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.predictions import Candidates
 from sparseinst.serving.app import create_app
 from sparseinst.serving.settings import ServeSettings

@@ -4,7 +4,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from sparseinst.config import MOST_SIDE_PX, ModelConfig, Settings
+from sparseinst.config.base import Settings
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.preprocess import MOST_SIDE_PX
 
 
 class AugmentConfig(Settings):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cli.conftest import Cli
-from sparseinst.config import NativeConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.modeling.model import build_model
 from sparseinst.zoo.checkpoint import save_checkpoint
 from stack_files import write_ome

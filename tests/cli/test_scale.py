@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from shapes import tiny_preset
-from sparseinst.config import NativeConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.modeling.model import build_model
 from sparseinst.zoo.checkpoint import save_checkpoint
 

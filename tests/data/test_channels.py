@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from sparseinst.config import IntensityConfig, NativeConfig, ShortSideConfig
+from sparseinst.config.preprocess import IntensityConfig, NativeConfig, ShortSideConfig
 from sparseinst.data.channels import read_all_channels, read_picture, read_pixels, shown, shown_as, to_pixels
 from sparseinst.data.formats.content import image_hw
 from sparseinst.data.photometric import Color, Photometric

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 
 from dense import dense_masks
 from real import NUCLEI, PHOTOGRAPHS
-from sparseinst.config import ShortSideConfig
+from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.packed import Blobs
 from sparseinst.errors import InputError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data import heif
 from sparseinst.data.images import read_image
 from sparseinst.data.sources import list_sources

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from real import NUCLEI
 from sparseinst.batch import Batch, Targets
-from sparseinst.config import BackboneConfig, ModelConfig, ShortSideConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import BackboneConfig
+from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.loader import (
     EpochSampler,

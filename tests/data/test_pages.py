@@ -6,7 +6,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import read_image
 from sparseinst.data.pages import read_pages
 from sparseinst.errors import InputError

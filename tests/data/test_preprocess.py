@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from sparseinst.config import IntensityConfig, NativeConfig, ShortSideConfig
+from sparseinst.config.preprocess import IntensityConfig, NativeConfig, ShortSideConfig
 from sparseinst.data.geometry import frame_hw, frame_of, resized_hw
 from sparseinst.data.images import read_image, to_rgb8
 from sparseinst.data.prepare import prepare, resize, stack

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparseinst.config import NativeConfig, ShortSideConfig
+from sparseinst.config.preprocess import NativeConfig, ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.geometry import network_hw
 from sparseinst.data.sizes import ObjectSizes, describe_sizes, measure_sizes

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cutout_files import write_cutouts
-from sparseinst.config import ShortSideConfig
+from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.synthetic import synthesise

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
+from sparseinst.config.preprocess import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.data.geometry import network_hw
 from sparseinst.data.transforms import TrainTransform, resize_layers
 from sparseinst.errors import InputError

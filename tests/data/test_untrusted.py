@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sparseinst.cells.qupath import read_regions
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data import pixels
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.labels import read_labels
@@ -89,7 +89,7 @@ def test_decoded_bytes_are_bounded_before_decoding(kind: str, tmp_path: Path, mo
 
 _MEASURED = """
 import resource, sys
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import read_image
 from sparseinst.errors import InputError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparseinst.config import ModelConfig, NativeConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.errors import InputError
 from sparseinst.evaluation.evaluator import evaluate
 from sparseinst.files import file_hash

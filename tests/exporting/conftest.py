@@ -7,7 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import BackboneConfig, EncoderConfig, SlotsConfig
+from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.exporting.exporter import Export, export_model
 from sparseinst.exporting.formats import FORMATS
 from sparseinst.modeling.model import SparseInst, build_model

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dense import dense_masks
 from sparseinst import Predictor
-from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
+from sparseinst.config.preprocess import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.data.geometry import network_hw
 from sparseinst.data.prepare import resize
 from sparseinst.exporting.exporter import export_model

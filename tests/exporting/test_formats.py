@@ -13,7 +13,7 @@ import torch
 
 from maps import dense
 from sparseinst import Predictor
-from sparseinst.config import NativeConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.errors import InputError
 from sparseinst.exporting.exporter import export_model
 from sparseinst.exporting.formats import FORMATS

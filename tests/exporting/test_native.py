@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from exporting.conftest import network
-from sparseinst.config import NativeConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.exporting.exporter import export_model
 from sparseinst.inference.predictor import Predictor
 from sparseinst.modeling.model import SparseInst

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparseinst import Predictor
-from sparseinst.config import NativeConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.errors import InputError
 from sparseinst.exporting.agreement import compare
 from sparseinst.exporting.exporter import export_model

@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparseinst.config import ModelConfig, NativeConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.evaluation.figures import ClassFigures, Evaluation, Figures
 from sparseinst.hub.card import model_card
 from sparseinst.recipe import Recipe

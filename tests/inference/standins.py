@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sparseinst.config import ModelConfig, PostprocessConfig, ShortSideConfig, SlotsConfig
+from sparseinst.config.model import ModelConfig, PostprocessConfig
+from sparseinst.config.network import SlotsConfig
+from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.predictions import Candidates
 
 STRIDE = 4

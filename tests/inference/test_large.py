@@ -11,7 +11,7 @@ import zarr
 
 import sparseinst.inference.large as large
 from inference.standins import ColorBackend
-from sparseinst.config import NativeConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.data.large.image import open_large
 from sparseinst.inference.large import Rows, find_in_large, is_large
 from sparseinst.inference.prediction import predict_files

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from inference.standins import ActiveBackend, ColorBackend
-from sparseinst.config import PreprocessConfig
+from sparseinst.config.preprocess import PreprocessConfig
 from sparseinst.errors import InputError
 from sparseinst.inference.outcome import ImageResult
 from sparseinst.inference.pipeline import Pipeline

@@ -5,7 +5,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inference.standins import CLASSES, ColorBackend
-from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, ShortSideConfig, SlotsConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import BackboneConfig, EncoderConfig, SlotsConfig
+from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.errors import InputError
 from sparseinst.inference.predictor import Predictor
 from sparseinst.modeling.model import SparseInst, build_model

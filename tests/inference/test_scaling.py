@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.standins import ColorBackend
-from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
+from sparseinst.config.preprocess import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.errors import InputError
 from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.scaling import at_scale

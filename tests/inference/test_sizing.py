@@ -9,7 +9,7 @@ from PIL import Image
 
 from inference.test_scaling import backend, picture
 from sparseinst import Predictor
-from sparseinst.config import NativeConfig, ShortSideConfig
+from sparseinst.config.preprocess import NativeConfig, ShortSideConfig
 from sparseinst.data.prepare import resize
 from sparseinst.errors import InputError
 from sparseinst.inference.scaling import at_pixel_size

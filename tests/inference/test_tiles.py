@@ -14,14 +14,8 @@ from torch import Tensor
 from dense import label_images
 from inference.standins import ColorBackend
 from real import EMBRYO, NUCLEI
-from sparseinst.config import (
-    IntensityConfig,
-    ModelConfig,
-    NativeConfig,
-    PostprocessConfig,
-    ShortSideConfig,
-    for_whole_masks,
-)
+from sparseinst.config.model import ModelConfig, PostprocessConfig, for_whole_masks
+from sparseinst.config.preprocess import IntensityConfig, NativeConfig, ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.geometry import frame_of, network_hw, shrinks
 from sparseinst.data.images import read_image

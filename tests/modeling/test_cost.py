@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sparseinst.config import BackboneConfig, ModelConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import BackboneConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling.cost import PARTS, Cost, cost
 from sparseinst.modeling.model import SparseInst, build_model

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, SlotsConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import BackboneConfig, EncoderConfig, SlotsConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling.model import SparseInst, build_model
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from sparseinst.batch import Targets
-from sparseinst.config import EncoderConfig, ModelConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import EncoderConfig
 from sparseinst.modeling.model import build_model
 from sparseinst.modeling.slots.criterion import Criterion, count_instances
 from sparseinst.recipe import LossConfig

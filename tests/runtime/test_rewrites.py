@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sparseinst import load_model
-from sparseinst.config import BackboneConfig, EncoderConfig, ModelConfig, SlotsConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import BackboneConfig, EncoderConfig, SlotsConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling.encoder import Encoder
 from sparseinst.modeling.model import SparseInst, build_model

@@ -8,7 +8,7 @@ import pytest
 
 from real import PHOTOGRAPHS
 from serving.apps import GatedBackend, app_of, client_of, code_of, encoded, form, picture, run, tiny_backend
-from sparseinst.config import NativeConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.inference.predictor import Predictor
 from sparseinst.masks import rle
 from sparseinst.serving.schema import Model, Prediction

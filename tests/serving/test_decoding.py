@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving.apps import encoded, picture
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import read_image
 from sparseinst.serving.decoding import decode, decoding_bytes
 from sparseinst.serving.errors import ApiError

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from sparseinst.config import ModelConfig
+from sparseinst.config.model import ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset, Published
 from sparseinst.training.settings import apply_settings, parse_assignments, scale_sizes, setting_names

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
+from sparseinst.config.preprocess import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.data.geometry import frame_of
 from sparseinst.data.prepare import prepare, stack
 

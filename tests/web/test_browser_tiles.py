@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
+from sparseinst.config.preprocess import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.inference.tiling import largest_tiles, own_tiling
 
 SIDE = st.integers(1, 4000)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sparseinst.config import BackboneConfig, ModelConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import BackboneConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling.model import build_model
 from sparseinst.zoo.models import init_weights

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sparseinst.config import ShortSideConfig
+from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.modeling.model import build_model
 from sparseinst.zoo.checkpoint import save_checkpoint
 from sparseinst.zoo.models import init_weights, load_model

@@ -258,7 +258,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _description(name: str) -> str:
     """Description of a setting, as a sentence."""
-    from sparseinst.config import kinds_of
+    from sparseinst.config.base import kinds_of
     from sparseinst.recipe import Preset
 
     field: Any = None

@@ -11,7 +11,7 @@ from sparseinst.cli.common import parse_size, print_table, say
 from sparseinst.cli.early import check_model
 
 if TYPE_CHECKING:
-    from sparseinst.config import PreprocessConfig
+    from sparseinst.config.preprocess import PreprocessConfig
     from sparseinst.recipe import Preset
 
 _ALWAYS = ("iterations", "epochs", "batch", "optim.lr")
@@ -138,7 +138,7 @@ def _find(model: str) -> _Subject:
 
 
 def _own_frame(preprocess: "PreprocessConfig") -> tuple[tuple[int, int], str]:
-    from sparseinst.config import NativeConfig
+    from sparseinst.config.preprocess import NativeConfig
     from sparseinst.data.geometry import EXAMPLE_PX, frame_hw, frame_of
 
     if preprocess.frame_hw is not None:

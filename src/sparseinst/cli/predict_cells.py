@@ -12,7 +12,7 @@ from sparseinst.errors import InputError
 
 if TYPE_CHECKING:
     from sparseinst.cells.files import CellFiles
-    from sparseinst.config import PreprocessConfig
+    from sparseinst.config.preprocess import PreprocessConfig
     from sparseinst.data.stacks.stack import View
     from sparseinst.inference.outcome import ImageResult
 

@@ -10,7 +10,7 @@ from sparseinst.cli.common import console, count, print_table, say, say_error, t
 from sparseinst.errors import listed
 
 if TYPE_CHECKING:
-    from sparseinst.config import PreprocessConfig
+    from sparseinst.config.preprocess import PreprocessConfig
     from sparseinst.inference.outcome import ImageResult, RunSummary
     from sparseinst.runtime.backends import Backend
     from sparseinst.structures import Instances
@@ -75,7 +75,7 @@ class Shrunk:
 
     def tell(self) -> None:
         """Tells of them, if there were any."""
-        from sparseinst.config import ShortSideConfig
+        from sparseinst.config.preprocess import ShortSideConfig
         from sparseinst.data.sizes import SMALL_PX
 
         if not isinstance(self.preprocess, ShortSideConfig):
@@ -94,7 +94,7 @@ class Shrunk:
 
 def tell_filled(images: int, network: "Backend", *, exported: bool, most: int | None) -> None:
     """Tells that there was no room for more, and how to make some."""
-    from sparseinst.config import SeedsConfig
+    from sparseinst.config.network import SeedsConfig
 
     has = network.config.most_instances
     places = most if has is None or (most is not None and most < has) else has

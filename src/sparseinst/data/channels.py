@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparseinst.config import RGB, IntensityConfig, PreprocessConfig
+from sparseinst.config.preprocess import RGB, IntensityConfig, PreprocessConfig
 from sparseinst.data.images import read_image, to_rgb8
 from sparseinst.data.intensity import bounds_of, stretch
 from sparseinst.data.pages import Page

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import IntensityConfig, PreprocessConfig
+from sparseinst.config.preprocess import IntensityConfig, PreprocessConfig
 from sparseinst.data.archives import Stored
 from sparseinst.data.channels import read_picture, read_pixels
 from sparseinst.data.formats.content import Content, Notes

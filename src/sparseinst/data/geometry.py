@@ -2,7 +2,7 @@
 
 import math
 
-from sparseinst.config import NativeConfig, PreprocessConfig
+from sparseinst.config.preprocess import NativeConfig, PreprocessConfig
 from sparseinst.errors import InputError
 from sparseinst.masks.grid import Frame
 
@@ -16,7 +16,7 @@ EXAMPLE_PX = 512
 def network_hw(original_hw: tuple[int, int], config: PreprocessConfig) -> tuple[int, int]:
     """Size that an image is resized to for the network: by its short side or by a factor, as `config` says.
 
-    >>> from sparseinst.config import ShortSideConfig
+    >>> from sparseinst.config.preprocess import ShortSideConfig
     >>> network_hw((480, 640), ShortSideConfig(short_px=640, long_px=864))
     (640, 853)
     >>> network_hw((480, 640), NativeConfig(scale=0.5))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.heif import know_heif
 from sparseinst.data.intensity import Bounds, bounds_of, stretch
 from sparseinst.data.pixels import array_of, decoding, pixels_of

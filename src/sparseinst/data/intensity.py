@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.errors import InputError
 
 _Value = TypeVar("_Value", bound=np.generic)

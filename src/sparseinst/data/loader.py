@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sparseinst.batch import Batch, Targets
-from sparseinst.config import ModelConfig
+from sparseinst.config.model import ModelConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.copy_paste import View, copy_paste
 from sparseinst.data.geometry import frame_hw as padded_hw

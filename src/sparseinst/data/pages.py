@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.heif import know_heif
 from sparseinst.data.images import to_rgb8
 from sparseinst.data.pixels import UNREADABLE, decoding, pixels_of

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import v2
 
-from sparseinst.config import RGB
+from sparseinst.config.preprocess import RGB
 
 _INVERTED = 0.15
 _TINTED = 0.15

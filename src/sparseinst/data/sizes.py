@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import NativeConfig, PreprocessConfig
+from sparseinst.config.preprocess import NativeConfig, PreprocessConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.geometry import MULTIPLE_PX, network_hw
 from sparseinst.masks import rle

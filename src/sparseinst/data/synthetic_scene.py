@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from sparseinst.config import Settings
+from sparseinst.config.base import Settings
 from sparseinst.data.compositing import OPAQUE, blend
 from sparseinst.data.synthetic_cutouts import Cutout
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from sparseinst.config import NativeConfig, PreprocessConfig, ShortSideConfig
+from sparseinst.config.preprocess import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.data.geometry import network_hw, resized_hw
 from sparseinst.data.photometric import Color, Photometric
 from sparseinst.data.prepare import resize

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from sparseinst.config import RGB, ModelConfig, NativeConfig, SeedsConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import SeedsConfig
+from sparseinst.config.preprocess import RGB, NativeConfig
 from sparseinst.data.images import read_image
 from sparseinst.data.prepare import Prepared, prepare, stack
 from sparseinst.errors import InputError

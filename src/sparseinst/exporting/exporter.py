@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparseinst.config import for_whole_masks
+from sparseinst.config.model import for_whole_masks
 from sparseinst.data.sources import list_sources
 from sparseinst.disk import check_room
 from sparseinst.exporting import tensorrt_build

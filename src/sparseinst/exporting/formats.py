@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sparseinst.config import ModelConfig, ShortSideConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.errors import InputError, misfit
 from sparseinst.runtime.exported import Precision
 from sparseinst.web.site import NETWORK_FILE

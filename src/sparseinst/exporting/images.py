@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sparseinst.config import PreprocessConfig
+from sparseinst.config.preprocess import PreprocessConfig
 from sparseinst.data.channels import read_pixels
 from sparseinst.data.prepare import Prepared, prepare
 

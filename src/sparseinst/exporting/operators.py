@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sparseinst.config import ModelConfig, SeedsConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import SeedsConfig
 from sparseinst.errors import InputError
 
 _NAMES = """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparseinst.config import PreprocessConfig
+from sparseinst.config.preprocess import PreprocessConfig
 from sparseinst.data.prepare import stack
 from sparseinst.errors import InputError
 from sparseinst.exporting.images import read_prepared

@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from sparseinst.config import ModelConfig, NativeConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.hub.markdown import code, fold, headed, slug, table, text
 
 PAPER = "https://arxiv.org/abs/2203.12827"

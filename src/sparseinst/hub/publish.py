@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import read_image, to_rgb8
 from sparseinst.errors import InputError
 from sparseinst.hub.card import model_card

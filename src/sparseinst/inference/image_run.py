@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.activation import ActivationMaps
-from sparseinst.config import RGB, PreprocessConfig
+from sparseinst.config.preprocess import RGB, PreprocessConfig
 from sparseinst.data.channels import read_all_channels, shown
 from sparseinst.data.large.image import LargeImage, open_large
 from sparseinst.data.pages import page_name, read_pages

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import PreprocessConfig
+from sparseinst.config.preprocess import PreprocessConfig
 from sparseinst.data.large.image import LargeImage, large_size_hw
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.errors import InputError

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sparseinst.config import DecoderConfig, SeedsConfig
+from sparseinst.config.network import DecoderConfig, SeedsConfig
 from sparseinst.inference.options import check_places
 from sparseinst.modeling.budget import check_most
 from sparseinst.runtime.backends import Backend

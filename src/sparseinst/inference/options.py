@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import RGB, ModelConfig, SeedsConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import SeedsConfig
+from sparseinst.config.preprocess import RGB
 from sparseinst.errors import InputError
 from sparseinst.inference.scaling import at_scale, check_scale, checked_auto
 from sparseinst.inference.tiling import Tiling

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparseinst.config import PreprocessConfig
+from sparseinst.config.preprocess import PreprocessConfig
 from sparseinst.data.pages import page_name
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.sources import is_foreign_image

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sparseinst.config import RGB, ModelConfig, NativeConfig, PreprocessConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.preprocess import RGB, NativeConfig, PreprocessConfig
 from sparseinst.data.channels import read_pixels, to_pixels
 from sparseinst.data.prepare import Prepared, prepare
 from sparseinst.errors import InputError

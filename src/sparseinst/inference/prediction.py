@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import RGB
+from sparseinst.config.preprocess import RGB
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.sources import Sources, find_sources
 from sparseinst.data.stacks.stack import View

@@ -3,7 +3,7 @@
 import logging
 import math
 
-from sparseinst.config import NativeConfig, PreprocessConfig
+from sparseinst.config.preprocess import NativeConfig, PreprocessConfig
 from sparseinst.data.geometry import network_hw, shrinks
 from sparseinst.errors import InputError
 
@@ -88,7 +88,7 @@ def checked_auto(diameter: object, scale: float | None, preprocess: PreprocessCo
 def shrunk_by(size_hw: tuple[int, int], preprocess: PreprocessConfig) -> float:
     """How many times smaller than it is an image of (height, width) is seen in one pass; 1 at native scale.
 
-    >>> from sparseinst.config import ShortSideConfig
+    >>> from sparseinst.config.preprocess import ShortSideConfig
     >>> shrunk_by((3000, 4000), ShortSideConfig(short_px=600, long_px=800)), shrunk_by((3000, 4000), NativeConfig())
     (5.0, 1.0)
     """

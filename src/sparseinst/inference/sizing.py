@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import NativeConfig, PreprocessConfig
+from sparseinst.config.preprocess import NativeConfig, PreprocessConfig
 from sparseinst.structures import Instances
 
 _FACTORS = (1.0, 0.5, 0.25)

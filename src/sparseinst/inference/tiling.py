@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Self
 
-from sparseinst.config import NativeConfig, PreprocessConfig
+from sparseinst.config.preprocess import NativeConfig, PreprocessConfig
 from sparseinst.data.geometry import MULTIPLE_PX, shrinks
 from sparseinst.errors import InputError
 from sparseinst.masks.grid import Window

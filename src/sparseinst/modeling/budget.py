@@ -1,6 +1,6 @@
 """How many instances a network may be asked for, told without PyTorch."""
 
-from sparseinst.config import DecoderConfig, SeedsConfig
+from sparseinst.config.network import DecoderConfig, SeedsConfig
 from sparseinst.errors import InputError
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from sparseinst.config import NativeConfig, for_whole_masks
+from sparseinst.config.model import for_whole_masks
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling.model import SparseInst
 from sparseinst.parsing import readable

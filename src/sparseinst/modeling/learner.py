@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sparseinst.batch import Batch
-from sparseinst.config import SlotsConfig
+from sparseinst.config.network import SlotsConfig
 from sparseinst.modeling.model import SparseInst
 from sparseinst.modeling.seeds.criterion import SeedsCriterion
 from sparseinst.modeling.seeds.decoder import SeedsDecoder

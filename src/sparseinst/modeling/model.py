@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from sparseinst.config import ModelConfig, SlotsConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import SlotsConfig
 from sparseinst.modeling.backbones import Backbone
 from sparseinst.modeling.budget import check_budget
 from sparseinst.modeling.encoder import Encoder

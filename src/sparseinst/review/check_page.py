@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import ModelConfig
+from sparseinst.config.model import ModelConfig
 from sparseinst.data.channels import read_picture
 from sparseinst.data.check.checkup import CheckedPart, Checkup
 from sparseinst.data.check.findings import KINDS, Finding, Sample

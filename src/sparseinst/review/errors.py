@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import PreprocessConfig
+from sparseinst.config.preprocess import PreprocessConfig
 from sparseinst.data.channels import shown
 from sparseinst.data.coco import CocoDataset, read_told
 from sparseinst.data.formats.source import Split

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from sparseinst.config import ModelConfig, SeedsConfig, for_whole_masks
+from sparseinst.config.model import ModelConfig, for_whole_masks
+from sparseinst.config.network import SeedsConfig
 from sparseinst.errors import InputError, shown
 from sparseinst.files import is_file
 from sparseinst.modeling.model import SparseInst, with_max_instances

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from sparseinst.config import ModelConfig
+from sparseinst.config.model import ModelConfig
 from sparseinst.files import atomic, cache_folder, file_hash
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.converting import onnx_of

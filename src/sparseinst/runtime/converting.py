@@ -6,7 +6,7 @@ chosen and grown by PyTorch, as many as the image has and in windows, which no f
 
 from pathlib import Path
 
-from sparseinst.config import SeedsConfig
+from sparseinst.config.network import SeedsConfig
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.exported import Exported, Provenance
 from sparseinst.runtime.fields import FieldsNote

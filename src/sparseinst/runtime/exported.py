@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from sparseinst.config import ModelConfig, Settings
+from sparseinst.config.base import Settings
+from sparseinst.config.model import ModelConfig
 from sparseinst.errors import InputError, brief, listed, misfit
 from sparseinst.files import file_hash
 from sparseinst.parsing import parse_json

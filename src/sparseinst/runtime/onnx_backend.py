@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparseinst.config import ModelConfig
+from sparseinst.config.model import ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling.seeds.decoder import Fields
 from sparseinst.parsing import readable

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sparseinst.config import ModelConfig, SeedsConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import SeedsConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling.seeds.decoder import Fields
 from sparseinst.parsing import readable

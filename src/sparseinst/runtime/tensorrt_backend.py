@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparseinst.config import ModelConfig
+from sparseinst.config.model import ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.files import is_file
 from sparseinst.parsing import read_json

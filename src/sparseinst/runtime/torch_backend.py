@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from sparseinst.config import ModelConfig, for_whole_masks
+from sparseinst.config.model import ModelConfig, for_whole_masks
 from sparseinst.modeling.model import SparseInst, with_budget, with_max_instances
 from sparseinst.modeling.postprocess import Segmenter
 from sparseinst.modeling.seeds.decoder import SeedsDecoder

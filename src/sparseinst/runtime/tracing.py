@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_leaves
 
-from sparseinst.config import PreprocessConfig
+from sparseinst.config.preprocess import PreprocessConfig
 from sparseinst.data.geometry import MULTIPLE_PX
 from sparseinst.errors import InputError
 from sparseinst.modeling.model import SparseInst

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparseinst.config import ModelConfig
+from sparseinst.config.model import ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.predictions import Candidates

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import read_image
 from sparseinst.drawing.instances import draw, label_font, legible_scale
 from sparseinst.drawing.palette import Image as Picture

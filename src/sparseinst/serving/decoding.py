@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import read_image
 from sparseinst.data.pixels import UNREADABLE, decoded_bytes
 from sparseinst.errors import InputError, brief

@@ -16,7 +16,7 @@ import numpy as np
 from uvicorn.config import STARTUP_FAILURE
 
 from sparseinst.activation import ActivationMaps
-from sparseinst.config import NativeConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.data.geometry import EXAMPLE_PX
 from sparseinst.errors import InputError
 from sparseinst.inference.description import MaskKind, describe, png_url

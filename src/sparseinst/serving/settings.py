@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from sparseinst.config import Settings
+from sparseinst.config.base import Settings
 from sparseinst.errors import InputError
 
 LOOPBACK = "127.0.0.1"

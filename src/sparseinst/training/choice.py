@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparseinst.config import RGB, ShortSideConfig
+from sparseinst.config.preprocess import RGB, ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.sizes import ObjectSizes
 from sparseinst.data.stacks.channels import channels_in

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sparseinst.batch import Batch
-from sparseinst.config import SlotsConfig
+from sparseinst.config.network import SlotsConfig
 from sparseinst.data.loader import enlarged
 from sparseinst.errors import InputError
 from sparseinst.modeling.backbones import spare_depthwise

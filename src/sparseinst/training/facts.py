@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 from pydantic import Field, ValidationError
 
-from sparseinst.config import Settings
+from sparseinst.config.base import Settings
 from sparseinst.errors import InputError, misfit
 from sparseinst.files import atomic
 from sparseinst.parsing import read_yaml

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from sparseinst.config import NativeConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.data.channels import shown_as
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data

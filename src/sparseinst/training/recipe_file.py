@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from sparseinst.config import Settings
+from sparseinst.config.base import Settings
 from sparseinst.data.geometry import MULTIPLE_PX
 from sparseinst.errors import InputError, misfit
 from sparseinst.parsing import find_named, read_yaml

@@ -8,7 +8,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sparseinst.config import ModelConfig, NativeConfig, SeedsConfig, Settings, kinds_of
+from sparseinst.config.base import Settings, kinds_of
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import SeedsConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.data.geometry import MULTIPLE_PX
 from sparseinst.errors import InputError, brief, misfit
 from sparseinst.files import atomic

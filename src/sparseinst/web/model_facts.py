@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from sparseinst.config import ModelConfig
+from sparseinst.config.model import ModelConfig
 from sparseinst.version import __version__
 
 SAMPLE = "sample.png"

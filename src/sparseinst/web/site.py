@@ -6,7 +6,7 @@ from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
-from sparseinst.config import NativeConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.files import file_hash
 from sparseinst.inference.options import colours_only
 from sparseinst.inference.tiling import largest_tiles

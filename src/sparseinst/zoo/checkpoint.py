@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sparseinst.config import ModelConfig, PreprocessConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.preprocess import PreprocessConfig
 from sparseinst.errors import InputError, listed
 from sparseinst.files import atomic
 from sparseinst.modeling.model import SparseInst

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from safetensors import safe_open
 
-from sparseinst.config import ModelConfig
+from sparseinst.config.model import ModelConfig
 from sparseinst.errors import InputError, brief, misfit, shown, typed
 from sparseinst.files import is_file
 from sparseinst.parsing import is_yaml, parse_json, readable

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sparseinst.config import ModelConfig, SlotsConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import SlotsConfig
 from sparseinst.errors import InputError, listed
 from sparseinst.modeling.model import build_model
 from sparseinst.recipe import Preset

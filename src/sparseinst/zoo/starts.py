@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sparseinst.config import ModelConfig
+from sparseinst.config.model import ModelConfig
 from sparseinst.errors import InputError
 from sparseinst.modeling.model import SparseInst, build_model
 from sparseinst.zoo.models import init_weights

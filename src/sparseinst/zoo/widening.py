@@ -6,7 +6,7 @@ import torch
 from timm.models import adapt_input_conv
 from torch import Tensor
 
-from sparseinst.config import RGB
+from sparseinst.config.preprocess import RGB
 
 
 def widened(tensors: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> tuple[dict[str, Tensor], list[str]]:

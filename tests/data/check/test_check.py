@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sparseinst.config import ModelConfig, SeedsConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import SeedsConfig
 from sparseinst.data.check.checkup import check_data
 from sparseinst.data.check.findings import KINDS
 from sparseinst.data.check.fixing import write_fixed

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import read_image, to_rgb8
 from sparseinst.data.large.image import large_size_hw, open_large
 from sparseinst.data.large.ome_zarr import is_zarr

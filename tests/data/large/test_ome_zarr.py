@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zarr
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import to_rgb8
 from sparseinst.data.large.image import large_size_hw, open_large
 from sparseinst.data.large.ome_zarr import is_zarr

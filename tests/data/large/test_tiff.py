@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import read_image, to_rgb8
 from sparseinst.data.large.image import LargeImage, large_size_hw, open_large
 from sparseinst.errors import InputError

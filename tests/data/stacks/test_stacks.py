@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.stacks.opening import open_stack, pixel_size_of
 from sparseinst.data.stacks.pages import read_places

@@ -12,7 +12,7 @@ from tifffile import TiffFile, TiffWriter
 
 from clips import damage, pictures, write_clip
 from sparseinst import InputError
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import to_rgb8
 from sparseinst.data.video.frame import VideoFrame
 from sparseinst.data.video.source import is_video, open_video

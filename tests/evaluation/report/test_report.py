@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from scenes import IDS, NAMES, SIDE, random_scene, record, write_truth
-from sparseinst.config import ShortSideConfig
+from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import score_results

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sparseinst.config import ModelConfig, NativeConfig
+from sparseinst.config.model import ModelConfig
+from sparseinst.config.preprocess import NativeConfig
 from sparseinst.data.check.findings import Finding, Findings
 from sparseinst.data.check.images import Look, look_at, same_pictures
 from sparseinst.data.check.masks import check_classes, check_masks

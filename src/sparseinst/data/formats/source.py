@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sparseinst.config import Settings
+from sparseinst.config.base import Settings
 from sparseinst.errors import InputError
 
 Kind = Literal["coco", "yolo", "labelme", "labels", "objects", "voc"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from sparseinst.config import MOST_CLASSES
+from sparseinst.config.model import MOST_CLASSES
 from sparseinst.data.formats.content import Content, Maker, Notes, image_hw, images_in, is_image
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.data.sources import read_list

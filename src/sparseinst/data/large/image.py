@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import to_rgb8
 from sparseinst.data.intensity import Bounds, bounds_of
 from sparseinst.data.large.ome_zarr import is_zarr, open_zarr, zarr_image

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import MOST_IMAGE_CHANNELS
+from sparseinst.config.preprocess import MOST_IMAGE_CHANNELS
 from sparseinst.data.large.raster import BLOCK_PX, LARGEST_BLOCK, Layout, Raster, Source
 from sparseinst.data.physical import PixelSize, size_of_ome_zarr
 from sparseinst.errors import InputError

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparseinst.config import MOST_IMAGE_CHANNELS, RGB
+from sparseinst.config.preprocess import MOST_IMAGE_CHANNELS, RGB
 from sparseinst.data.heif import know_heif
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.large.tiff import is_tiff

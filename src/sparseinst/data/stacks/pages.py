@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import to_rgb8
 from sparseinst.data.pages import Page, page_name
 from sparseinst.data.physical import PixelSize

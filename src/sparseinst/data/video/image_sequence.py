@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import read_image
 from sparseinst.data.pages import read_pages
 from sparseinst.data.sources import list_sources

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from numpy.typing import NDArray
 
-from sparseinst.config import IntensityConfig
+from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import to_rgb8
 from sparseinst.data.sources import IMAGE_SUFFIXES
 from sparseinst.data.video.decoding import DecodedVideo

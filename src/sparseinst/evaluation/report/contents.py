@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sparseinst.config import NativeConfig, PreprocessConfig
+from sparseinst.config.preprocess import NativeConfig, PreprocessConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.evaluation.boundary import BoundaryEvaluator
 from sparseinst.evaluation.calibration import Calibration, Thresholds, calibrate, thresholds

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparseinst.config import AREA_PX
+from sparseinst.config.network import AREA_PX
 
 NEVER = -1e4
 """Logit of what is no candidate: its probability is exactly 0 in float32."""
