@@ -15,6 +15,7 @@ class Settings(BaseModel):
 def kinds_of(annotation: Any) -> tuple[type[Settings], ...]:
     """The classes of settings that a field may hold: one group, or every kind of a union; none for a plain value.
 
+    >>> from sparseinst.config.preprocess import IntensityConfig
     >>> [kind.__name__ for kind in kinds_of(IntensityConfig)], kinds_of(int | None)
     (['IntensityConfig'], ())
     """
