@@ -8,6 +8,7 @@ the demo and a smoke test run, far from this tree. `--quick` leaves the environm
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def run(*command: object, cwd: Path | None = None) -> str:
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},  # what is installed counts
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
