@@ -26,6 +26,7 @@ from sparseinst import load_model
 from sparseinst.data.images import read_image
 from sparseinst.data.prepare import stack
 from sparseinst.data.sources import list_sources
+from sparseinst.errors import InputError
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.modeling.postprocess import select
 from sparseinst.scale.job import Progress, run_batch
@@ -77,7 +78,7 @@ def measure(name: str, paths: list[Path], options: argparse.Namespace, folder: P
     weights = folder / f"{name}.safetensors"
     save_checkpoint(weights, load_model(name, random_weights=True))
     listed = folder / f"{name}.txt"
-    listed.write_text("".join(f"{path}\n" for path in paths))
+    listed.write_text("".join(f"{path.resolve()}\n" for path in paths))
     settings = BatchSettings(model=str(weights), backend=options.backend, score=options.score)
     pipeline = settings.open()
     inputs = [stack([pipeline.prepare(pipeline.read(path))]) for path in paths]
@@ -86,7 +87,9 @@ def measure(name: str, paths: list[Path], options: argparse.Namespace, folder: P
         bare, _ = cpu_seconds(lambda: [pipeline.backend(*one) for one in inputs])
         opened, _ = cpu_seconds(settings.open)
         out = folder / f"{name}-{number}"
-        job, _ = cpu_seconds(lambda out=out: run_batch(str(listed), out, settings, processes=0))
+        job, done = cpu_seconds(lambda out=out: run_batch(str(listed), out, settings, processes=0))
+        if done.failed:
+            raise InputError(f"{options.source}: expected images that can be read, {done.failed} of them cannot: look")
         if number >= 0:  # the first round warms up
             times["network"].append(bare)
             times["job"].append(job - opened)

@@ -26,8 +26,8 @@ from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.formats.source import Split
 from sparseinst.data.geometry import network_hw
-from sparseinst.data.targets import reduce_masks
-from sparseinst.data.transforms import resize_layers
+from sparseinst.data.seen import Seen
+from sparseinst.data.targets import draw_targets
 from sparseinst.modeling.seeds.assignment import assign, geometry, levels_of
 from sparseinst.recipe import Preset
 
@@ -46,8 +46,9 @@ class Placed(NamedTuple):
 def targets_of(dataset: CocoDataset, index: int, preset: Preset) -> Targets:
     """The training targets of a whole image at the scale of prediction."""
     size = network_hw(dataset.size_hw(index), preset.model.preprocess)
-    layers = resize_layers(torch.from_numpy(dataset.layers(index)), size)
-    return reduce_masks(layers, dataset.labels(index), preset.model.mask_stride)
+    image_hw = dataset.size_hw(index)
+    seen = Seen.whole(image_hw).resize(size)
+    return draw_targets(dataset.strips(index), seen, image_hw, dataset.labels(index), preset.model.mask_stride)
 
 
 def placed(cells: torch.Tensor, labels: Sequence[int], levels: int) -> list[Placed]:

@@ -1,16 +1,21 @@
-"""How long a training image takes to load: read, decode the masks, augment, reduce to the mask grid, put in a batch.
+"""How long a training image takes to load: read, decode the masks, augment, draw on the mask grid, put in a batch.
 
-python benchmarks/loading.py DATA [--preset r50-giam] [--images 64] [--batch 8] [--workers 1]
+python benchmarks/loading.py DATA [--preset r50-giam] [--images 64] [--batch 8] [--workers 1] [--against CHECKOUT]
 
 DATA is a folder or YAML file as `sparseinst train` takes it, of COCO annotations. Milliseconds an image are those of
 one loader process; the parts are measured in this process on one thread, the whole through the loader's processes.
+CHECKOUT is another state of this repository (`git worktree add CHECKOUT COMMIT`): both load the same batches in turn.
 """
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
@@ -19,7 +24,6 @@ from record import write_result
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.loader import Sample, collate, training_loader
-from sparseinst.data.targets import reduce_masks
 from sparseinst.data.transforms import TrainTransform
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset
@@ -28,9 +32,11 @@ from sparseinst.zoo.names import load_preset
 
 def parts_milliseconds(dataset: CocoDataset, preset: Preset, images: int, batch: int) -> dict[str, dict[str, float]]:
     """Mean and median time an image of each part of the work, one image after the other."""
+    from sparseinst.data.targets import draw_targets  # which an older state, measured with --whole, does not have
+
     model = preset.model
     transform = TrainTransform(preset.recipe.augment, model.preprocess)
-    names = ("read", "masks", "augment", "reduce", "collate")
+    names = ("read", "masks", "augment", "draw", "collate")
     seconds: dict[str, list[float]] = {name: [] for name in names}
     samples = []
     for number in range(images):
@@ -38,11 +44,11 @@ def parts_milliseconds(dataset: CocoDataset, preset: Preset, images: int, batch:
         clock = [time.perf_counter()]
         image = torch.from_numpy(dataset.image(index, model.preprocess)).permute(2, 0, 1)
         clock.append(time.perf_counter())
-        layers = torch.from_numpy(dataset.layers(index))
+        strips = dataset.strips(index)
         clock.append(time.perf_counter())
-        image, layers = transform(image, layers)
+        image, seen = transform(image)
         clock.append(time.perf_counter())
-        targets = reduce_masks(layers, dataset.labels(index), model.mask_stride)
+        targets = draw_targets(strips, seen, dataset.size_hw(index), dataset.labels(index), model.mask_stride)
         clock.append(time.perf_counter())
         samples.append(Sample(image, targets, index))
         if len(samples) == batch:
@@ -71,6 +77,19 @@ def loader_milliseconds(dataset: CocoDataset, preset: Preset, images: int) -> fl
     return 1000 * (time.perf_counter() - start) / (count * recipe.batch) * max(1, recipe.workers)
 
 
+def in_turn(checkout: Path, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of an image as this code loads it and as another state of it does, `rounds` of each."""
+    own = Path(__file__).parents[1]
+    times: dict[str, list[float]] = {"before": [], "now": []}
+    for _ in range(rounds):
+        for name, code in (("before", checkout.resolve()), ("now", own)):
+            environment = os.environ | {"PYTHONPATH": str(code / "src")}
+            command = [sys.executable, *sys.argv, "--whole"]
+            printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+            times[name].append(float(printed.splitlines()[-1]))
+    return times
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder or YAML file")
@@ -79,6 +98,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--name", default="loading", help="name of the result file")
+    parser.add_argument("--against", type=Path, help="another checkout of this repository")
+    parser.add_argument("--rounds", type=int, default=5, help="of turns with it")
+    parser.add_argument("--whole", action="store_true", help="print the milliseconds of the whole alone")
     options = parser.parse_args()
     torch.set_num_threads(1)  # as in the loader's processes
     cv2.setNumThreads(0)
@@ -94,7 +116,10 @@ def main() -> None:
     })  # fmt: skip
     dataset = dataset.remap(preset.model.classes)
     whole = loader_milliseconds(dataset, preset, options.images)
-    figures = {
+    if options.whole:
+        print(whole)
+        return
+    figures: dict[str, Any] = {
         "data": source.name,
         "images_in_set": len(dataset),
         "instances_in_set": dataset.instances,
@@ -106,6 +131,13 @@ def main() -> None:
         "images_per_second": round(1000 * max(1, options.workers) / whole, 1),
         "parts_milliseconds_per_image": parts_milliseconds(dataset, preset, options.images, options.batch),
     }
+    if options.against is not None:
+        times = in_turn(options.against, options.rounds)
+        ratios = [before / now for before, now in zip(times["before"], times["now"], strict=True)]
+        asked = ["git", "-C", str(options.against), "rev-parse", "--short", "HEAD"]
+        figures["before"] = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+        figures["in_turn_ms"] = {name: [round(value, 2) for value in values] for name, values in times.items()}
+        figures["times_faster"] = round(statistics.median(ratios), 2)
     print(write_result(options.name, figures))
     print(json.dumps(figures, indent=2))
 

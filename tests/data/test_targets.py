@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from dense import dense_masks
-from sparseinst.data.targets import reduce_masks
+from sparseinst.data.seen import Seen, draw_layers
+from sparseinst.data.targets import draw_targets, reduce_masks
+from sparseinst.masks import rle
+from sparseinst.masks.runs import decode_runs
 
 
 def layered(masks: np.ndarray) -> torch.Tensor:
@@ -51,3 +54,43 @@ def test_an_instance_between_the_cells_is_dropped() -> None:
 def test_a_stride_that_does_not_divide_the_frame_is_refused() -> None:
     with pytest.raises(ValueError, match="mask_stride"):
         reduce_masks(torch.zeros(1, 32, 32, dtype=torch.int32), np.zeros(0, np.int64), 3)
+    with pytest.raises(ValueError, match="mask_stride"):
+        draw_targets(decode_runs([]).strips(32), Seen.whole((32, 32)), (32, 32), np.zeros(0, np.int64), 3)
+
+
+@st.composite
+def views(draw: st.DrawFn, hw: tuple[int, int]) -> Seen:
+    """Views after a few changes, as training makes them."""
+    seen = Seen.whole(hw)
+    for change in draw(st.lists(st.sampled_from(["turn", "flip", "resize", "crop"]), max_size=5)):
+        height, width = seen.hw
+        if change == "turn":
+            seen = seen.turn(draw(st.integers(0, 3)))
+        elif change == "flip":
+            seen = seen.flip(vertical=draw(st.booleans()))
+        elif change == "resize":
+            seen = seen.resize((draw(st.integers(1, 90)), draw(st.integers(1, 90))))
+        else:
+            top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+            window = slice(top, draw(st.integers(top + 1, height))), slice(left, draw(st.integers(left + 1, width)))
+            seen = seen.crop(window)
+    return seen
+
+
+@given(dense_masks(side=40), st.sampled_from([1, 2, 4, 8]), st.data())
+def test_what_is_drawn_of_a_view_is_what_it_shows(masks: np.ndarray, stride: int, data: st.DataObject) -> None:
+    size_hw = masks.shape[1:]
+    seen = data.draw(views(size_hw))
+    strips = decode_runs(rle.encode(masks)).strips(size_hw[0])
+    turned = masks.transpose(0, 2, 1) if seen.turned else masks
+    expected = turned[:, seen.down][:, :, seen.across]  # (T, h, w)
+    layers = draw_layers(strips, seen, size_hw)
+    numbers = np.arange(1, len(masks) + 1)[:, None, None]
+    assert layers.shape[1:] == seen.hw == expected.shape[1:]
+    assert np.array_equal((layers[None] == numbers[:, None]).any(1), expected)
+    labels = np.arange(len(masks), dtype=np.int64) * 3
+    drawn, reduced = (
+        draw_targets(strips, seen, size_hw, labels, stride),
+        reduce_masks(layered(expected), labels, stride),
+    )
+    assert torch.equal(drawn.masks, reduced.masks) and torch.equal(drawn.labels, reduced.labels)

@@ -1,6 +1,5 @@
 """A COCO data set in a few compact arrays, which loader processes share instead of copying."""
 
-import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,10 +20,11 @@ from sparseinst.data.kept import open_records
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.packed import take
 from sparseinst.data.records import Records, parse_records
+from sparseinst.data.seen import Seen, draw_layers
 from sparseinst.errors import InputError, listed
 from sparseinst.files import is_folder, missing_files
 from sparseinst.masks import rle
-from sparseinst.masks.runs import decode_runs
+from sparseinst.masks.runs import Strips, decode_runs
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -133,14 +133,12 @@ class CocoDataset:
 
     def layers(self, index: int) -> NDArray[np.int32]:
         """(L, H, W) label layers, L >= 1: 0 is background, i + 1 instance i; what overlaps lies in different layers."""
-        height, width = self.size_hw(index)
-        pixels, owner = decode_runs(self.rles(index)).pixels()
-        labels = owner.astype(np.int32) + 1
-        layer = np.zeros(height * width, np.int32)
-        layer[pixels] = labels
-        layers = [layer] if np.array_equal(layer[pixels], labels) else _colored(pixels, labels, height * width)
-        # Runs go down the columns.
-        return np.stack([np.ascontiguousarray(layer.reshape(width, height).T) for layer in layers])
+        size = self.size_hw(index)
+        return draw_layers(self.strips(index), Seen.whole(size), size)
+
+    def strips(self, index: int) -> Strips:
+        """The masks of the image's instances as strips of its columns, mask after mask."""
+        return decode_runs(self.rles(index)).strips(self.size_hw(index)[0])
 
     def image(self, index: int, preprocess: PreprocessConfig) -> NDArray[np.uint8]:
         """(H, W, channels) uint8 pixels, as a network with these settings takes them.
@@ -237,17 +235,3 @@ def read_told(split: Split) -> Content:
     for line in notes.lines():
         _LOGGER.warning("%s: left out: %s", split.annotations, line)
     return content
-
-
-def _colored(pixels: NDArray[np.int64], labels: NDArray[np.int32], size: int) -> list[NDArray[np.int32]]:
-    """Gives each instance the first layer in which its pixels are free (greedy colouring)."""
-    layers: list[NDArray[np.int32]] = []
-    bounds = np.flatnonzero(np.diff(labels, prepend=0, append=0))
-    for start, stop in itertools.pairwise(bounds):
-        mine = pixels[start:stop]
-        layer = next((layer for layer in layers if not layer[mine].any()), None)
-        if layer is None:
-            layer = np.zeros(size, np.int32)
-            layers.append(layer)
-        layer[mine] = labels[start]
-    return layers

@@ -24,7 +24,8 @@ from sparseinst.data.coco import CocoDataset
 from sparseinst.data.copy_paste import View, copy_paste
 from sparseinst.data.geometry import frame_hw as padded_hw
 from sparseinst.data.prepare import pad
-from sparseinst.data.targets import reduce_masks
+from sparseinst.data.seen import Seen, draw_layers
+from sparseinst.data.targets import draw_targets, reduce_masks
 from sparseinst.data.transforms import TrainTransform
 from sparseinst.errors import InputError
 from sparseinst.recipe import Recipe
@@ -40,7 +41,7 @@ class Sample(NamedTuple):
     """One transformed training image."""
 
     image: Tensor
-    """(channels, h, w) uint8."""
+    """(channels, h, w) uint8, in whatever order it lies in memory."""
     targets: Targets
     """On the mask grid of the image padded to the next multiples of 32."""
     image_id: int
@@ -70,17 +71,27 @@ class TrainingSet(Dataset[Sample]):
         # Only the CPU generator is touched, and given back: without workers this runs in the training process.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(_hash(self.seed, epoch, index))
-            view = self._view(index)
+            image, seen = self._changed(index)
             augment = self.transform.augment
             if torch.rand(()).item() < augment.copy_paste and len(self) > 1:
-                view = copy_paste(view, self._view(self._other(index)), augment.copy_paste_share)
-        targets = reduce_masks(view.layers, view.labels, self.mask_stride)
-        return Sample(view.image, targets, int(self.dataset.image_ids[index]))
+                other = self._other(index)
+                view = copy_paste(
+                    self._layered(index, image, seen), self._layered(other, *self._changed(other)),
+                    augment.copy_paste_share,
+                )  # fmt: skip
+                image, targets = view.image, reduce_masks(view.layers, view.labels, self.mask_stride)
+            else:
+                strips, labels = self.dataset.strips(index), self.dataset.labels(index)
+                targets = draw_targets(strips, seen, self.dataset.size_hw(index), labels, self.mask_stride)
+        return Sample(image, targets, int(self.dataset.image_ids[index]))
 
-    def _view(self, index: int) -> View:
-        image = torch.from_numpy(self.dataset.image(index, self.transform.preprocess)).permute(2, 0, 1)
-        image, layers = self.transform(image, torch.from_numpy(self.dataset.layers(index)))
-        return View(image, layers, self.dataset.labels(index))
+    def _changed(self, index: int) -> tuple[Tensor, Seen]:
+        image = torch.from_numpy(self.dataset.image(index, self.transform.preprocess))
+        return self.transform(image.permute(2, 0, 1))
+
+    def _layered(self, index: int, image: Tensor, seen: Seen) -> View:
+        layers = draw_layers(self.dataset.strips(index), seen, self.dataset.size_hw(index))
+        return View(image, torch.from_numpy(layers), self.dataset.labels(index))
 
     def _other(self, index: int) -> int:
         """Another image, each with the same probability."""
@@ -146,8 +157,11 @@ def collate(samples: Sequence[Sample], mask_stride: int, frame_hw: tuple[int, in
     for part, sample in zip(masks.split(sizes), samples, strict=True):
         height, width = sample.targets.masks.shape[1:]
         part[:, :height, :width] = sample.targets.masks
+    images = torch.zeros(len(samples), samples[0].image.shape[0], *frame, dtype=torch.uint8)
+    for place, sample in zip(images, samples, strict=True):
+        place[:, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
     return Batch(
-        torch.stack([pad(sample.image, frame) for sample in samples]),
+        images,
         torch.tensor([sample.image.shape[1:] for sample in samples], dtype=torch.int64),
         tuple(map(Targets, labels.split(sizes), masks.split(sizes))),
         tuple(sample.image_id for sample in samples),

@@ -1,18 +1,16 @@
-"""Random changes of a training image and its label layers (torchvision transforms v2).
+"""Random changes of a training image, and which of its pixels are seen in the end.
 
 All randomness comes from torch's global generator, which the loader seeds for each item.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from sparseinst.config.preprocess import NativeConfig, PreprocessConfig, ShortSideConfig
 from sparseinst.data.geometry import network_hw, resized_hw
 from sparseinst.data.photometric import Color, Photometric
 from sparseinst.data.prepare import resize
+from sparseinst.data.seen import Seen
 from sparseinst.errors import InputError
 from sparseinst.recipe import AugmentConfig
 
@@ -45,48 +43,49 @@ class TrainTransform:
             )
         self.augment = augment
         self.preprocess = preprocess
-        steps = [v2.RandomVerticalFlip(augment.vertical_flip), v2.RandomHorizontalFlip(augment.flip)]
-        self._flip = v2.Compose(steps)
         self._color = Color(augment.color, preprocess.channels) if augment.color else None
         self._photometric = Photometric(augment.photometric) if augment.photometric else None
 
-    def __call__(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
-        """Changes both alike.
+    def __call__(self, image: Tensor) -> tuple[Tensor, Seen]:
+        """Changes an image.
 
         Args:
             image: (channels, H, W) uint8.
-            layers: (L, H, W) int32 label layers (see `sparseinst.data.targets`).
 
         Returns:
-            image (channels, h, w) uint8 and layers (L, h, w) int32; with large-scale jitter no larger than the frame.
+            (channels, h, w) uint8, with large-scale jitter no larger than the frame, and the view of the image that it
+            is, (h, w).
         """
-        image, layers = self._tile(image, layers)
+        image, seen = self._tile(image, Seen.whole(_size(image)))
         turns = _integer(0, 3) if self.augment.quarter_turns else 0
         if isinstance(self.preprocess, NativeConfig):
-            image, layers = self._window(image, layers, self.preprocess.scale, turned=turns % 2 == 1)
-        if turns:
-            image, layers = torch.rot90(image, turns, (1, 2)), torch.rot90(layers, turns, (1, 2))
-        image, layers = self._flip(tv_tensors.Image(image), tv_tensors.Mask(layers))
-        image, layers = image.as_subclass(Tensor), layers.as_subclass(Tensor)
+            image, seen = self._window(image, seen, self.preprocess.scale, turned=turns % 2 == 1)
+        image, seen = self._flip(torch.rot90(image, turns, (1, 2)) if turns else image, seen.turn(turns))
         if self._color is not None:
             image = self._color(image)
         if isinstance(self.preprocess, ShortSideConfig):
             if self.augment.jitter is None:
-                image, layers = self._multi_scale(*self._published_crop(image, layers))
+                image, seen = self._multi_scale(*self._published_crop(image, seen))
             else:
-                image, layers = self._large_scale_jitter(image, layers, self.preprocess, self.augment.jitter)
+                image, seen = self._large_scale_jitter(image, seen, self.preprocess, self.augment.jitter)
         if self._photometric is not None:
             image = self._photometric(image)
-        return image.contiguous(), layers.contiguous()
+        return image, seen
 
-    def _tile(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
+    def _flip(self, image: Tensor, seen: Seen) -> tuple[Tensor, Seen]:
+        for axis, probability in ((1, self.augment.vertical_flip), (2, self.augment.flip)):
+            if torch.rand(1).item() < probability:
+                image, seen = image.flip(axis), seen.flip(vertical=axis == 1)
+        return image, seen
+
+    def _tile(self, image: Tensor, seen: Seen) -> tuple[Tensor, Seen]:
         """With some probability a window at a random place, where the image is larger than that."""
         side, (height, width) = self.augment.tile, _size(image)
         if side is None or max(height, width) <= side or torch.rand(()).item() >= self.augment.tile_share:
-            return image, layers
-        return _crop(image, layers, (min(side, height), min(side, width)))
+            return image, seen
+        return _crop(image, seen, (min(side, height), min(side, width)))
 
-    def _window(self, image: Tensor, layers: Tensor, scale: float, *, turned: bool) -> tuple[Tensor, Tensor]:
+    def _window(self, image: Tensor, seen: Seen, scale: float, *, turned: bool) -> tuple[Tensor, Seen]:
         """At a random scale, what fits into the frame, from a random place.
 
         The window is cut from the image as it is, in whole pixels, so that large images cost no more than small ones.
@@ -96,51 +95,37 @@ class TrainTransform:
             scale *= low * (high / low) ** torch.rand(()).item()
         whole = network_hw(_size(image), NativeConfig(scale=scale))
         if self.augment.frame_hw is None:
-            return _resize(image, layers, whole)
+            return _resize(image, seen, whole)
         frame = self.augment.frame_hw[::-1] if turned else self.augment.frame_hw
         (rows, height), (columns, width) = (
             _window_side(*sides, scale) for sides in zip(_size(image), whole, frame, strict=True)
         )
-        return _resize(*_crop(image, layers, (rows, columns)), (height, width))
+        return _resize(*_crop(image, seen, (rows, columns)), (height, width))
 
-    def _published_crop(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
+    def _published_crop(self, image: Tensor, seen: Seen) -> tuple[Tensor, Seen]:
         """With some probability: short side to one of a few sizes, then a crop of random sides and place."""
         if torch.rand(()).item() >= self.augment.crop:
-            return image, layers
+            return image, seen
         sizes = self.augment.crop_short_px
         size = resized_hw(_size(image), sizes[_integer(0, len(sizes) - 1)], 2**31)
         low, high = self.augment.crop_px
         height, width = (_integer(min(low, side), min(high, side)) for side in size)
-        return _crop(*_resize(image, layers, size), (height, width))
+        return _crop(*_resize(image, seen, size), (height, width))
 
-    def _multi_scale(self, image: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
+    def _multi_scale(self, image: Tensor, seen: Seen) -> tuple[Tensor, Seen]:
         short = self.augment.short_px[_integer(0, len(self.augment.short_px) - 1)]
         size = resized_hw(_size(image), short, self.augment.long_px, self.augment.frame_hw)
-        return _resize(image, layers, size)
+        return _resize(image, seen, size)
 
     def _large_scale_jitter(
-        self, image: Tensor, layers: Tensor, preprocess: ShortSideConfig, limits: tuple[float, float]
-    ) -> tuple[Tensor, Tensor]:
+        self, image: Tensor, seen: Seen, preprocess: ShortSideConfig, limits: tuple[float, float]
+    ) -> tuple[Tensor, Seen]:
         size = resized_hw(_size(image), preprocess.short_px, preprocess.long_px)
         scale = limits[0] + (limits[1] - limits[0]) * torch.rand(()).item()
-        image, layers = _resize(image, layers, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
+        image, seen = _resize(image, seen, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
         height, width = _size(image)
         frame = self.augment.frame_hw or (height, width)
-        return _crop(image, layers, (min(height, frame[0]), min(width, frame[1])))
-
-
-def resize_layers(layers: Tensor, hw: tuple[int, int]) -> Tensor:
-    """Nearest resize of (L, H, W) label layers, pixel centres on pixel centres as in the image's resize.
-
-    (torchvision resizes masks by the nearest pixel of the corners, half a pixel beside the image.)
-    """
-    height, width = _size(layers)
-    if (height, width) == tuple(hw):
-        return layers
-    rows = (2 * np.arange(hw[0]) + 1) * height // (2 * hw[0])
-    columns = (2 * np.arange(hw[1]) + 1) * width // (2 * hw[1])
-    # numpy takes in a sixth of the time that torch's indexing needs
-    return torch.from_numpy(layers.numpy().take(rows, axis=1).take(columns, axis=2))
+        return _crop(image, seen, (min(height, frame[0]), min(width, frame[1])))
 
 
 def _window_side(side: int, whole: int, most: int, scale: float) -> tuple[int, int]:
@@ -153,16 +138,16 @@ def _size(values: Tensor) -> tuple[int, int]:
     return values.shape[-2], values.shape[-1]
 
 
-def _resize(image: Tensor, layers: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    return resize(image, hw), resize_layers(layers, hw)
+def _resize(image: Tensor, seen: Seen, hw: tuple[int, int]) -> tuple[Tensor, Seen]:
+    return resize(image, hw), seen.resize(hw)
 
 
-def _crop(image: Tensor, layers: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _crop(image: Tensor, seen: Seen, hw: tuple[int, int]) -> tuple[Tensor, Seen]:
     """A crop of `hw` at a random place."""
     height, width = _size(image)
     top, left = _integer(0, height - hw[0]), _integer(0, width - hw[1])
-    window = (slice(None), slice(top, top + hw[0]), slice(left, left + hw[1]))
-    return image[window], layers[window]
+    window = slice(top, top + hw[0]), slice(left, left + hw[1])
+    return image[:, *window], seen.crop(window)
 
 
 def _integer(low: int, high: int) -> int:
