@@ -4,6 +4,7 @@ Values of more than 8 bits are brought to 8 by the intensity policy: colours of 
 each by its own, for stains and spectral bands are of different brightness. 8-bit values are never touched.
 """
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,8 @@ from sparseinst.config.preprocess import RGB, IntensityConfig, PreprocessConfig
 from sparseinst.data.images import read_image, to_rgb8
 from sparseinst.data.intensity import bounds_of, stretch
 from sparseinst.data.pages import Page
-from sparseinst.data.pixels import MOST_BYTES, decoding
+from sparseinst.data.picture_files import check_bytes
+from sparseinst.data.pixels import decoding
 from sparseinst.data.sources import ARRAY_SUFFIX
 from sparseinst.data.stacks.channels import channels_in, load_array, open_channels
 from sparseinst.data.stacks.pages import PlacedPage, pages_of, refused
@@ -138,19 +140,18 @@ def _rgb(source: str | Path | bytes, intensity: IntensityConfig) -> NDArray[np.u
         )
     if path.suffix.lower() == ARRAY_SUFFIX:
         with decoding(str(path)):
-            return to_rgb8(load_array(path), intensity)
+            array = load_array(path)
+            check_bytes(math.prod(array.shape[:2]), 2 * array.nbytes, " x ".join(map(str, array.shape)))
+            return to_rgb8(array, intensity)
     return read_image(path, intensity)
 
 
 def _all_of(stack: Stack, intensity: IntensityConfig, place: Place, name: str) -> NDArray[np.uint8]:
-    needed = stack.values(place, 0).nbytes * len(stack.channels)
-    if needed > MOST_BYTES:
-        raise InputError(
-            f"{name}: expected at most {MOST_BYTES / 1e6:,.0f} MB of decoded pixels, got {needed / 1e6:,.0f}: cut it "
-            "into parts"
-        )
-    values = stack.all_values(place)
     with decoding(name):
+        plane = stack.values(place, 0)
+        check_bytes(plane.size, 2 * plane.nbytes * len(stack.channels), f"{plane.shape[1]} x {plane.shape[0]}")
+        del plane
+        values = stack.all_values(place)
         return _to_8_bits(np.moveaxis(values, 0, 2), intensity)
 
 

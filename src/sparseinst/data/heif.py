@@ -8,6 +8,8 @@ from PIL import features
 from sparseinst.errors import InputError
 
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+HEIF = "HEIF"
+"""Pillow's name of these, once pillow-heif is known to it."""
 
 
 def know_heif(path: Path) -> None:

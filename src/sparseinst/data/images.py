@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparseinst.config.preprocess import IntensityConfig
-from sparseinst.data.heif import know_heif
 from sparseinst.data.intensity import Bounds, bounds_of, stretch
+from sparseinst.data.picture_files import open_image
 from sparseinst.data.pixels import array_of, decoding, pixels_of
 from sparseinst.errors import InputError
 
@@ -21,12 +21,12 @@ from sparseinst.errors import InputError
 def read_image(
     source: str | Path | bytes, intensity: IntensityConfig, *, formats: tuple[str, ...] | None = None
 ) -> NDArray[np.uint8]:
-    """Reads an image file of any kind that Pillow knows; of several pages or frames the first.
+    """Reads an image file (kinds: `picture_files.FORMATS`); of several pages or frames the first.
 
     Args:
         source: the file, or its content. Alpha is dropped, EXIF orientation applied, a palette resolved.
         intensity: what to do with values of more than 8 bits.
-        formats: the only ones to take, by Pillow's names; None takes all.
+        formats: the only ones to take, by Pillow's names; None takes all of these.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -36,11 +36,8 @@ def read_image(
     """
     name = "image" if isinstance(source, bytes) else str(source)
     file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
-    with decoding(name):
-        if isinstance(file, Path):
-            know_heif(file)
-        with Image.open(file, formats=formats) as image:
-            return to_rgb8(pixels_of(image, file), intensity)
+    with decoding(name), open_image(file, formats=formats) as image:
+        return to_rgb8(pixels_of(image, file), intensity)
 
 
 def to_rgb8(

@@ -1,12 +1,13 @@
 """Values of more than 8 bits as 8-bit ones: one mapping for all pixels and channels of an image."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.config.preprocess import IntensityConfig
+from sparseinst.data.ranks import Ranks
 from sparseinst.errors import InputError
 
 _Value = TypeVar("_Value", bound=np.generic)
@@ -25,7 +26,8 @@ def bounds_of(values: NDArray[np.generic], intensity: IntensityConfig) -> Bounds
     """The bounds that the policy gives an image, or a sample of its pixels.
 
     Args:
-        values: of any shape, of an integer or a floating type.
+        values: of any shape, of an integer or a floating type; taken as 32-bit floating numbers, wide integers as
+            64-bit ones. Large images are not copied.
         intensity: the policy.
 
     Raises:
@@ -37,16 +39,12 @@ def bounds_of(values: NDArray[np.generic], intensity: IntensityConfig) -> Bounds
         if not any(np.isfinite(strip).any() for strip in _strips(values)):
             raise InputError("expected finite pixel values, got none: replace the image")
         return Bounds(intensity.low, intensity.high)
-    numbers = _floating(values)  # a copy, which may be put in another order
-    finite = np.isfinite(numbers)
-    valid = numbers if finite.all() else numbers[finite]
-    del numbers, finite
-    if not valid.size:
+    percentiles = _percentiles_of(values)
+    if percentiles is None:
         raise InputError("expected finite pixel values, got none: replace the image")
-    bounds = np.percentile(valid, [intensity.low, intensity.high], overwrite_input=True)
-    low, high = (float(bound) for bound in bounds)
+    low, high = percentiles([intensity.low, intensity.high])
     if low == high:  # nearly every pixel is equal: stretch what little there is
-        return Bounds(float(valid.min()), float(valid.max()))
+        low, high = percentiles([0, 100])
     return Bounds(low, high)
 
 
@@ -60,6 +58,16 @@ def stretch(values: NDArray[np.generic], bounds: Bounds) -> NDArray[np.uint8]:
         scaled = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0)
         out[...] = np.clip(np.rint(scaled), 0, 255)
     return stretched
+
+
+def _percentiles_of(values: NDArray[np.generic]) -> Callable[[list[float]], list[float]] | None:
+    """Gives percentiles of the finite values; None where there is none."""
+    if values.size > _STRIP:  # slower, and without a copy
+        ranks = Ranks(lambda: map(_floating, _strips(values)))
+        return ranks.percentiles if ranks.count else None
+    numbers = _floating(values)
+    finite = numbers[np.isfinite(numbers)]
+    return (lambda wanted: np.percentile(finite, wanted).tolist()) if finite.size else None
 
 
 def _strips(values: NDArray[_Value]) -> Iterator[NDArray[_Value]]:

@@ -17,6 +17,15 @@ def oriented(array: NDArray[np.generic], orientation: int) -> NDArray[np.generic
     return array
 
 
+def inverse(orientation: int) -> int:
+    """The orientation that undoes one.
+
+    >>> inverse(6), inverse(3)
+    (8, 3)
+    """
+    return {6: 8, 8: 6}.get(orientation, orientation)
+
+
 def seen_hw(size_hw: tuple[int, int], orientation: int) -> tuple[int, int]:
     """Height and width as it is to be seen of an image that is stored with these.
 

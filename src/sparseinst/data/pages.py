@@ -1,6 +1,7 @@
 """The pages of a TIFF file and the frames of an animated picture, one after the other."""
 
-from collections.abc import Callable, Iterator
+import io
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
@@ -10,16 +11,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from sparseinst.config.preprocess import IntensityConfig
-from sparseinst.data.heif import know_heif
 from sparseinst.data.images import to_rgb8
+from sparseinst.data.picture_files import open_image
 from sparseinst.data.pixels import UNREADABLE, decoding, pixels_of
 from sparseinst.errors import InputError
 
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP"})
 """Formats, by Pillow's names, whose frames are images of their own; a second image of JPEG is a preview."""
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE = 254, 255
+_FRAME_BYTES = 38
+"""Least that a frame of an animated PNG file takes: its control chunk."""
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 
 
@@ -64,8 +68,7 @@ def read_pages(path: Path, intensity: IntensityConfig) -> Iterator[Page]:
     with ExitStack() as opened:
         try:
             with decoding(str(path)):
-                know_heif(path)
-                image = opened.enter_context(Image.open(path))
+                image = opened.enter_context(open_image(path))
                 numbers = image_numbers(image)
         except InputError as error:
             yield Page(None, 1, partial(_refuse, error))
@@ -85,10 +88,17 @@ def _read(image: Image.Image, path: Path, number: int, name: str, intensity: Int
         return to_rgb8(pixels_of(image, path), intensity)
 
 
-def image_numbers(image: Image.Image) -> list[int]:
-    """Places of the images in an opened file, which stands at the first again."""
+def image_numbers(image: Image.Image) -> Sequence[int]:
+    """Places of the images in an opened file, which stands at the first again.
+
+    Raises:
+        InputError: the file claims more than it has room for.
+    """
     if image.format != "TIFF":
-        return list(range(getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1))
+        frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+        if image.format == "PNG":  # counted by the file itself, not by Pillow
+            _check_frames(image, frames)
+        return range(frames)
     found = []
     for number in count():
         try:
@@ -104,6 +114,15 @@ def image_numbers(image: Image.Image) -> list[int]:
                 found.append(number)
     image.seek(0)
     return found or [0]
+
+
+def _check_frames(image: Image.Image, frames: int) -> None:
+    assert isinstance(image, ImageFile) and image.fp is not None
+    place = image.fp.tell()
+    most = image.fp.seek(0, io.SEEK_END) // _FRAME_BYTES
+    image.fp.seek(place)
+    if frames > max(1, most):
+        raise InputError(f"expected at most the {most:,} frames that it has room for, got {frames:,}: replace the file")
 
 
 def _is_made_from_another(image: Image.Image) -> bool:

@@ -8,19 +8,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from sparseinst.data.heif import know_heif
-from sparseinst.data.orientation import oriented
+from sparseinst.data.orientation import inverse, oriented, seen_hw
+from sparseinst.data.picture_files import check_image, is_deep_color, open_image
 from sparseinst.errors import InputError
 
-_BITS_PER_SAMPLE, _ORIENTATION, _PLANAR_CONFIGURATION = 258, 274, 284
+_ORIENTATION, _PLANAR_CONFIGURATION = 274, 284
 
 UNREADABLE = (Exception,)
 """What decoders raise on damaged files: anything; their own list has never been complete."""
-MOST_BYTES = 2**29
-"""Most bytes of decoded pixels of an image that is read whole: 178 million pixels of 8-bit RGB, half as many of 16."""
+_STRIP = 2**22
+"""Pixels that Pillow converts and copies at once."""
 
 
 @contextmanager
@@ -48,74 +48,44 @@ def pixels_of(image: Image.Image, file: Path | io.BytesIO) -> NDArray[np.generic
         file: what it was opened from.
 
     Raises:
-        InputError: its pixels would take more than `MOST_BYTES`; found before any is decoded.
+        InputError: its pixels would take more than `picture_files.MOST_BYTES`; found before any is decoded.
     """
-    check_bytes(image.width * image.height, decoded_bytes(image), f"{image.width} x {image.height}")
-    return _read_deep(file, image) if _is_deep_color(image) else array_of(image)
-
-
-def check_bytes(pixels: int, needed: int, told: str) -> None:
-    """Refuses what would take too much memory, before any of it is decoded.
-
-    Args:
-        pixels: of an image.
-        needed: bytes of memory.
-        told: its width and height.
-
-    Raises:
-        InputError: these are more than `MOST_BYTES`.
-    """
-    if needed > MOST_BYTES:
-        raise InputError(
-            f"expected at most {MOST_BYTES / 1e6:,.0f} MB of decoded pixels, got {told} of {needed // pixels} bytes: "
-            "cut it into parts, or write it as a TIFF in tiles and give --tile"
-        )
+    check_image(image)
+    return _read_deep(file, image) if is_deep_color(image) else array_of(image)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """An image file for Pillow, which will decode no more than `MOST_BYTES`; errors of the block name the file.
+    """A picture file for Pillow that it takes no more than `picture_files.MOST_BYTES` to read; errors name the file.
 
     Raises:
         InputError: it is absent, no image, damaged, or too large.
     """
-    with decoding(str(path)):
-        know_heif(path)
-        with Image.open(path) as image:
-            check_bytes(image.width * image.height, decoded_bytes(image), f"{image.width} x {image.height}")
-            yield image
-
-
-def decoded_bytes(image: Image.Image) -> int:
-    """Memory of the pixels of an image that has been opened and not been loaded."""
-    samples = max(1, len(image.getbands()))
-    each = 4 if image.mode in ("I", "F") else 2 if image.mode.startswith("I;16") or _is_deep_color(image) else 1
-    if isinstance(image, TiffImageFile):
-        bits = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
-        samples, each = max(samples, len(bits)), max(each, -(-max(bits) // 8))
-    return image.width * image.height * samples * each
+    with decoding(str(path)), open_image(path) as image:
+        check_image(image)
+        yield image
 
 
 def array_of(image: Image.Image) -> NDArray[np.generic]:
     """A Pillow image as (H, W), or (H, W, 3) RGB; EXIF orientation applied, a palette resolved, alpha dropped."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")) or image.mode in ("L", "RGB"):
-        return np.asarray(image)
+    if 0 in image.size:
+        raise InputError(f"expected an image, got {image.width} x {image.height} pixels: give one that has some")
+    image.load()
     # Palettes may carry alpha, "1" is 0/1, and CMYK, YCbCr, HSV and LAB are colour spaces: Pillow knows how.
-    return np.asarray(image.convert("L" if image.mode in ("1", "LA") else "RGB"))
-
-
-def _is_deep_color(image: Image.Image) -> bool:
-    """Whether this is a colour image (or grey with alpha) of 16 bits a channel, which Pillow would cut to 8."""
-    if image.mode not in ("RGB", "RGBA", "RGBX", "LA"):
-        return False
-    if isinstance(image, TiffImageFile):
-        return bool(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))) > 8)
-    return any(
-        ";16" in str(argument)
-        for tile in getattr(image, "tile", ())
-        for argument in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))
-    )
+    plain = image.mode.startswith(("I", "F")) or image.mode in ("L", "RGB")
+    mode = image.mode if plain else "L" if image.mode in ("1", "LA") else "RGB"
+    orientation, rows = image.getexif().get(_ORIENTATION, 1), max(1, _STRIP // image.width)
+    seen = stored = None
+    for top in range(0, image.height, rows):  # of what Pillow converts and copies there is never more than a strip
+        strip = image.crop((0, top, image.width, min(top + rows, image.height))) if rows < image.height else image
+        values = np.asarray(strip if plain else strip.convert(mode))
+        if seen is None or stored is None:
+            shape = (*seen_hw((image.height, image.width), orientation), *values.shape[2:])
+            seen = np.empty(shape, values.dtype)
+            stored = oriented(seen, inverse(orientation))
+        stored[top : top + rows] = values
+    assert seen is not None
+    return seen
 
 
 def _read_deep(file: Path | io.BytesIO, image: Image.Image) -> NDArray[np.generic]:

@@ -8,16 +8,13 @@ from PIL import Image, UnidentifiedImageError
 
 from sparseinst.config.preprocess import IntensityConfig
 from sparseinst.data.images import read_image
-from sparseinst.data.pixels import UNREADABLE, decoded_bytes
+from sparseinst.data.picture_files import open_image, reading_bytes
+from sparseinst.data.pixels import UNREADABLE
 from sparseinst.errors import InputError, brief
 from sparseinst.serving.errors import ApiError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 """Kinds of files that are taken, by Pillow's names."""
-
-
-_AT_FULL_DEPTH = 4
-"""While more than 8 bits are stretched, an image takes its own memory so many times."""
 
 
 def decoding_bytes(content: bytes, *, max_pixels: int) -> int:
@@ -31,8 +28,8 @@ def decoding_bytes(content: bytes, *, max_pixels: int) -> int:
         ApiError: 413 for too many pixels, 422 for what is no image.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            (width, height), own = image.size, decoded_bytes(image)
+        with open_image(io.BytesIO(content), formats=FORMATS) as image:
+            (width, height), needed = image.size, reading_bytes(image)
     except UnidentifiedImageError as error:
         kinds = ", ".join(FORMATS)
         message = f"expected an image ({kinds}), got {len(content):,} bytes of something else: convert it first"
@@ -46,8 +43,7 @@ def decoding_bytes(content: bytes, *, max_pixels: int) -> int:
     if width * height > max_pixels:
         text = f"expected at most {max_pixels:,} pixels, got {width} x {height}: send a smaller image or parts of it"
         raise ApiError(413, "image_too_large", text)
-    seen = 3 * width * height  # 8-bit RGB
-    return seen + (own if own <= seen else _AT_FULL_DEPTH * own)
+    return needed
 
 
 def decode(content: bytes, intensity: IntensityConfig) -> NDArray[np.uint8]:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tifffile import TiffFile
 
 from sparseinst.cells.measuring import table
 from sparseinst.data.physical import PixelSize, size_of_tiff
+from sparseinst.data.picture_files import open_image
 from sparseinst.data.pixels import decoding, pixels_of
 from sparseinst.data.stacks.stack import COLOURS
 from sparseinst.errors import InputError
@@ -44,7 +44,7 @@ def measured(content: bytes, instances: Instances, pixel_um: float | None) -> li
         ApiError: 400, scikit-image or pandas is missing.
     """
     file = io.BytesIO(content)
-    with decoding("image"), Image.open(file, formats=FORMATS) as image:
+    with decoding("image"), open_image(file, formats=FORMATS) as image:
         values = pixels_of(image, file)
     planes: dict[str, NDArray[Any]] = {"0": values}
     if values.ndim == 3:

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sparseinst.data.channels import read_picture
 from sparseinst.data.orientation import seen_hw
+from sparseinst.data.picture_files import open_image
 from sparseinst.errors import InputError
 
 _ORIENTATION = 274
@@ -53,7 +53,7 @@ def look_at(path: Path) -> Look:
     """Reads an image file to its end."""
     try:
         pixels = read_picture(path)
-        with Image.open(path) as image:
+        with open_image(path) as image:
             orientation, stored = int(image.getexif().get(_ORIENTATION, 1)), (image.height, image.width)
     except InputError as error:
         return Look(None, None, 1, None, str(error))

@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from sparseinst.data.heif import know_heif
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.orientation import seen_hw
+from sparseinst.data.picture_files import open_image
 from sparseinst.data.pixels import decoding
 from sparseinst.data.sources import ARRAY_SUFFIX, has_image_name
 from sparseinst.data.stacks.channels import size_of_channels
@@ -108,8 +106,7 @@ def image_hw(path: Path) -> tuple[int, int]:
     with decoding(str(path)):
         if (size_hw := size_of_channels(path)) is not None:
             return size_hw
-        know_heif(path)
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return seen_hw((image.height, image.width), image.getexif().get(_ORIENTATION, 1))
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in, is_image, read_object
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
+from sparseinst.data.picture_files import open_image
 from sparseinst.data.pixels import decoding
 from sparseinst.data.segmentation import encode_segmentation
 from sparseinst.errors import InputError, brief
@@ -184,7 +185,7 @@ def _mask(where: str, shape: dict[str, Any], size_hw: tuple[int, int], notes: No
 def _bitmap(where: str, text: object, points: np.ndarray[Any, Any], size_hw: tuple[int, int]) -> bytes:
     try:
         x, y = (int(value) for value in points[0])
-        with decoding(where), Image.open(io.BytesIO(base64.b64decode(str(text), validate=True))) as image:
+        with decoding(where), open_image(io.BytesIO(base64.b64decode(str(text), validate=True))) as image:
             if image.width > size_hw[1] or image.height > size_hw[0]:
                 raise InputError(f"expected a mask within {size_hw} (height, width), got one that is larger: cut it")
             cut = np.asarray(image.convert("L")) > 0

@@ -18,7 +18,8 @@ from PIL import Image
 
 from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
-from sparseinst.data.pixels import check_bytes, decoding, opened
+from sparseinst.data.picture_files import check_bytes
+from sparseinst.data.pixels import decoding, opened
 from sparseinst.data.sources import ARRAY_SUFFIX
 from sparseinst.data.stacks.channels import load_array
 from sparseinst.errors import InputError
@@ -142,6 +143,8 @@ def write(dataset: Any, folder: Path) -> list[str]:
 
 
 _WHOLE = 0.99
+_NARROW = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
+"""Bytes of a pixel by Pillow's modes; of all others 4."""
 
 
 def read_labels(path: Path) -> NDArray[np.int64]:
@@ -158,16 +161,18 @@ def read_labels(path: Path) -> NDArray[np.int64]:
             values = _first_page(path)
         else:
             with opened(path) as image:
+                _check(image.width, image.height, _NARROW.get(image.mode, 4))
                 values = np.asarray(image)
-        if values.ndim == 3 and values.shape[2] in (3, 4):
-            red, green, blue = np.moveaxis(values[:, :, :3].astype(np.int64), 2, 0)
-            grey = (red == green).all() and (green == blue).all()
-            values = red if grey else red * 2**16 + green * 2**8 + blue
-        if values.ndim != 2:
+        planes = np.moveaxis(values[:, :, :3], 2, 0) if values.ndim == 3 and values.shape[2] in (3, 4) else values[None]
+        if planes.ndim != 3:
             raise InputError(f"expected a label image (height, width), got {values.shape}: give one plane")
-        whole: NDArray[np.int64] = values.astype(np.int64)
-        if values.dtype.kind == "f" and not np.array_equal(whole, values):
+        if values.dtype.kind == "f" and not (np.isfinite(values).all() and np.array_equal(np.trunc(values), values)):
             raise InputError("expected whole numbers, got fractions: save the label image as integers")
+        whole: NDArray[np.int64] = planes[0].astype(np.int64)
+        if any(not np.array_equal(plane, planes[0]) for plane in planes[1:]):
+            for plane in planes[1:]:  # a colour, as one number
+                whole *= 2**8
+                whole += plane.astype(np.int64)
         if whole.min(initial=0) < 0:
             raise InputError(f"expected numbers from 0 on, got {whole.min()}: save the label image without signs")
     return whole
@@ -176,8 +181,13 @@ def read_labels(path: Path) -> NDArray[np.int64]:
 def _first_page(path: Path) -> NDArray[Any]:
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
-        check_bytes(page.imagewidth * page.imagelength, page.nbytes, f"{page.imagewidth} x {page.imagelength}")
+        _check(page.imagewidth, page.imagelength, -(-page.nbytes // max(1, page.imagewidth * page.imagelength)))
         return np.asarray(page.asarray())
+
+
+def _check(width: int, height: int, own: int) -> None:
+    """Refuses what would take too much memory as numbers of 64 bits, with copies of the `own` bytes of a pixel."""
+    check_bytes(width * height, width * height * (8 + 3 * own), f"{width} x {height}")
 
 
 def check_size(mask: Path, labels: NDArray[Any], image: Path, size_hw: tuple[int, int]) -> None:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sparseinst.config.preprocess import MOST_IMAGE_CHANNELS, RGB
-from sparseinst.data.heif import know_heif
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.large.tiff import is_tiff
 from sparseinst.data.physical import PixelSize, channels_of_ome, size_of_tiff
-from sparseinst.data.pixels import check_bytes, decoded_bytes, decoding
+from sparseinst.data.picture_files import check_bytes, check_image, open_image
+from sparseinst.data.pixels import decoding
 from sparseinst.data.sources import ARRAY_SUFFIX
 from sparseinst.data.stacks.ome_zarr import open_zarr_stack
 from sparseinst.data.stacks.stack import Place, Stack
@@ -108,9 +107,8 @@ def _opened(path: Path, few: range, opened: ExitStack) -> Stack:
             return _of_array(path, load_array(path), few)
         if path.is_file() and is_tiff(path):
             return _of_tiff(path, few, opened)
-        know_heif(path)
-        image = opened.enter_context(Image.open(path))
-        check_bytes(image.width * image.height, decoded_bytes(image), f"{image.width} x {image.height}")
+        image = opened.enter_context(open_image(path))
+        check_image(image)
         bands = _BANDS.get(image.mode, RGB)
         return _of_values(path, np.asarray(image if bands in few else image.convert("RGB")), colours=bands not in few)
 
@@ -143,7 +141,7 @@ def _of_tiff(path: Path, few: range, opened: ExitStack) -> Stack:
     series, pixel = file.series[0], size_of_tiff(file)
     axes = _axes(series, few)
     if axes is None:
-        check_bytes(math.prod(series.shape), series.nbytes, " x ".join(map(str, series.shape)))
+        check_bytes(math.prod(series.shape), 2 * series.nbytes, " x ".join(map(str, series.shape)))
         return _of_array(path, series.asarray(), few, pixel)
     sizes = dict(zip(axes, series.shape, strict=True))
     channels = sorted((sizes.get("C", 1), sizes.get("S", 1)))

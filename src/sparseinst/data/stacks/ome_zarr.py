@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.data.large.ome_zarr import zarr_image
-from sparseinst.data.pixels import check_bytes
+from sparseinst.data.picture_files import check_bytes
 from sparseinst.data.stacks.stack import COLOURS, Stack
 
 
@@ -28,7 +28,7 @@ def open_zarr_stack(path: Path) -> Stack:
     def load(time: int, plane: int, channel: int) -> NDArray[Any]:
         at = {"t": time, "z": plane, "c": channel}
         pixels = sizes["y"] * sizes["x"]
-        check_bytes(pixels, pixels * array.dtype.itemsize, f"{sizes['x']} x {sizes['y']}")
+        check_bytes(pixels, 2 * pixels * array.dtype.itemsize, f"{sizes['x']} x {sizes['y']}")
         values = np.asarray(array[tuple(at.get(axis, slice(None)) for axis in axes)])
         return values if seen == ["y", "x"] else values.T
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from PIL import Image
 
 from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.pages import image_numbers
 from sparseinst.data.physical import PixelSize
+from sparseinst.data.picture_files import open_image
 from sparseinst.data.pixels import decoding, pixels_of
 from sparseinst.data.stacks.makers.opening import MAKER_SUFFIXES, open_maker_stack
 from sparseinst.data.stacks.ome_zarr import open_zarr_stack
@@ -55,7 +55,7 @@ def pixel_size_of(path: Path) -> PixelSize | None:
 def _pictures(path: Path, opened: ExitStack) -> Stack:
     """What Pillow reads."""
     with decoding(str(path)):
-        image = opened.enter_context(Image.open(path))
+        image = opened.enter_context(open_image(path))
         numbers = image_numbers(image)
         size = plain_tiff_size(path) if image.format == "TIFF" else None
         colours = pixels_of(image, path).ndim == 3

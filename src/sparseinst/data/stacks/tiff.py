@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sparseinst.data.large.tiff import is_tiff
 from sparseinst.data.physical import PixelSize, channels_of_ome, size_of_tiff
-from sparseinst.data.pixels import check_bytes
+from sparseinst.data.picture_files import check_bytes
 from sparseinst.data.stacks.stack import COLOURS, Load, Stack
 from sparseinst.errors import InputError
 
@@ -108,7 +108,7 @@ def loader_of(series: "TiffPageSeries", axes: str) -> tuple[Load, Callable[[int,
         if number not in held:
             held.clear()
             one = page(number)
-            check_bytes(math.prod(one.shape), one.keyframe.nbytes, " x ".join(map(str, one.shape)))
+            check_bytes(math.prod(one.shape), 2 * one.keyframe.nbytes, " x ".join(map(str, one.shape)))
             held[number] = np.asarray(one.asarray()).reshape([sizes[axis] for axis in inside])
         return np.asarray(held[number][_index(inside, at)])
 

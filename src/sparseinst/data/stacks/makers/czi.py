@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.data.physical import PixelSize, pixel_size
-from sparseinst.data.pixels import check_bytes
+from sparseinst.data.picture_files import check_bytes
 from sparseinst.data.stacks.makers.choosing import channel_names, chosen_series, refuse_axes
 from sparseinst.data.stacks.stack import COLOURS, Stack
 from sparseinst.errors import InputError
@@ -45,7 +45,7 @@ def open_czi(reader: Any, path: Path, series: str | None, opened: ExitStack) -> 
         raise InputError(f"{path}: expected channels or colours, got both: save them apart, as OME-TIFF")
     left, top, right, bottom = _bounds([one for members in tiles.values() for one in members])
     pixels = (right - left) * (bottom - top)
-    check_bytes(pixels, pixels * np.dtype(first[0].dtype[-2:]).itemsize, f"{right - left} x {bottom - top}")
+    check_bytes(pixels, 2 * pixels * np.dtype(first[0].dtype[-2:]).itemsize, f"{right - left} x {bottom - top}")
 
     def load(time: int, plane: int, channel: int) -> NDArray[Any]:
         values = np.zeros((bottom - top, right - left), np.dtype(first[0].dtype[-2:]))
