@@ -13,6 +13,9 @@ from sparseinst.config.preprocess import NativeConfig, ShortSideConfig
 from sparseinst.data.prepare import resize
 from sparseinst.errors import InputError
 from sparseinst.inference.scaling import at_pixel_size
+from sparseinst.inference.sizing import estimated_diameter
+from sparseinst.masks import rle
+from sparseinst.structures import Instances
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,24 @@ def test_an_estimate_follows_the_size_of_the_image(estimating: Predictor, nuclei
     assert isinstance(own, NativeConfig) and isinstance(found, NativeConfig)
     assert found.scale * factor == pytest.approx(own.scale, rel=0.2)
     assert abs(len(estimating(rescaled)) - len(estimating(nuclei))) <= 2
+
+
+def discs(diameter: float, number: int) -> Instances:
+    """So many of them in an image of 400 x 400, sure."""
+    y, x = np.mgrid[:400, :400]
+    places = [(40 + 45 * (i % 8), 40 + 45 * (i // 8)) if number > 1 else (200, 200) for i in range(number)]
+    masks = np.stack([(x - a) ** 2 + (y - b) ** 2 <= diameter**2 / 4 for a, b in places])
+    scores = np.full(number, 0.9, np.float32)
+    return Instances(scores, np.zeros(number, np.int64), rle.encode(masks), np.arange(number), (400, 400))
+
+
+def test_one_false_giant_does_not_outweigh_many_nuclei() -> None:
+    seen = {1.0: discs(18, 60), 0.5: discs(18, 30), 0.25: discs(320, 1)}
+    preprocess = NativeConfig(diameter_px=19, largest_px=72)
+    image = np.zeros((400, 400, 3), np.uint8)
+    assert estimated_diameter(image, lambda _, at: seen[at.scale], preprocess) == pytest.approx(18, abs=0.5)
+    seen[0.25] = discs(200, 1)  # as large as the trained ones would be at that scale
+    assert estimated_diameter(image, lambda _, at: seen[at.scale], preprocess) == pytest.approx(200, abs=1)
 
 
 def test_an_empty_image_keeps_the_networks_scale(estimating: Predictor) -> None:

@@ -3,9 +3,11 @@
 Nuclei of a wide range of sizes are found at one scale, and their median diameter hardly depends on it; far from the
 trained size little is found, or parts of objects. So the image is seen at its own scale and smaller, the scale at
 which the found objects cover most of it, each by its score, is believed, and one that shows small objects is followed
-by a larger one. benchmarks/sizes.py measures what comes of it.
+by a larger one. What is larger than the objects trained on were at its scale does not count: the background of a
+crowded image, seen from afar, may pass for one. `benchmarks/nuclei.py --rescale --auto` measures what comes of it.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -56,7 +58,8 @@ def _looked_at(pixels: NDArray[np.uint8], find: Find, preprocess: NativeConfig) 
     assert preprocess.diameter_px is not None
 
     def seen(factor: float) -> _Seen:
-        return _seen(find(pixels, preprocess.model_copy(update={"scale": factor * preprocess.scale})))
+        found = find(pixels, preprocess.model_copy(update={"scale": factor * preprocess.scale}))
+        return _seen(found, largest_px=(preprocess.largest_px or math.inf) / factor)
 
     best = max((seen(factor) for factor in _FACTORS), key=lambda item: item.cover)
     if best.diameter < _SMALL * preprocess.diameter_px:
@@ -64,11 +67,12 @@ def _looked_at(pixels: NDArray[np.uint8], find: Find, preprocess: NativeConfig) 
     return best if best.cover > 0 else None
 
 
-def _seen(instances: Instances) -> _Seen:
-    if not len(instances):
+def _seen(instances: Instances, *, largest_px: float) -> _Seen:
+    diameters = 2 * np.sqrt(instances.areas / np.pi)
+    counts = diameters <= largest_px
+    if not counts.any():
         return _Seen(0.0, 0.0)
-    areas = instances.areas
-    return _Seen(float((areas * instances.scores).sum()), float(np.median(2 * np.sqrt(areas / np.pi))))
+    return _Seen(float((instances.areas * instances.scores)[counts].sum()), float(np.median(diameters[counts])))
 
 
 def _middle(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
