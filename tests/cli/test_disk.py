@@ -179,7 +179,7 @@ def test_batch_keeps_its_rows_when_the_disk_fills(cli, commands, disk: Path, tin
 
 
 GONE = {
-    "predict": "sparseinst.cli.predict.tell_result",
+    "predict": "sparseinst.cli.predict_images.tell_result",
     "evaluate": "sparseinst.inference.writers.write_json",
     "train": "sparseinst.training.session.batches_from",
     "export": "sparseinst.exporting.exporter.compare",

@@ -7,7 +7,8 @@ import torch
 
 from exporting.conftest import network
 from sparseinst.errors import InputError
-from sparseinst.exporting.agreement import LIMITS, Agreement, compare
+from sparseinst.exporting.agreement import LIMITS, Agreement
+from sparseinst.exporting.comparison import compare
 from sparseinst.exporting.exporter import export_model
 from sparseinst.exporting.operators import check_operators
 from sparseinst.runtime.torch_backend import TorchBackend

@@ -8,7 +8,7 @@ import pytest
 from sparseinst import Predictor
 from sparseinst.config.preprocess import NativeConfig
 from sparseinst.errors import InputError
-from sparseinst.exporting.agreement import compare
+from sparseinst.exporting.comparison import compare
 from sparseinst.exporting.exporter import export_model
 from sparseinst.exporting.formats import FORMATS
 from sparseinst.exporting.half import after_convolutions

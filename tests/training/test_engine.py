@@ -9,7 +9,8 @@ from sparseinst.data.loader import training_loader
 from sparseinst.errors import InputError
 from sparseinst.modeling.model import build_model
 from sparseinst.recipe import Preset
-from sparseinst.training.engine import Engine, NonFiniteLoss, make_accelerator, release_accelerator
+from sparseinst.training.accelerating import make_accelerator, release_accelerator
+from sparseinst.training.engine import Engine, NonFiniteLoss
 from sparseinst.training.settings import apply_settings
 
 

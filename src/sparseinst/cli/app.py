@@ -12,17 +12,18 @@ from typer.core import TyperGroup
 from sparseinst.cli.batch import batch
 from sparseinst.cli.benchmark import benchmark
 from sparseinst.cli.cache import cache
-from sparseinst.cli.common import SettingsCommand, say, say_error, speak
 from sparseinst.cli.convert import convert
 from sparseinst.cli.data import data
 from sparseinst.cli.evaluate import evaluate
 from sparseinst.cli.export import export
 from sparseinst.cli.info import info
 from sparseinst.cli.models import models
+from sparseinst.cli.options import SettingsCommand
 from sparseinst.cli.predict import predict
 from sparseinst.cli.push import push
 from sparseinst.cli.runs import runs
 from sparseinst.cli.serve import serve
+from sparseinst.cli.telling import say, say_error, speak
 from sparseinst.cli.train import train
 from sparseinst.errors import InputError
 from sparseinst.version import __version__

@@ -7,7 +7,9 @@ import typer
 from typer.core import TyperGroup
 
 from sparseinst.cli.batch_telling import ProgressBar, close_batch, tell_plan, tell_report
-from sparseinst.cli.common import (
+from sparseinst.cli.early import check_network, check_paths, check_source
+from sparseinst.cli.opening import BackendName, converted
+from sparseinst.cli.options import (
     MODEL_HELP,
     Batch,
     Device,
@@ -26,10 +28,8 @@ from sparseinst.cli.common import (
     chosen_tile,
     output_file,
     pick_device,
-    speak,
 )
-from sparseinst.cli.early import check_network, check_paths, check_source
-from sparseinst.cli.opening import BackendName, converted
+from sparseinst.cli.telling import speak
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError
 from sparseinst.runtime.names import is_exported

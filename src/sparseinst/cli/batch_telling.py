@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from rich.progress import BarColumn, Progress, TextColumn
 
-from sparseinst.cli.common import console, count, print_table, say, say_error
+from sparseinst.cli.telling import console, count, print_table, say, say_error
 from sparseinst.errors import typed
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from sparseinst.cli.common import (
+from sparseinst.cli.early import check_network, check_paths
+from sparseinst.cli.options import (
     MODEL_HELP,
     Device,
     Half,
@@ -17,10 +18,8 @@ from sparseinst.cli.common import (
     parse_names,
     parse_size,
     pick_device,
-    print_table,
-    say,
 )
-from sparseinst.cli.early import check_network, check_paths
+from sparseinst.cli.telling import print_table, say
 
 if TYPE_CHECKING:
     from sparseinst.inference.pipeline import Pipeline

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sparseinst.cli.common import count, print_table, say
+from sparseinst.cli.telling import count, print_table, say
 
 _MB = 10**6
 

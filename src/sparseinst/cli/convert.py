@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from sparseinst.cli.common import output_file, parse_names, say
 from sparseinst.cli.early import check_paths
+from sparseinst.cli.options import output_file, parse_names
+from sparseinst.cli.telling import say
 from sparseinst.errors import typed
 
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparseinst.cli.common import console, count, output_file, print_table, say, say_found
 from sparseinst.cli.early import check_model, check_paths
+from sparseinst.cli.options import output_file
+from sparseinst.cli.telling import console, count, print_table, say, say_found
 
 if TYPE_CHECKING:
     from sparseinst.data.check.findings import Finding

@@ -6,24 +6,11 @@ from typing import Annotated
 import typer
 
 from sparseinst.cli.allocator import keep_freed_memory
-from sparseinst.cli.common import (
-    MODEL_HELP,
-    Batch,
-    Device,
-    Diameter,
-    Scale,
-    Score,
-    Tile,
-    console,
-    count,
-    pick_device,
-    print_table,
-    say,
-    say_found,
-)
 from sparseinst.cli.data_check import Data
 from sparseinst.cli.early import check_network, check_paths, check_source
 from sparseinst.cli.opening import open_model
+from sparseinst.cli.options import MODEL_HELP, Batch, Device, Diameter, Scale, Score, Tile, pick_device
+from sparseinst.cli.telling import console, count, print_table, say, say_found
 from sparseinst.errors import InputError
 
 Model = Annotated[str, typer.Option(metavar="NAME_OR_PATH", help=f"{MODEL_HELP}.")]

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from sparseinst.cli.common import console, output_file, print_table, say, say_found
 from sparseinst.cli.data_check import Data
 from sparseinst.cli.early import check_paths
+from sparseinst.cli.options import output_file
+from sparseinst.cli.telling import console, print_table, say, say_found
 from sparseinst.errors import InputError
 
 Part = Annotated[

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from sparseinst.cli.common import parse_names, parse_size, say
 from sparseinst.cli.early import check_paths
+from sparseinst.cli.options import parse_names, parse_size
+from sparseinst.cli.telling import say
 from sparseinst.errors import InputError, misfit
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparseinst.cli.allocator import keep_freed_memory
-from sparseinst.cli.common import (
+from sparseinst.cli.early import check_network, check_paths
+from sparseinst.cli.opening import BackendName, open_model
+from sparseinst.cli.options import (
     MODEL_HELP,
     Batch,
     Device,
@@ -23,19 +25,11 @@ from sparseinst.cli.common import (
     Verbose,
     Weights,
     chosen_tile,
-    console,
-    count,
     output_file,
     parse_diameter,
     pick_device,
-    print_table,
-    say,
-    say_found,
-    speak,
-    tells_each,
 )
-from sparseinst.cli.early import check_network, check_paths
-from sparseinst.cli.opening import BackendName, open_model
+from sparseinst.cli.telling import console, count, print_table, say, say_found, speak, tells_each
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError
 

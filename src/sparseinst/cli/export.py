@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparseinst.cli.common import Weights, console, output_file, parse_size, print_table, say
 from sparseinst.cli.early import check_model
+from sparseinst.cli.options import Weights, output_file, parse_size
+from sparseinst.cli.telling import console, print_table, say
 from sparseinst.errors import InputError, typed
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from sparseinst.cli.common import parse_size, print_table, say
 from sparseinst.cli.early import check_model
+from sparseinst.cli.options import parse_size
+from sparseinst.cli.telling import print_table, say
 
 if TYPE_CHECKING:
     from sparseinst.config.preprocess import PreprocessConfig

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sparseinst.cli.common import print_table, say
+from sparseinst.cli.telling import print_table, say
 
 if TYPE_CHECKING:
     from sparseinst.recipe import Preset, Published, Variant

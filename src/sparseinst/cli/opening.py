@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparseinst.cli.common import pick_device, say
+from sparseinst.cli.options import pick_device
+from sparseinst.cli.telling import say
 from sparseinst.errors import InputError
 from sparseinst.files import is_file
 

@@ -1,13 +1,20 @@
 """`sparseinst predict`."""
 
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sparseinst.cli.allocator import keep_freed_memory
-from sparseinst.cli.common import (
+from sparseinst.cli.early import (
+    check_explains,
+    check_network,
+    check_paths,
+    check_resume,
+    check_source,
+)
+from sparseinst.cli.opening import BackendName, open_model, say_what_ships
+from sparseinst.cli.options import (
     MODEL_HELP,
     Batch,
     Device,
@@ -27,18 +34,7 @@ from sparseinst.cli.common import (
     parse_diameter,
     parse_names,
     pick_device,
-    say,
-    say_error,
-    speak,
 )
-from sparseinst.cli.early import (
-    check_explains,
-    check_network,
-    check_paths,
-    check_resume,
-    check_source,
-)
-from sparseinst.cli.opening import BackendName, open_model, say_what_ships
 from sparseinst.cli.predict_cells import (
     CellOptions,
     Channel,
@@ -53,13 +49,12 @@ from sparseinst.cli.predict_cells import (
     SaveStack,
     SaveZarr,
     Series,
-    Sizes,
     Stitch,
-    cell_files,
-    say_pixels_alone,
 )
-from sparseinst.cli.predict_telling import ImagesBar, Shrunk, close_report, tell_filled, tell_result
-from sparseinst.cli.predict_video import (
+from sparseinst.cli.predict_images import predict_on_images
+from sparseinst.cli.predict_video import predict_on_video
+from sparseinst.cli.telling import speak
+from sparseinst.cli.video_options import (
     Algorithm,
     Divisions,
     Draw,
@@ -72,14 +67,10 @@ from sparseinst.cli.predict_video import (
     Trails,
     VideoOptions,
     Zones,
-    predict_on_video,
 )
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError
 from sparseinst.runtime.names import is_exported
-
-if TYPE_CHECKING:
-    from sparseinst.inference.outcome import ImageResult
 
 
 def predict(
@@ -228,50 +219,7 @@ def predict(
             save_masks=save_masks, **options,
         )  # fmt: skip
         return
-    from sparseinst.data.channels import shown_as
-    from sparseinst.inference.prediction import predict_files
-    from sparseinst.inference.scaling import at_scale
-    from sparseinst.training.interruption import Signals
-
-    lowest = network.config.postprocess.score if score is None else score
-    nothing = f"nothing with a score above {lowest:g}" + (f" among {', '.join(names)}" if names else "")
-    progress = ImagesBar()
-    preprocess = at_scale(network.config.preprocess, scale=scale, diameter=None if size == "auto" else size)
-    filled, shrunk, sizes = 0, Shrunk(preprocess), Sizes(network.config.preprocess, diameter=size)
-    say_pixels_alone(cells, preprocess)
-
-    def tell(result: "ImageResult") -> None:
-        nonlocal filled
-        seen = sizes.see(result)
-        progress.done(result)
-        tell_result(result, nothing, seen)
-        if files is not None:
-            files.add(result)
-        if result.instances is not None:
-            filled += result.instances.full
-            shrunk.see(result.instances)
-
-    stop = Event()
-    with (
-        progress,
-        Signals(tell="stopping here", then=stop.set) as signals,
-        cell_files(cells, out, network.config.classes) as files,
-    ):
-        report = predict_files(
-            source, model=network, score=score, classes=names, out=out, save_json=save_json, save_masks=save_masks,
-            iam=iam, recursive=recursive, view=view, pixel_um=pixel_size, on_image=tell, on_row=progress.row,
-            resume=resume, stop=stop, **options,
-        )  # fmt: skip
-    close_report(report)
-    if (channels := shown_as(network.config.preprocess.channels)) is not None:
-        say(f"The pictures show {channels}.")
-    if filled:
-        tell_filled(filled, network, exported=is_exported(model), most=max_instances)
-    if tile is None:
-        shrunk.tell()
-    sizes.tell()
-    if signals.number:
-        say_error(f"{signals.name}: stopped{'; to go on: the same command with --resume' if save_json else ''}")
-        raise typer.Exit(128 + signals.number)
-    if report.failures or report.unread_images:
-        raise typer.Exit(1)
+    predict_on_images(
+        source, cells, network=network, exported=is_exported(model), view=view, out=out, save_json=save_json,
+        save_masks=save_masks, iam=iam, recursive=recursive, resume=resume, score=score, classes=names, **options,
+    )  # fmt: skip

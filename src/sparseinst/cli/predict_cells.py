@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from sparseinst.cli.common import count, say
+from sparseinst.cli.telling import count, say
 from sparseinst.errors import InputError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sparseinst.cli.common import console, count, print_table, say, say_error, tells_each
+from sparseinst.cli.telling import console, count, print_table, say, say_error, tells_each
 from sparseinst.errors import listed
 
 if TYPE_CHECKING:

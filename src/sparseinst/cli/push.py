@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparseinst.cli.common import say
 from sparseinst.cli.early import check_model, check_paths
+from sparseinst.cli.telling import say
 
 if TYPE_CHECKING:
     import numpy as np

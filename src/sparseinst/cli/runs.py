@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from sparseinst.cli.common import count, output_file, print_table, say
 from sparseinst.cli.early import check_paths
+from sparseinst.cli.options import output_file
+from sparseinst.cli.telling import count, print_table, say
 
 
 def runs(

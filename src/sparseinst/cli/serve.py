@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 import typer
 from pydantic import ValidationError
 
-from sparseinst.cli.common import (
+from sparseinst.cli.early import check_network
+from sparseinst.cli.opening import BackendName, open_model, say_what_ships
+from sparseinst.cli.options import (
     MODEL_HELP,
     Device,
     Diameter,
@@ -24,10 +26,8 @@ from sparseinst.cli.common import (
     Weights,
     chosen_tile,
     pick_device,
-    say,
 )
-from sparseinst.cli.early import check_network
-from sparseinst.cli.opening import BackendName, open_model, say_what_ships
+from sparseinst.cli.telling import say
 from sparseinst.errors import InputError, misfit
 
 API_KEY = "SPARSEINST_API_KEY"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparseinst.cli.allocator import keep_freed_memory
-from sparseinst.cli.common import Device, console, pick_device, say, say_error, setting
 from sparseinst.cli.early import check_model, check_paths
+from sparseinst.cli.options import Device, pick_device, setting
+from sparseinst.cli.telling import console, say, say_error
 from sparseinst.errors import InputError, typed
 from sparseinst.runtime.names import check_device
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from sparseinst.collection import collection_paused
 from sparseinst.data.outlines import Outlines, is_surely_seen
 from sparseinst.data.packed import Blobs, Masks, starts
-from sparseinst.data.records import LONGEST_PX, LeftOut, Records, categories_of, placeholder
+from sparseinst.data.record_fields import LONGEST_PX, categories_of, placeholder
+from sparseinst.data.records import LeftOut, Records
 from sparseinst.data.segmentation import encode_rle
 from sparseinst.errors import InputError
 from sparseinst.masks import rle

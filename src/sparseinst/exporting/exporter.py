@@ -11,7 +11,8 @@ from sparseinst.config.model import for_whole_masks
 from sparseinst.data.sources import list_sources
 from sparseinst.disk import check_room
 from sparseinst.exporting import tensorrt_build
-from sparseinst.exporting.agreement import Agreement, check, compare
+from sparseinst.exporting.agreement import Agreement, check
+from sparseinst.exporting.comparison import compare
 from sparseinst.exporting.formats import Format, check_calibration, format_of, with_frame
 from sparseinst.exporting.half import to_half
 from sparseinst.exporting.operators import check_candidates, check_operators

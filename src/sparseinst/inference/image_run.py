@@ -1,18 +1,16 @@
 """One pass over image files: each read, segmented and written in its turn, one bad file never stopping it."""
 
-import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from threading import Event
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.activation import ActivationMaps
-from sparseinst.config.preprocess import RGB, PreprocessConfig
+from sparseinst.config.preprocess import RGB
 from sparseinst.data.channels import read_all_channels, shown
 from sparseinst.data.large.image import LargeImage, open_large
 from sparseinst.data.pages import page_name, read_pages
@@ -21,37 +19,19 @@ from sparseinst.data.sources import ARRAY_SUFFIX, Sources
 from sparseinst.data.stacks.makers.opening import MAKER_SUFFIXES
 from sparseinst.data.stacks.opening import open_stack, pixel_size_of
 from sparseinst.data.stacks.pages import PlacedPage, read_places
-from sparseinst.data.stacks.stack import Place, View
+from sparseinst.data.stacks.stack import View
 from sparseinst.errors import InputError
 from sparseinst.inference.large import LARGE_PX, Rows, find_in_large, is_large, middle_of
-from sparseinst.inference.outcome import Failure, ImageResult, RunSummary
+from sparseinst.inference.outcome import ImageResult
 from sparseinst.inference.outputs import Pictures, Written
 from sparseinst.inference.pipeline import Pipeline
-from sparseinst.inference.results import Earlier, Results
+from sparseinst.inference.results import Results
+from sparseinst.inference.tally import UNREAD, SeenImage, Tally
 from sparseinst.inference.tiles import Cut
 from sparseinst.structures import Instances
 
 OnTileRow = Callable[[Path, int, int], None]
 """Is told the path of a very large image, how many rows of tiles of it are done, and how many there are."""
-
-_UNREAD = np.empty((0, 0, RGB), np.uint8)
-
-
-class _Image(NamedTuple):
-    """One image, from when it is read until its instances are known."""
-
-    file: int
-    """Its file's place among all."""
-    page: int | None
-    pages: int
-    picture: NDArray[np.uint8]
-    """(H, W, 3) to be drawn on; (0, 0, 3) where it could not be read."""
-    error: str | None = None
-    tiles: int = 1
-    place: Place | None = None
-    pixel: PixelSize | None = None
-    preprocess: PreprocessConfig | None = None
-    """How it was brought to the network."""
 
 
 class _Stopped(Exception):
@@ -79,20 +59,10 @@ class Run:
         stop: Event | None = None,
     ) -> None:
         self.sources, self.pipeline, self.labels = sources, pipeline, labels
-        self.pictures, self.kept, self.iam, self.on_row = pictures, results, iam, on_row
+        self.pictures, self.iam, self.on_row = pictures, iam, on_row
         self.view, self.pixel, self.stop = view, pixel, stop or Event()
-        self.names = sources.names
-        self.waiting: deque[_Image] = deque()  # read, and not yet given back
-        self.done = 0
-        self.failures: list[Failure] = []
-        self.counts = np.zeros(len(pipeline.classes), np.int64)
-        self.earlier = deque(() if results is None else results.earlier)
-        for one in self.earlier:
-            self.done += 1
-            self.counts += np.bincount(one.labels or [], minlength=len(self.counts))
-            if one.error is not None:
-                self.failures.append(Failure(sources.images[one.file], one.error, one.page))
-        self.resumed = self.done
+        self.tally = Tally(sources, pipeline.classes, pictures, results)
+        self.waiting: deque[SeenImage] = deque()  # read, and not yet given back
         self.is_stopped = False
 
     def __iter__(self) -> Iterator[ImageResult]:
@@ -116,63 +86,18 @@ class Run:
                 yield self._finished(self.waiting.popleft(), instances, maps)
             yield from self._skipped()
 
-    def report(self, *, out: Path | None, results: Path | None, seconds: float) -> RunSummary:
-        """The totals."""
-        found = [(self.pipeline.classes[i], int(self.counts[i])) for i in np.argsort(-self.counts, kind="stable")]
-        return RunSummary(
-            images=self.done - len(self.failures),
-            instances=int(self.counts.sum()),
-            per_class={name: count for name, count in found if count},
-            failures=tuple(self.failures),
-            unread=self.sources.unread,
-            out=out,
-            results=results,
-            seconds=seconds,
-            resumed=self.resumed,
-        )
-
-    def _done_earlier(self, image: _Image) -> Earlier | None:
-        """What became of an image in an earlier run, if it was done; the pictures about it keep their names."""
-        if not self.earlier:
-            return None
-        one = self.earlier.popleft()
-        if one.error is None and self.pictures is not None:
-            stem = self.pictures.stem(image.file, image.page, image.pages)
-            shutil.rmtree(_rows_folder(self.pictures, stem), ignore_errors=True)
-        return one
-
     def _skipped(self) -> Iterator[ImageResult]:
         """The images that could not be read, until one that could."""
         while self.waiting and (error := self.waiting[0].error) is not None:
             image = self.waiting.popleft()
-            self.done += 1
-            self.failures.append(Failure(self.sources.images[image.file], error, image.page))
-            if self.kept is not None:
-                self.kept.add_unread(image.file, image.page, error)
-            yield self._result(image, error=error)
+            yield self.tally.unread(image, error)
 
-    def _finished(self, image: _Image, instances: Instances, maps: ActivationMaps | None) -> ImageResult:
+    def _finished(self, image: SeenImage, instances: Instances, maps: ActivationMaps | None) -> ImageResult:
         written = Written()
-        if self.pictures is not None:
-            stem = self.pictures.stem(image.file, image.page, image.pages)
+        stem = self.tally.stem(image)
+        if self.pictures is not None and stem is not None:
             written = self.pictures.write(image.file, stem, image.picture, instances, maps)
-        self._count(image, instances)  # once all about it is written: what is counted is not done again
-        return self._result(image, instances=instances, **written._asdict())
-
-    def _count(self, image: _Image, instances: Instances) -> None:
-        self.done += 1
-        self.counts += np.bincount(instances.labels, minlength=len(self.counts))
-        if self.kept is not None:
-            name = page_name(self.names[image.file], image.page)
-            self.kept.add(image.file, image.page, image_id=self.done, name=name, instances=instances)
-
-    def _result(self, image: _Image, **became: Any) -> ImageResult:
-        paths = self.sources.images
-        return ImageResult(
-            paths[image.file], image.file + 1, len(paths), self.pipeline.classes, page=image.page,
-            pages=image.pages, tiles=image.tiles, place=image.place, pixel=image.pixel, preprocess=image.preprocess,
-            stem=None if self.pictures is None else self.pictures.own_stem(image.file), **became,
-        )  # fmt: skip
+        return self.tally.found(image, instances, written)
 
     def _is_large(self, place: int) -> bool:
         if self.pipeline.preprocess.channels != RGB:
@@ -184,28 +109,28 @@ class Run:
 
     def _large(self, file: int) -> Iterator[ImageResult]:
         """An image that is read by windows, or each of those of a stack."""
-        path, image = self.sources.images[file], _Image(file, None, 1, _UNREAD)
+        path, image = self.sources.images[file], SeenImage(file, None, 1, UNREAD)
         try:
             if self.iam:
                 raise InputError(
                     f"activation maps: expected an image of at most {LARGE_PX:,} pixels: give a part of it"
                 )
             for part, at in self._parts(image, path):
-                if (earlier := self._done_earlier(part)) is not None:
+                if (earlier := self.tally.done_earlier(part)) is not None:
                     if earlier.error is not None:
                         return
                     continue
                 with open_large(path, self.pipeline.preprocess.intensity, at=at) as large:
                     yield self._found_in_large(part, large, path, at)
         except InputError as error:
-            if self._done_earlier(image) is not None:
+            if self.tally.done_earlier(image) is not None:
                 return
             message = str(error)
             image = image._replace(error=message if str(path) in message else f"{path}: {message}")
             self.waiting.append(image)
             yield from self._skipped()
 
-    def _parts(self, image: _Image, path: Path) -> list[tuple[_Image, dict[str, int] | None]]:
+    def _parts(self, image: SeenImage, path: Path) -> list[tuple[SeenImage, dict[str, int] | None]]:
         """The planes of a large file, each with what `open_large` takes."""
         if self.view is None:
             pixel = pixel_size_of(path) if self.pipeline.knows_micrometres else None
@@ -219,14 +144,13 @@ class Run:
             ]
 
     def _found_in_large(
-        self, image: _Image, large: LargeImage, path: Path, at: Mapping[str, int] | None
+        self, image: SeenImage, large: LargeImage, path: Path, at: Mapping[str, int] | None
     ) -> ImageResult:
         pipeline, um = self.pipeline, None if image.pixel is None else image.pixel.mean_um
-        preprocess = pipeline.sized(middle_of(large) if pipeline.estimates else _UNREAD, um)
-        pictures, stem, rows = self.pictures, None, None
-        if pictures is not None:
-            stem = pictures.stem(image.file, image.page, image.pages)
-            rows = Rows(_rows_folder(pictures, stem), path, pipeline, preprocess, at)
+        preprocess = pipeline.sized(middle_of(large) if pipeline.estimates else UNREAD, um)
+        stem, rows = self.tally.stem(image), None
+        if stem is not None:
+            rows = Rows(self.tally.rows_folder(stem), path, pipeline, preprocess, at)
         tiling = pipeline.tiling_of(large.size_hw, preprocess)
 
         def tell(done: int, rows: int) -> None:
@@ -237,22 +161,21 @@ class Run:
 
         instances = self._wanted(find_in_large(pipeline, large, preprocess=preprocess, rows=rows, on_row=tell))
         written = Written()
-        if pictures is not None and stem is not None:
-            written = pictures.write_large(stem, large, instances)
-        self._count(image, instances)
+        if self.pictures is not None and stem is not None:
+            written = self.pictures.write_large(stem, large, instances)
+        tiles = 1 if tiling is None else len(tiling.windows(large.size_hw))
+        result = self.tally.found(image._replace(tiles=tiles, preprocess=preprocess), instances, written)
         if rows is not None:
             rows.remove()
-        tiles = 1 if tiling is None else len(tiling.windows(large.size_hw))
-        seen = image._replace(tiles=tiles, preprocess=preprocess)
-        return self._result(seen, instances=instances, **written._asdict())
+        return result
 
     def _cuts(self, places: Iterable[int]) -> Iterator[Cut]:
         """The images that can be read, one after the other."""
         for index in places:
             path = self.sources.images[index]
             for page, place, pixel in self._pages(path):
-                image = _Image(index, page.number, page.pages, _UNREAD, place=place, pixel=self.pixel or pixel)
-                if self._done_earlier(image) is not None:
+                image = SeenImage(index, page.number, page.pages, UNREAD, place=place, pixel=self.pixel or pixel)
+                if self.tally.done_earlier(image) is not None:
                     continue
                 try:
                     picture = page.read()
@@ -294,8 +217,3 @@ class Run:
 
     def _keep(self, instances: Instances) -> slice | NDArray[np.bool_]:
         return slice(None) if self.labels is None else np.isin(instances.labels, self.labels)
-
-
-def _rows_folder(pictures: Pictures, stem: str) -> Path:
-    """Where the rows of tiles of a large image are kept until it is done."""
-    return pictures.folder / f".{stem}.rows"

@@ -118,7 +118,7 @@ def predict_files(
                 on_image(result)
         if kept is not None:
             kept.complete = not run.is_stopped
-    return run.report(out=folder, results=results, seconds=time.perf_counter() - start)
+    return run.tally.report(out=folder, results=results, seconds=time.perf_counter() - start)
 
 
 def _marks(

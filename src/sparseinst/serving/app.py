@@ -13,12 +13,13 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from sparseinst.serving.access import REQUEST_ID, AccessLog
 from sparseinst.serving.auth import Guard
 from sparseinst.serving.errors import ApiError, install_handlers
+from sparseinst.serving.held_network import OpenNetwork
 from sparseinst.serving.limits import LimitBody
 from sparseinst.serving.metrics import CONTENT_TYPE, CountRequests
 from sparseinst.serving.pages import SafeHeaders, add_page
 from sparseinst.serving.requests import Activation, Masks, Measure, PixelUm, Preview, Score, read_request
 from sparseinst.serving.schema import ERRORS, PREDICT_BODY, Model, Prediction
-from sparseinst.serving.service import OpenNetwork, Options, Service
+from sparseinst.serving.service import Options, Service
 from sparseinst.serving.settings import ServeSettings, page_folder
 from sparseinst.serving.stream import answer_frames
 from sparseinst.version import __version__

@@ -23,7 +23,7 @@ from sparseinst.serving.settings import SHARED_FOLDER, ServeSettings
 
 if TYPE_CHECKING:
     from sparseinst.runtime.backends import Backend
-    from sparseinst.serving.service import OpenNetwork
+    from sparseinst.serving.held_network import OpenNetwork
 
 _HUNG_S = 60
 """A worker that does not answer for so long, in seconds, is replaced; a busy machine takes its time to start one."""

@@ -10,29 +10,22 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
-import numpy as np
 from uvicorn.config import STARTUP_FAILURE
 
-from sparseinst.activation import ActivationMaps
-from sparseinst.config.preprocess import NativeConfig
-from sparseinst.data.geometry import EXAMPLE_PX
 from sparseinst.errors import InputError
 from sparseinst.inference.description import MaskKind, describe, png_url
-from sparseinst.inference.options import colours_only
-from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.tiles import Cut
-from sparseinst.runtime.backends import Backend
 from sparseinst.serving import activation_png
 from sparseinst.serving.batching import Batcher, Done, Places
 from sparseinst.serving.budget import Budget
 from sparseinst.serving.decoding import decode, decoding_bytes
 from sparseinst.serving.errors import ApiError
+from sparseinst.serving.held_network import Found, HeldNetwork, OpenNetwork
 from sparseinst.serving.measuring import can_measure, measured
 from sparseinst.serving.metrics import Metrics
 from sparseinst.serving.settings import ServeSettings
-from sparseinst.structures import Instances
 from sparseinst.web.model_facts import model_facts
 
 _LOGGER = logging.getLogger(__name__)
@@ -44,13 +37,6 @@ _PATIENCE = 0.4
 
 _FAREWELL_S = 1.0
 """Between a failure of the network and the end of the process, in seconds: answers under way are sent."""
-
-
-class OpenNetwork(Protocol):
-    """Opens what runs the network; it can be sent to another process."""
-
-    def __call__(self, *, activation: bool = False) -> Backend:
-        """The network; with `activation` one that gives activation maps, if that can be had."""
 
 
 class Options(NamedTuple):
@@ -79,8 +65,7 @@ class _Prepared(NamedTuple):
     seconds: float
 
 
-_Found = tuple[Instances, ActivationMaps | None]
-_Done = Done[_Found]
+_Done = Done[Found]
 
 
 class Service:
@@ -101,17 +86,14 @@ class Service:
     def __init__(self, settings: ServeSettings, open_network: OpenNetwork) -> None:
         self.settings, self.metrics = settings, Metrics()
         self.state: Literal["loading", "ready", "draining", "failed"] = "loading"
-        self._open_network = open_network
-        self._pipeline: Pipeline | None = None
-        self._explaining: Pipeline | None = None
-        self._opening = asyncio.Lock()
+        self.network = HeldNetwork(settings, open_network)
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="images")
-        self._batcher = Batcher[_Key, Cut, _Found](
+        self._batcher = Batcher[_Key, Cut, Found](
             self._segment,
             max_batch=settings.max_batch,
             max_wait_s=settings.max_wait_ms / 1000,
             on_batch=self.metrics.batch.observe,
-            probe=lambda: self._try(self.pipeline),
+            probe=self.network.probe,
             on_death=self._fail,
         )
         self._decoding = Budget(int(settings.max_decoded_mb * 1e6))
@@ -147,21 +129,9 @@ class Service:
         self.state = "failed"
         asyncio.get_running_loop().call_later(_FAREWELL_S, sys.exit, 1)
 
-    @property
-    def pipeline(self) -> Pipeline:
-        """The network.
-
-        Raises:
-            ApiError: 503, it is not there yet.
-        """
-        if self._pipeline is None:
-            message = "expected the network, which is still being opened: try again in a moment"
-            raise ApiError(503, "loading", message, retry_after_s=2)
-        return self._pipeline
-
     def model_facts(self) -> dict[str, Any]:
         """The answer to `GET /v1/model`."""
-        settings, pipeline = self.settings, self.pipeline
+        settings, pipeline = self.settings, self.network.pipeline
         otherwise = "sparseinst serve --model FILE"
         told = model_facts(settings.name, pipeline.backend.config, shipped=settings.shipped, otherwise=otherwise)
         limits = {"body_mb": settings.max_body_mb, "pixels": settings.max_pixels, "images": settings.max_images}
@@ -235,7 +205,7 @@ class Service:
         self, content: bytes, options: Options, decoding: "list[Future[_Prepared]]"
     ) -> tuple[dict[str, Any], dict[str, float]]:
         if options.activation:
-            await self._prepare_to_explain()
+            await self.network.prepare_to_explain(self._beside)
         decoding.append(self._pool.submit(self._prepare, content, preview=options.preview))
         prepared = await asyncio.wrap_future(decoding[-1])
         parts = prepared.cut.parts
@@ -251,17 +221,14 @@ class Service:
 
     def _prepare(self, content: bytes, *, preview: bool) -> _Prepared:
         begun = time.perf_counter()
-        pipeline = self.pipeline
+        pipeline = self.network.pipeline
         pixels = decode(content, pipeline.preprocess.intensity)
         cut = pipeline.cut(pixels)
         return _Prepared(cut, png_url(pixels) if preview else None, time.perf_counter() - begun)
 
-    def _segment(self, key: _Key, cuts: Sequence[Cut]) -> Sequence[_Found]:
+    def _segment(self, key: _Key, cuts: Sequence[Cut]) -> Sequence[Found]:
         """Runs in the network's thread."""
-        if not key.activation:
-            return [(instances, None) for instances in self.pipeline.found(cuts, score=key.score)]
-        assert self._explaining is not None
-        return list(self._explaining.explained(cuts, score=key.score))
+        return self.network.found(cuts, score=key.score, activation=key.activation)
 
     def _told(self, content: bytes, done: _Done, prepared: _Prepared, options: Options) -> dict[str, Any]:
         instances, maps = done.result
@@ -276,7 +243,7 @@ class Service:
 
     async def _load(self) -> None:
         try:
-            self._pipeline = await self._beside(self._open)
+            await self._beside(self.network.open)
         except InputError as error:
             _LOGGER.critical("the network cannot be opened: %s", error)
             raise SystemExit(STARTUP_FAILURE) from None
@@ -284,34 +251,6 @@ class Service:
             _LOGGER.exception("the network cannot be opened")
             raise SystemExit(STARTUP_FAILURE) from None
         self.state = "ready"
-
-    def _open(self, *, activation: bool = False) -> Pipeline:
-        settings, network = self.settings, self._open_network(activation=activation)
-        colours_only(network.config, "the service and its page")
-        pipeline = Pipeline(
-            network, batch=settings.max_batch, score=settings.score,
-            tile=settings.tile, overlap=settings.overlap, scale=settings.scale, diameter=settings.diameter,
-            max_instances=settings.max_instances,
-        )  # fmt: skip
-        if not activation:
-            self._try(pipeline)  # the first run of a network takes longer
-        return pipeline
-
-    def _try(self, pipeline: Pipeline) -> None:
-        """Runs the network once, on a black image."""
-        preprocess = pipeline.preprocess
-        side = EXAMPLE_PX if isinstance(preprocess, NativeConfig) else preprocess.short_px
-        next(pipeline.found([pipeline.cut(np.zeros((side, side, 3), np.uint8))]))
-
-    async def _prepare_to_explain(self) -> None:
-        pipeline = self.pipeline
-        async with self._opening:
-            if self._explaining is None:
-                opened = pipeline if pipeline.explains else await self._beside(partial(self._open, activation=True))
-                self._explaining = opened
-        if not self._explaining.explains:
-            message = "expected a network with activation maps, got one exported without: leave activation out"
-            raise ApiError(400, "no_activation", message)
 
     async def _beside(self, work: Callable[[], _T]) -> _T:
         """Runs work of the host in one of its threads."""

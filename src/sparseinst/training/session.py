@@ -11,11 +11,12 @@ from rich.console import Console
 
 from sparseinst.data.formats.source import Split
 from sparseinst.recipe import Preset
+from sparseinst.training.accelerating import make_accelerator, release_accelerator
 from sparseinst.training.batch_size import fitting_batch
 from sparseinst.training.batches import batches_from
 from sparseinst.training.callbacks import Callback, End
 from sparseinst.training.checkpoints import Keeper
-from sparseinst.training.engine import Engine, make_accelerator, release_accelerator
+from sparseinst.training.engine import Engine
 from sparseinst.training.facts import write_facts
 from sparseinst.training.folder import CONFIG, STATE, opened
 from sparseinst.training.interruption import Interrupted, Signals

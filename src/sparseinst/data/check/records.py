@@ -9,7 +9,7 @@ from typing import Any
 
 from sparseinst.data.check.findings import Findings
 from sparseinst.data.formats.content import Content
-from sparseinst.data.records import placeholder
+from sparseinst.data.record_fields import placeholder
 from sparseinst.data.segmentation import encode_segmentation
 from sparseinst.errors import InputError, brief
 from sparseinst.masks.runs import decode_runs

@@ -1,26 +1,16 @@
-"""What the commands share: options, texts, and how they talk to the user."""
+"""Options that several commands have, and what is made of their texts."""
 
-from collections.abc import Sequence
-from contextvars import ContextVar
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from typer.core import TyperCommand
 
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError
 
-if TYPE_CHECKING:
-    from sparseinst.data.formats.source import DataSource
-
 _SETTING = "setting:"
 """Start of a help text that stands for the description of a setting."""
-_FILE_COLUMNS = 160
 
 Device = Annotated[str, typer.Option(help="auto (cuda where there is one, else cpu), cpu, cuda, cuda:1, mps.")]
 Batch = Annotated[int, typer.Option(min=1, help="Images at once.")]
@@ -98,61 +88,6 @@ def setting(name: str, *, metavar: str | None = None) -> Any:
     return typer.Option(help=f"{_SETTING}{name}", metavar=metavar)
 
 
-class Voice(Enum):
-    """How much a command tells."""
-
-    QUIET = "errors"
-    USUAL = "a summary"
-    VERBOSE = "a line for each image, and a summary"
-
-
-_voice = ContextVar("voice", default=Voice.USUAL)
-
-
-def speak(*, quiet: bool = False, verbose: bool = False) -> None:
-    """Sets how much this command tells, in all that prints here: `say`, tables, bars.
-
-    Raises:
-        InputError: both are asked for.
-    """
-    if quiet and verbose:
-        raise InputError("expected --quiet or --verbose, got both: leave one out")
-    _voice.set(Voice.QUIET if quiet else Voice.VERBOSE if verbose else Voice.USUAL)
-
-
-def tells_each() -> bool:
-    """Whether each image gets a line."""
-    return _voice.get() is Voice.VERBOSE
-
-
-def console(*, stderr: bool = False, always: bool = False) -> Console:
-    """Where to print; a file, which nobody resizes, gets lines long enough for logs and tables.
-
-    Args:
-        stderr: standard error, not standard output.
-        always: print also where only errors are wanted.
-    """
-    quiet = _voice.get() is Voice.QUIET and not always
-    found = Console(stderr=stderr, quiet=quiet)
-    return found if found.is_terminal else Console(stderr=stderr, quiet=quiet, width=_FILE_COLUMNS)
-
-
-def say(text: str, *, style: str = "", stderr: bool = False) -> None:
-    """Prints text as it is: no markup, no line breaks of our own."""
-    console(stderr=stderr).print(Text(text, style=style), soft_wrap=True)
-
-
-def say_error(text: str) -> None:
-    """Prints text in red to standard error, however little is to be told."""
-    console(stderr=True, always=True).print(Text(text, style="red"), soft_wrap=True)
-
-
-def say_found(source: "DataSource") -> None:
-    """Tells what a data set was recognised as, and what is taken for what."""
-    for line in source.found:
-        say(f"found {line}")
-
-
 def chosen_tile(tile: int | None, no_tile: bool) -> int | None:
     """What `Predictor` takes for --tile and --no-tile.
 
@@ -190,16 +125,6 @@ def parse_diameter(text: str | None) -> float | Literal["auto"] | None:
         return float(text)
     except ValueError as error:
         raise InputError(f"--diameter {text}: expected pixels or auto: give one of them") from error
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun.
-
-    Example:
-        >>> count(1, "image"), count(2, "image")
-        ('1 image', '2 images')
-    """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def pick_device(name: str) -> str:
@@ -243,17 +168,6 @@ def parse_size(text: str) -> tuple[int, int]:
     if not cross or not height.isdecimal() or not width.isdecimal() or not int(height) * int(width):
         raise InputError(f"size {text!r}: expected height x width in pixels, as in 1080x1920")
     return int(height), int(width)
-
-
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints a table; columns whose cells are all numbers are aligned at the right."""
-    table = Table()
-    for i, column in enumerate(columns):
-        numeric = all(row[i].replace(".", "").lstrip("-").isdigit() or row[i] == "-" for row in rows)
-        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console().print(table)
 
 
 def _description(name: str) -> str:
