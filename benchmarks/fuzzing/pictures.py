@@ -1,5 +1,6 @@
 """Whole files of pictures, from cells and photographs that come with the tests: small cuts, written in many ways."""
 
+import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 FILES = Path(__file__).resolve().parents[2] / "tests" / "data_files"
+sys.path.append(str(FILES.parent))
 SIZE_HW = (37, 52)
+_CZI = (
+    '<ImageDocument><Metadata><Information><Image><Dimensions><Channels><Channel Name="DAPI"/></Channels></Dimensions>'
+    '</Image></Information><Scaling><Items><Distance Id="X"><Value>3.25e-7</Value></Distance></Items></Scaling>'
+    "</Metadata></ImageDocument>"
+)
 
 Picture = NDArray[np.uint8]
 
@@ -143,6 +150,24 @@ def zarr_folders(folder: Path) -> None:
         ],
     }]  # fmt: skip
     group.attrs["omero"] = {"channels": [{"label": "DAPI"}, {"label": "GFP"}, {"label": "actin"}]}
+
+
+def makers(suffix: str) -> Callable[[Path], None]:
+    """As the microscopes of Zeiss and Leica write them: planes and channels, in tiles, and several images."""
+
+    def write(folder: Path) -> None:
+        import maker_files as made
+
+        planes = np.stack([cut[:, :, 0] for cut in cuts()][:4]).astype(np.uint16).reshape(2, 2, *SIZE_HW)
+        if suffix == "czi":
+            made.write_czi(_place(folder, 0, suffix), planes, "CZYX", _CZI)
+            made.write_czi(_place(folder, 1, suffix), planes[0], "CYX", _CZI, tile=16)
+        else:
+            step = {"X": 325e-9, "Y": 325e-9, "Z": 1e-6}
+            made.write_lif(_place(folder, 0, suffix), {"a": (planes, "CZYX")}, step)
+            made.write_lif(_place(folder, 1, suffix), {"0": (planes[0], "TYX"), "b": (planes[1], "ZYX")}, step)
+
+    return write
 
 
 def videos(folder: Path) -> None:

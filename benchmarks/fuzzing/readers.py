@@ -5,6 +5,7 @@ import io
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,16 +65,29 @@ def _only(folder: Path, suffix: str = "") -> Path:
     return next(path for path in sorted(folder.iterdir()) if path.name.startswith("a") and path.name.endswith(suffix))
 
 
+def _each(*reads: Callable[[], object]) -> None:
+    """Does all, and raises the last refusal of one, which is to be told well as any other."""
+    refusal = None
+    for read in reads:
+        try:
+            read()
+        except InputError as error:
+            refusal = error
+    if refusal is not None:
+        raise refusal
+
+
 def _pages(folder: Path) -> None:
     for page in islice(read_pages(_only(folder), _INTENSITY), 3):
         page.read()
 
 
 def _places(folder: Path) -> None:
-    for view in (View(), View("0", "max")):
-        with contextlib.suppress(InputError):
-            for placed in islice(read_places(_only(folder), _INTENSITY, view), 3):
-                placed.page.read()
+    def read(view: View) -> None:
+        for placed in islice(read_places(_only(folder), _INTENSITY, view), 3):
+            placed.page.read()
+
+    _each(partial(read, View()), partial(read, View("0", "max", "0")))
 
 
 def _windows(folder: Path) -> None:
@@ -89,11 +103,11 @@ def _windows(folder: Path) -> None:
 
 def _channels(folder: Path) -> None:
     path = _only(folder)
-    for channels in (2, 3, 4):
-        preprocess = ShortSideConfig(channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels)
-        with contextlib.suppress(InputError):
-            read_pixels(path, preprocess)
-    read_picture(path)
+
+    def read(channels: int) -> None:
+        read_pixels(path, ShortSideConfig(channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels))
+
+    _each(*(partial(read, channels) for channels in (2, 3, 4)), partial(read_picture, path))
 
 
 def _set(folder: Path) -> None:
@@ -152,9 +166,8 @@ def _zones(folder: Path) -> None:
 
 def _names(folder: Path) -> None:
     for line in _only(folder).read_text(errors="surrogateescape").split("\n"):
-        for read in (find_sources, _list, resolve_data, open_backend, open_video, read_regions, load_preset):
-            with contextlib.suppress(InputError):
-                read(str(line) if read is not read_regions else Path(line))
+        readers = (find_sources, _list, resolve_data, open_backend, open_video, load_preset)
+        _each(*(partial(read, line) for read in readers), partial(read_regions, Path(line)))
 
 
 def _list(name: str) -> object:
@@ -223,6 +236,8 @@ _WAYS: dict[str, tuple[Callable[[Path], object], tuple[str, ...], int, Callable[
     "windows tiff": (_windows, ("*.tif",), 20, pictures.tiff),
     "windows zarr": (_windows, ("*",), 8, pictures.zarr_folders),
     "stack zarr": (_places, ("*",), 4, pictures.zarr_folders),
+    "stack CZI": (_places, ("*.czi",), 10, pictures.makers("czi")),
+    "stack LIF": (_places, ("*.lif",), 10, pictures.makers("lif")),
     "channels": (_channels, ("*.tif", "*.npy", "*.png"), 20, pictures.channels),
     "annotations COCO": (_set, ("*.json",), 40, sets.coco),
     "annotations YOLO": (_set, ("*.txt", "*.yaml"), 40, sets.yolo),
