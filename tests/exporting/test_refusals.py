@@ -24,7 +24,7 @@ PERFECT = Agreement(
     [
         ("a.onnx", {"export_format": "tflite"}, "onnx, openvino, torch, tensorrt"),
         ("a.xml", {"export_format": "onnx"}, r"ends in \.onnx"),
-        ("a.onnx", {"export_format": "onnx", "precision": "int8"}, "openvino for int8"),
+        ("a.onnx", {"export_format": "onnx", "precision": "int8"}, "openvino or seeds for int8"),
         ("a.pt2", {"export_format": "torch", "precision": "fp16"}, "format torch offers fp32"),
         ("a.xml", {"export_format": "openvino", "precision": "int8"}, "calibration"),
         ("a.onnx", {"export_format": "onnx", "size_hw": (100, 64)}, "100x64.*multiples of 32"),

@@ -25,14 +25,17 @@ def export(
         str,
         typer.Option(
             "--format",
-            metavar="onnx|openvino|torch|tensorrt|web",
-            help="torch is a .pt2 of torch.export; tensorrt an ONNX file and the script that builds its engine; web a "
+            metavar="onnx|openvino|torch|tensorrt|seeds|web",
+            help="seeds is an ONNX file for large images, whose masks this package grows; torch is a .pt2 of "
+            "torch.export; tensorrt an ONNX file and the script that builds its engine; web a "
             "static site that runs the network in the visitor's browser.",
         ),
     ],
     out: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="File to write: .onnx, .xml, .pt2; for tensorrt .onnx; for web a folder."),
+        typer.Option(
+            metavar="FILE", help="File to write: .onnx, .xml, .pt2; for tensorrt and seeds .onnx; for web a folder."
+        ),
     ],
     weights: Weights = None,
     size: Annotated[
@@ -41,7 +44,7 @@ def export(
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="16-bit weights (onnx, openvino, tensorrt, web).")] = False,
     int8: Annotated[
-        bool, typer.Option("--int8", help="8-bit convolutions before the decoder (openvino); needs --calibration.")
+        bool, typer.Option("--int8", help="8-bit convolutions (openvino, seeds); needs --calibration.")
     ] = False,
     calibration: Annotated[
         str | None,
@@ -70,7 +73,7 @@ def export(
     shown by any web server, such as python -m http.server.
     """
     from sparseinst.data.sources import list_sources
-    from sparseinst.exporting.formats import check_calibration, format_of, with_frame
+    from sparseinst.exporting.formats import check_calibration, check_decoder, format_of, with_frame
     from sparseinst.modeling.budget import check_budget
     from sparseinst.zoo.header import known_config
     from sparseinst.zoo.names import check_ships
@@ -85,6 +88,8 @@ def export(
     if weights is None:
         check_ships(model)
     config = known_config(model, weights)
+    if config is not None:
+        check_decoder(export_format, config, activation=activation, float_input=float_input)
     if config is not None and size_hw is not None:
         with_frame(config, size_hw)
     if config is not None and max_instances is not None:

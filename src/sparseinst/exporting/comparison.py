@@ -145,7 +145,8 @@ def _order(masks_a: Tensor, raw_a: Tensor, masks_b: Tensor, raw_b: Tensor, *, ga
 
 def _on_cpu(candidates: Candidates) -> _Whole:
     scores, labels, masks, raw_scores, activation = candidates
-    assert isinstance(masks, Tensor), "compared as they are exported, in fixed shapes"
+    if not isinstance(masks, Tensor):
+        masks = torch.stack([torch.from_numpy(own.whole()) for own in masks])
     return _Whole(
         scores.cpu(), labels.cpu(), masks.cpu(), raw_scores.cpu(), None if activation is None else activation.cpu()
     )

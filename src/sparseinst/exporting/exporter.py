@@ -1,5 +1,6 @@
 """From a network to a checked file."""
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,18 +14,20 @@ from sparseinst.disk import check_room
 from sparseinst.exporting import tensorrt_build
 from sparseinst.exporting.agreement import Agreement, check
 from sparseinst.exporting.comparison import compare
-from sparseinst.exporting.formats import Format, check_calibration, format_of, with_frame
+from sparseinst.exporting.formats import Format, check_calibration, check_decoder, format_of, with_frame
 from sparseinst.exporting.half import to_half
 from sparseinst.exporting.operators import check_candidates, check_operators
 from sparseinst.exporting.quantise import quantise
+from sparseinst.exporting.quantise_seeds import quantise_seeds
 from sparseinst.files import atomic, atomic_folder
 from sparseinst.modeling.model import SparseInst, with_max_instances
 from sparseinst.runtime.backends import open_backend
 from sparseinst.runtime.exported import Exported, Precision, Provenance
 from sparseinst.runtime.exported_backend import save_program
 from sparseinst.runtime.rewrites import optimise
-from sparseinst.runtime.torch_backend import EagerBackend
-from sparseinst.runtime.tracing import to_onnx, to_openvino, trace
+from sparseinst.runtime.seeds_file import SeedsNote
+from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
+from sparseinst.runtime.tracing import to_onnx, to_openvino, trace, trace_fields
 from sparseinst.web import site as web
 from sparseinst.zoo.models import load_model, weights_file
 from sparseinst.zoo.names import shipped_weights
@@ -71,7 +74,8 @@ def export_model(
         weights: for a preset, its weights.
         size_hw: the only frame (height, width) that the file shall take; None takes any whose sides are multiples of
             32, or the fixed frame of the network's settings.
-        precision: "fp32"; "fp16" (ONNX, OpenVINO, TensorRT); "int8" (OpenVINO: 8-bit convolutions before the decoder).
+        precision: "fp32"; "fp16" (ONNX, OpenVINO, TensorRT); "int8" (OpenVINO: 8-bit convolutions before the decoder;
+            seeds: those of the encoder and of the decoder's branches).
         calibration: images such as the file will see (folder, glob, list file): int8 needs them, and every export is
             checked on some of them, too.
         activation: a further output, the logits of the activation maps (web always has it).
@@ -91,8 +95,11 @@ def export_model(
     network = model if isinstance(model, SparseInst) else load_model(model, weights=weights)
     if max_instances is not None:
         network = with_max_instances(network, max_instances)
+    check_decoder(export_format, network.config, activation=activation, float_input=float_input)
+    config = network.config if size_hw is None else with_frame(network.config, size_hw)
+    grows = export_format == "seeds"
     exported = Exported(
-        config=for_whole_masks(network.config if size_hw is None else with_frame(network.config, size_hw)),
+        config=config if grows else for_whole_masks(config),
         images="float32" if float_input or export_format == "tensorrt" else "uint8",
         precision=precision,
         activation=activation or kind.holds is not None,
@@ -100,7 +107,9 @@ def export_model(
     )
     with _place(kind, path) as written:
         _WRITERS[export_format](network, exported, written, images)
-        original = EagerBackend(network, activation=exported.activation)
+        original = (
+            TorchBackend(network, device="cpu") if grows else EagerBackend(network, activation=exported.activation)
+        )
         agreement = compare(original, open_backend(written[0], device="cpu"), images)
         check(agreement, precision, path)
     return Export(kind.files(path), exported, agreement)
@@ -143,6 +152,15 @@ def _write_openvino(network: SparseInst, exported: Exported, files: Sequence[Pat
     ov.save_model(model, files[0], compress_to_fp16=exported.precision == "fp16")
 
 
+def _write_seeds(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
+    framed = copy.copy(network)
+    framed.config = exported.config
+    model = to_onnx(trace_fields(optimise(framed)), SeedsNote(exported, network))
+    if exported.precision == "int8":
+        model = quantise_seeds(model, images, exported.config.preprocess)
+    files[0].write_bytes(model.SerializeToString())
+
+
 def _write_web(network: SparseInst, exported: Exported, files: Sequence[Path], images: Sequence[Path]) -> None:
     web.write_site(files[0].parent, exported)
     _write_onnx(network, exported, files, images)
@@ -162,6 +180,7 @@ _WRITERS: dict[str, Callable[[SparseInst, Exported, Sequence[Path], Sequence[Pat
     "openvino": _write_openvino,
     "torch": _write_torch,
     "tensorrt": _write_tensorrt,
+    "seeds": _write_seeds,
     "web": _write_web,
 }
 """Name of a format -> who writes its files: gets the network, what is said of it, the files, images to calibrate on."""

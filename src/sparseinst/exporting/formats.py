@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sparseinst.config.model import ModelConfig
+from sparseinst.config.network import SeedsConfig
 from sparseinst.config.preprocess import ShortSideConfig
 from sparseinst.errors import InputError, misfit
 from sparseinst.runtime.exported import Precision
@@ -37,6 +38,7 @@ FORMATS: dict[str, Format] = {
     "openvino": Format(".xml", ("fp32", "fp16", "int8"), (".bin",)),
     "torch": Format(".pt2", ("fp32",)),
     "tensorrt": Format(".onnx", ("fp32", "fp16"), (".json", ".build.py")),
+    "seeds": Format(".onnx", ("fp32", "int8")),
     "web": Format("", ("fp32", "fp16"), holds=NETWORK_FILE),
 }
 """Name of a format -> what it can do."""
@@ -60,6 +62,25 @@ def format_of(name: str, path: Path, precision: Precision) -> Format:
     if kind.holds is None and path.suffix != kind.suffix:
         raise InputError(f"{path}: expected a file that ends in {kind.suffix} for format {name}: rename it")
     return kind
+
+
+def check_decoder(name: str, config: ModelConfig, *, activation: bool, float_input: bool) -> None:
+    """Checks that a network can be in a format.
+
+    Raises:
+        InputError: it cannot, or not with these options.
+    """
+    if name != "seeds":
+        return
+    if not isinstance(config.decoder, SeedsConfig):
+        raise InputError(
+            f"format seeds: expected a network of seeds, got one of {config.decoder.kind}: take onnx, or openvino for "
+            "int8"
+        )
+    if activation or float_input:
+        raise InputError(
+            "format seeds: always gives activation maps and takes uint8: leave activation and float input out"
+        )
 
 
 def check_calibration(precision: Precision, *, has_images: bool) -> None:

@@ -16,7 +16,7 @@ def of_pipeline(pipeline: Pipeline) -> dict[str, Any]:
     network = getattr(pipeline.backend, "network", None)
     return {
         "network": pipeline.backend.config.model_dump(mode="json"),
-        "weights": _digest(network) if isinstance(network, nn.Module) else repr(exported),
+        "weights": _digest(network) if exported is None and isinstance(network, nn.Module) else repr(exported),
         "preprocess": pipeline.preprocess.model_dump(mode="json"),
         "diameter": "auto" if pipeline.estimates else None,
         "score": pipeline.score,

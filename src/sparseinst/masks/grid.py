@@ -52,6 +52,13 @@ class Patches(NamedTuple):
         whole = masks.detach().float().cpu().numpy()
         return cls(tuple(Patch(mask, 0, 0) for mask in whole), (masks.shape[1], masks.shape[2]))
 
+    def whole(self) -> NDArray[np.float32]:
+        """(N, h, w) masks over the whole grid, 0 outside their patches."""
+        masks = np.zeros((len(self.items), *self.grid_hw), np.float32)
+        for mask, (values, top, left) in zip(masks, self.items, strict=True):
+            mask[top : top + values.shape[0], left : left + values.shape[1]] = values
+        return masks
+
     def at(self, places: Sequence[int]) -> Self:
         """Those of some candidates."""
         return self._replace(items=tuple(self.items[place] for place in places))

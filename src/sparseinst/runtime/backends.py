@@ -19,8 +19,9 @@ from sparseinst.runtime.devices import Device, is_auto, resolve_device
 from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.exported_backend import ExportedBackend, load_program
 from sparseinst.runtime.names import backend_name, check_backend, is_exported
-from sparseinst.runtime.onnx_backend import OnnxBackend, onnx_device
+from sparseinst.runtime.onnx_backend import OnnxBackend, onnx_device, open_session
 from sparseinst.runtime.openvino_backend import OpenVINOBackend, check_openvino_device
+from sparseinst.runtime.seeds_file import is_seeds_file, run_seeds_file
 from sparseinst.runtime.torch_backend import EagerBackend, TorchBackend
 from sparseinst.runtime.tracing import to_onnx, trace
 from sparseinst.zoo.models import load_model
@@ -74,7 +75,8 @@ def _open_onnxruntime(model: Model, wanted: Wanted) -> Backend:
     _refuse_half(wanted)
     device = onnx_device(wanted.device)  # before a network is converted, which takes long
     if _is_file(model, ".onnx"):
-        return OnnxBackend(model, device=device, threads=wanted.threads)
+        opened = open_session(model, device=device, threads=wanted.threads)
+        return run_seeds_file(opened) if is_seeds_file(opened) else OnnxBackend(opened)
     network = _network(model, wanted)
     if device == "cpu":
         return run_onnx(network, onnx_of(network), threads=wanted.threads)

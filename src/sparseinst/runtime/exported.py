@@ -59,14 +59,16 @@ class Exported(Settings):
         """Names of the outputs, in their order."""
         return (*OUTPUTS, ACTIVATION) if self.activation else OUTPUTS
 
-    def check_ports(self, inputs: Collection[str], outputs: Collection[str], *, source: str) -> None:
-        """Checks that a file takes and gives what its metadata say.
+    def check_ports(
+        self, inputs: Collection[str], outputs: Collection[str], *, source: str, wanted: Collection[str] | None = None
+    ) -> None:
+        """Checks that a file takes and gives what its metadata say; `wanted` are other outputs than `outputs`.
 
         Raises:
             InputError: it does not.
         """
-        for wanted, there in ((INPUTS, inputs), (self.outputs, outputs)):
-            if missing := sorted(set(wanted) - set(there)):
+        for names, there in ((INPUTS, inputs), (wanted or self.outputs, outputs)):
+            if missing := sorted(set(names) - set(there)):
                 raise InputError(
                     f"{source}: expected a network with {', '.join(missing)}, got one with {listed(sorted(there))}: "
                     "export the network again"
@@ -81,17 +83,20 @@ class Exported(Settings):
         return {"format": EXPORT_FORMAT, **{name: json.dumps(value) for name, value in fields.items()}}
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str], *, source: str) -> "Exported":
+    def from_metadata(
+        cls, metadata: Mapping[str, str], *, source: str, formats: Collection[str] = _READABLE
+    ) -> "Exported":
         """Reads what `to_metadata` gave.
 
         Args:
             metadata: text by name; further names are ignored.
             source: the file, for messages.
+            formats: kinds of files that are expected.
 
         Raises:
             InputError: the file was not exported by this package, or by a version whose settings do not fit.
         """
-        if metadata.get("format") not in _READABLE:
+        if metadata.get("format") not in formats:
             raise InputError(
                 f"{source}: expected a network exported by `sparseinst export` ({EXPORT_FORMAT}), found "
                 f"{brief(metadata.get('format', 'no mark'))} in its metadata: export the network again"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class OnnxBackend:
     """A network in ONNX Runtime; it may be called from several threads.
 
     Args:
-        model: the .onnx file, or its content.
+        model: the .onnx file, its content, or what `open_session` gave.
         device: "cpu", or "cuda" where ONNX Runtime has its CUDA provider; None is the best of them.
         threads: threads of one call; None takes all cores.
 
@@ -36,12 +36,14 @@ class OnnxBackend:
     """
 
     def __init__(
-        self, model: str | Path | bytes, *, device: str | torch.device | None = None, threads: int | None = None
+        self,
+        model: "str | Path | bytes | Opened",
+        *,
+        device: str | torch.device | None = None,
+        threads: int | None = None,
     ) -> None:
-        source = "the ONNX model" if isinstance(model, bytes) else str(model)
-        with readable(source, expected="a network that ONNX Runtime can open", hint="export the network again"):
-            self._session = _session(model, device=device, threads=threads)
-            metadata = self._session.get_modelmeta().custom_metadata_map
+        opened = model if isinstance(model, Opened) else open_session(model, device=device, threads=threads)
+        self._session, metadata, source = opened
         self.exported = Exported.from_metadata(metadata, source=source)
         names = [[port.name for port in ports] for ports in (self._session.get_inputs(), self._session.get_outputs())]
         self.exported.check_ports(*names, source=source)
@@ -58,13 +60,12 @@ class OnnxFields:
     """What every cell of a network of seeds says, by ONNX Runtime on the CPU; it may be called from several threads.
 
     Args:
-        model: the converted `CellsOfSeeds`, a file or its content.
+        session: of `open_session`, for the converted `CellsOfSeeds`.
         note: of it.
-        threads: threads of one call; None takes all cores.
     """
 
-    def __init__(self, model: str | Path | bytes, note: FieldsNote, *, threads: int | None = None) -> None:
-        self._session, self._note = _session(model, device="cpu", threads=threads), note
+    def __init__(self, session: Any, note: FieldsNote) -> None:
+        self._session, self._note = session, note
 
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Fields:
         """See `fields.ComputeFields`; images are uint8."""
@@ -102,8 +103,25 @@ def _runtime() -> Any:
     return onnxruntime
 
 
-def _session(model: str | Path | bytes, *, device: str | torch.device | None, threads: int | None) -> Any:
+class Opened(NamedTuple):
+    """A model that ONNX Runtime has opened."""
+
+    session: Any
     """An `onnxruntime.InferenceSession`."""
+    metadata: dict[str, str]
+    source: str
+    """The file, for messages."""
+
+
+def open_session(model: str | Path | bytes, *, device: str | torch.device | None, threads: int | None) -> Opened:
+    """Opens a model; arguments and errors are those of `OnnxBackend`."""
+    source = "the ONNX model" if isinstance(model, bytes) else str(model)
+    with readable(source, expected="a network that ONNX Runtime can open", hint="export the network again"):
+        session = _session(model, device=device, threads=threads)
+        return Opened(session, session.get_modelmeta().custom_metadata_map, source)
+
+
+def _session(model: str | Path | bytes, *, device: str | torch.device | None, threads: int | None) -> Any:
     kind, _, number = onnx_device(device).partition(":")
     providers: list[Any] = [_CPU] if kind == "cpu" else [(_CUDA, {"device_id": int(number or 0)}), _CPU]
     options = _runtime().SessionOptions()

@@ -16,6 +16,7 @@ from sparseinst.modeling.seeds.selection import NEVER
 from sparseinst.predictions import Candidates
 from sparseinst.runtime.cuda_graphs import CudaGraphs, ShapeCache
 from sparseinst.runtime.devices import is_auto, resolve_device
+from sparseinst.runtime.exported import Exported
 from sparseinst.runtime.fields import ComputeFields
 from sparseinst.runtime.rewrites import optimise
 from sparseinst.runtime.windowed import WindowedSegmenter
@@ -31,7 +32,12 @@ class EagerBackend:
         model: moved to the device and put in eval mode.
         device: "cpu", "cuda", "cuda:1", "mps" or a torch device; None is where the model is.
         activation: also give the logits of the activation maps (see `Predictor.explain`).
+
+    Attributes:
+        exported: of a network from an exported file, what that says about itself.
     """
+
+    exported: Exported | None = None
 
     def __init__(
         self, model: SparseInst, *, device: str | torch.device | None = None, activation: bool = False
