@@ -75,7 +75,7 @@ def export_model(
         size_hw: the only frame (height, width) that the file shall take; None takes any whose sides are multiples of
             32, or the fixed frame of the network's settings.
         precision: "fp32"; "fp16" (ONNX, OpenVINO, TensorRT); "int8" (OpenVINO: 8-bit convolutions before the decoder;
-            seeds: those of the encoder and of the decoder's branches).
+            seeds: all but the first and the last).
         calibration: images such as the file will see (folder, glob, list file): int8 needs them, and every export is
             checked on some of them, too.
         activation: a further output, the logits of the activation maps (web always has it).
