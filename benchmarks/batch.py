@@ -1,11 +1,12 @@
 """What a batch job costs beside its network, where the rest goes, and how much memory it holds over time.
 
 python benchmarks/batch.py IMAGES [--models n,r50-giam] [--images 24,8] [--rounds 3] [--backend torch] [--score S]
+    [--name batch]
 python benchmarks/batch.py --memory 20000
 
 Costs are processor seconds of one process with one thread, which what else runs on the machine hardly changes: the bare
 network on images that are prepared already, and the whole job from files to rows of the same images, in turn. Processes
-share nothing, so that this is the ratio on any number of cores. Weights are random.
+share nothing, so that this is the ratio on any number of cores. Weights are those that ship, or else random.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from sparseinst.scale.results import read_rows
 from sparseinst.scale.rows import FileFacts, row_of, write_rows
 from sparseinst.scale.settings import BatchSettings
 from sparseinst.zoo.checkpoint import save_checkpoint
+from sparseinst.zoo.names import shipped_weights
 
 
 def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -76,7 +78,7 @@ def parts(pipeline: Pipeline, paths: list[Path], folder: Path) -> dict[str, floa
 def measure(name: str, paths: list[Path], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The bare network and the job in turn, and the parts."""
     weights = folder / f"{name}.safetensors"
-    save_checkpoint(weights, load_model(name, random_weights=True))
+    save_checkpoint(weights, load_model(name, random_weights=shipped_weights(name) is None))
     listed = folder / f"{name}.txt"
     listed.write_text("".join(f"{path.resolve()}\n" for path in paths))
     settings = BatchSettings(model=str(weights), backend=options.backend, score=options.score)
@@ -110,6 +112,7 @@ def measure(name: str, paths: list[Path], options: argparse.Namespace, folder: P
         "opening_s": round(statistics.median(opening), 2),
         "images_an_hour_and_core": round(3600 / medians["job"]),
         "stored_bytes_an_image": round(stored / len(paths)),
+        "image_file_bytes": round(statistics.mean(path.stat().st_size for path in paths)),
     }
 
 
@@ -141,6 +144,7 @@ def main() -> None:
     parser.add_argument("--backend", default="torch")
     parser.add_argument("--score", type=float)
     parser.add_argument("--memory", type=int)
+    parser.add_argument("--name", default="batch", help="name of the result file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
@@ -155,7 +159,7 @@ def main() -> None:
         for model, count in zip(options.models.split(","), counts, strict=True):
             found[model] = measure(model, list_sources(options.source)[:count], options, folder)
             print(model, found[model], flush=True)
-        print(write_result("batch" if options.score is None else f"batch_score_{options.score:g}", found))
+        print(write_result(options.name, found))
 
 
 if __name__ == "__main__":

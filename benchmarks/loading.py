@@ -42,13 +42,15 @@ def parts_milliseconds(dataset: CocoDataset, preset: Preset, images: int, batch:
     for number in range(images):
         index = number % len(dataset)
         clock = [time.perf_counter()]
-        image = torch.from_numpy(dataset.image(index, model.preprocess)).permute(2, 0, 1)
+        image_hw = dataset.size_hw(index)
+        pixels = dataset.image(index, model.preprocess, shrink=transform.shrink(image_hw))
+        image = torch.from_numpy(pixels).permute(2, 0, 1)
         clock.append(time.perf_counter())
         strips = dataset.strips(index)
         clock.append(time.perf_counter())
-        image, seen = transform(image)
+        image, seen = transform(image, image_hw)
         clock.append(time.perf_counter())
-        targets = draw_targets(strips, seen, dataset.size_hw(index), dataset.labels(index), model.mask_stride)
+        targets = draw_targets(strips, seen, image_hw, dataset.labels(index), model.mask_stride)
         clock.append(time.perf_counter())
         samples.append(Sample(image, targets, index))
         if len(samples) == batch:

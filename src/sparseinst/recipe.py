@@ -39,6 +39,11 @@ class AugmentConfig(Settings):
         0.0, ge=0, le=1, description="probability that instances of another training image are pasted in"
     )
     copy_paste_share: float = Field(0.5, gt=0, le=1, description="largest share of that image's instances pasted")
+    scaled_jpeg: bool = Field(
+        True,
+        description="decode a JPEG at 1/2, 1/4 or 1/8 of its size where no size trained at is larger (short sides, "
+        "colours): faster, and pixels differ by little",
+    )
     tile: int | None = Field(
         None,
         gt=0,

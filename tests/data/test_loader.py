@@ -1,12 +1,15 @@
+import json
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
 from real import NUCLEI
 from sparseinst.batch import Batch, Targets
@@ -107,6 +110,34 @@ def test_copy_paste_depends_on_them_too_and_leaves_the_others_alone(dataset: Coc
     settings = recipe(augment=AUGMENT.model_copy(update={"copy_paste": 1.0}))
     alone = list(islice(training_loader(dataset, MODEL, settings), 3))
     assert all(map(same, alone, islice(training_loader(dataset, MODEL, settings.model_copy(update={"workers": 2})), 3)))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_jpegs_are_decoded_at_a_fraction_where_that_is_enough(tmp_path: Path, orientation: int) -> None:
+    ramp = np.linspace(0, 255, 240 * 320).reshape(240, 320).astype(np.uint8)
+    exif = Image.Exif()
+    exif[274] = orientation
+    picture = Image.fromarray(ramp).convert("RGB")
+    picture.save(tmp_path / "1.jpg", quality=95, exif=exif)
+    picture = ImageOps.exif_transpose(Image.open(tmp_path / "1.jpg"))
+    height, width = picture.height, picture.width
+    box = [width // 4, height // 4, width // 2, height // 4, width // 2, height // 2, width // 4, height // 2]
+    content = {
+        "images": [{"id": 1, "file_name": "1.jpg", "height": height, "width": width}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [box], "iscrowd": 0}],
+        "categories": [{"id": 1, "name": "disc"}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    dataset = CocoDataset.load(tmp_path, tmp_path / "a.json")
+    augment = AugmentConfig(short_px=(32, 48), long_px=80)
+    exact = augment.model_copy(update={"scaled_jpeg": False})
+    read = dataset.image(0, MODEL.preprocess, shrink=4)
+    assert read.shape == (height // 4, width // 4, 3)
+    for epoch in range(6):
+        one, two = (TrainingSet(dataset, TrainTransform(a, MODEL.preprocess), 4, 0)[epoch, 0] for a in (augment, exact))
+        assert torch.equal(one.targets.masks, two.targets.masks) and one.image.shape == two.image.shape
+        difference = (one.image.int() - two.image.int()).abs()
+        assert 0 < difference.float().mean() < 1
 
 
 def test_an_only_image_has_no_other_to_paste_from(write: Write, content: dict[str, Any]) -> None:

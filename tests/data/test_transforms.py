@@ -27,7 +27,7 @@ def run(
 ) -> tuple[Tensor, Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        changed, seen = TrainTransform(augment, preprocess)(image)
+        changed, seen = TrainTransform(augment, preprocess)(image, tuple(image.shape[1:]))
     return changed, shown(layers, seen)
 
 
@@ -228,3 +228,26 @@ def test_an_upright_image_is_made_smaller_to_fit_a_lying_frame() -> None:
     for size, expected in (((150, 100), (64, 43)), ((100, 150), (64, 96))):
         image, layers = run(augment, *picture(*size), preprocess=preprocess)
         assert image.shape[1:] == layers.shape[1:] == expected == network_hw(size, preprocess)
+
+
+@pytest.mark.parametrize(
+    ("image_hw", "augment", "expected"),
+    [
+        ((480, 640), {}, 1),  # 416 to 640 pixels
+        ((3024, 4032), {}, 4),
+        ((4032, 3024), {}, 4),
+        ((3020, 4032), {}, 4),
+        ((3022, 4032), {}, 2),
+        ((3025, 4032), {}, 1),
+        ((6000, 8000), {}, 8),
+        ((6000, 8000), {"scaled_jpeg": False}, 1),
+        ((6000, 8000), {"tile": 512}, 1),
+        ((2560, 2560), {"short_px": (320,)}, 8),
+        ((2560, 2560), {"short_px": (320,), "crop": 0.5, "crop_short_px": (400,)}, 4),
+        ((2560, 2560), {"jitter": (0.5, 2.0), "frame_hw": (320, 320)}, 4),
+    ],
+)
+def test_what_may_be_decoded_smaller(image_hw: tuple[int, int], augment: dict[str, object], expected: int) -> None:
+    preprocess = ShortSideConfig(short_px=320, long_px=320)
+    assert TrainTransform(AugmentConfig(**augment), preprocess).shrink(image_hw) == expected
+    assert TrainTransform(AugmentConfig(**augment | {"crop": 0}), NativeConfig()).shrink(image_hw) == 1

@@ -31,12 +31,13 @@ _PICTURES = {2: (0, 1, 0)}
 """Which channels are shown as red, green and blue; of more than three the first three."""
 
 
-def read_pixels(source: str | Path | bytes, preprocess: PreprocessConfig) -> NDArray[np.uint8]:
+def read_pixels(source: str | Path | bytes, preprocess: PreprocessConfig, *, shrink: int = 1) -> NDArray[np.uint8]:
     """Reads an image for a network.
 
     Args:
         source: a file, or the content of one in colours.
         preprocess: of the network.
+        shrink: decode a JPEG to so much smaller a size (see `read_image`).
 
     Returns:
         (H, W, channels) uint8.
@@ -44,7 +45,7 @@ def read_pixels(source: str | Path | bytes, preprocess: PreprocessConfig) -> NDA
     Raises:
         InputError: the file is absent, damaged or no image, or has another number of channels.
     """
-    return _pixels(source, preprocess.channels, preprocess.intensity)
+    return _pixels(source, preprocess.channels, preprocess.intensity, shrink)
 
 
 def to_pixels(image: NDArray[np.generic] | Image.Image, preprocess: PreprocessConfig) -> NDArray[np.uint8]:
@@ -114,9 +115,11 @@ def shown_as(channels: int) -> str | None:
     return f"channels 0, 1 and 2 of {channels} as red, green and blue"
 
 
-def _pixels(source: str | Path | bytes, channels: int, intensity: IntensityConfig) -> NDArray[np.uint8]:
+def _pixels(
+    source: str | Path | bytes, channels: int, intensity: IntensityConfig, shrink: int = 1
+) -> NDArray[np.uint8]:
     if channels == RGB:
-        return _rgb(source, intensity)
+        return _rgb(source, intensity, shrink)
     if isinstance(source, bytes):
         raise InputError(f"expected a file with {channels} channels, got its content: name the file")
     with open_channels(Path(source), channels) as stack:
@@ -128,9 +131,9 @@ def _pixels(source: str | Path | bytes, channels: int, intensity: IntensityConfi
         return _all_of(stack, intensity, Place(), str(source))
 
 
-def _rgb(source: str | Path | bytes, intensity: IntensityConfig) -> NDArray[np.uint8]:
+def _rgb(source: str | Path | bytes, intensity: IntensityConfig, shrink: int = 1) -> NDArray[np.uint8]:
     if isinstance(source, bytes):
-        return read_image(source, intensity)
+        return read_image(source, intensity, shrink=shrink)
     path = Path(source)
     found = channels_in(path)
     if found is not None:
@@ -143,7 +146,7 @@ def _rgb(source: str | Path | bytes, intensity: IntensityConfig) -> NDArray[np.u
             array = load_array(path)
             check_bytes(math.prod(array.shape[:2]), 2 * array.nbytes, " x ".join(map(str, array.shape)))
             return to_rgb8(array, intensity)
-    return read_image(path, intensity)
+    return read_image(path, intensity, shrink=shrink)
 
 
 def _all_of(stack: Stack, intensity: IntensityConfig, place: Place, name: str) -> NDArray[np.uint8]:

@@ -140,13 +140,18 @@ class CocoDataset:
         """The masks of the image's instances as strips of its columns, mask after mask."""
         return decode_runs(self.rles(index)).strips(self.size_hw(index)[0])
 
-    def image(self, index: int, preprocess: PreprocessConfig) -> NDArray[np.uint8]:
+    def image(self, index: int, preprocess: PreprocessConfig, *, shrink: int = 1) -> NDArray[np.uint8]:
         """(H, W, channels) uint8 pixels, as a network with these settings takes them.
+
+        Args:
+            index: number of the image.
+            preprocess: of the network.
+            shrink: decode a JPEG to so much smaller a size (see `read_image`).
 
         Raises:
             InputError: the file cannot be read, or its size is not what the annotation file states.
         """
-        return self._checked(index, read_pixels(self._source(index), preprocess))
+        return self._checked(index, read_pixels(self._source(index), preprocess, shrink=shrink), shrink)
 
     def picture(self, index: int) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB to be looked at, of whatever channels the image has.
@@ -162,9 +167,9 @@ class CocoDataset:
     def _source(self, index: int) -> Path | bytes:
         return self.path(index) if self.stored is None else self.stored.read(index)
 
-    def _checked(self, index: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        path = self.path(index)
-        if image.shape[:2] != self.size_hw(index):
+    def _checked(self, index: int, image: NDArray[np.uint8], shrink: int = 1) -> NDArray[np.uint8]:
+        path, (height, width) = self.path(index), self.size_hw(index)
+        if image.shape[:2] not in ((height, width), (height / shrink, width / shrink)):
             raise InputError(
                 f"{path}: expected {self.size_hw(index)} (height, width) as stated in {self.annotations} for image "
                 f"{self.image_ids[index]}, got {image.shape[:2]} (EXIF orientation applied): correct one of the two"

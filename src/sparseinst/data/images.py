@@ -19,7 +19,7 @@ from sparseinst.errors import InputError
 
 
 def read_image(
-    source: str | Path | bytes, intensity: IntensityConfig, *, formats: tuple[str, ...] | None = None
+    source: str | Path | bytes, intensity: IntensityConfig, *, formats: tuple[str, ...] | None = None, shrink: int = 1
 ) -> NDArray[np.uint8]:
     """Reads an image file (kinds: `picture_files.FORMATS`); of several pages or frames the first.
 
@@ -27,6 +27,7 @@ def read_image(
         source: the file, or its content. Alpha is dropped, EXIF orientation applied, a palette resolved.
         intensity: what to do with values of more than 8 bits.
         formats: the only ones to take, by Pillow's names; None takes all of these.
+        shrink: decode a JPEG to so much smaller a size: 1, 2, 4 or 8, where that divides its sides; others stay whole.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -37,6 +38,8 @@ def read_image(
     name = "image" if isinstance(source, bytes) else str(source)
     file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
     with decoding(name), open_image(file, formats=formats) as image:
+        if shrink > 1 and image.width % shrink == 0 == image.height % shrink:
+            image.draft(None, (image.width // shrink, image.height // shrink))  # does nothing but to a JPEG
         return to_rgb8(pixels_of(image, file), intensity)
 
 

@@ -86,8 +86,10 @@ class TrainingSet(Dataset[Sample]):
         return Sample(image, targets, int(self.dataset.image_ids[index]))
 
     def _changed(self, index: int) -> tuple[Tensor, Seen]:
-        image = torch.from_numpy(self.dataset.image(index, self.transform.preprocess))
-        return self.transform(image.permute(2, 0, 1))
+        image_hw = self.dataset.size_hw(index)
+        shrink = self.transform.shrink(image_hw)
+        image = torch.from_numpy(self.dataset.image(index, self.transform.preprocess, shrink=shrink))
+        return self.transform(image.permute(2, 0, 1), image_hw)
 
     def _layered(self, index: int, image: Tensor, seen: Seen) -> View:
         layers = draw_layers(self.dataset.strips(index), seen, self.dataset.size_hw(index))
