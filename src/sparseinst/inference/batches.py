@@ -1,6 +1,7 @@
 """Batches: prepared images through what runs the network, and what it says of each as instances."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from torch import Tensor
@@ -28,15 +29,17 @@ class Batches:
         size: images at once.
         score: lowest score to keep, 0..1.
         max_instances: most instances in an image; None keeps all.
+        calls: batches at once, in threads; what is found does not depend on it.
     """
 
-    def __init__(self, backend: Backend, *, size: int, score: float, max_instances: int | None) -> None:
+    def __init__(self, backend: Backend, *, size: int, score: float, max_instances: int | None, calls: int = 1) -> None:
         self.backend, self.size, self.score, self.max_instances = backend, size, score, max_instances
+        self.calls = calls
 
     @property
     def lookahead(self) -> int:
-        """How many images to prepare at once: several batches, so that equal frames meet; 1 without batches."""
-        return 1 if self.size == 1 else self.size * _LOOKAHEAD
+        """How many images to prepare at once: several batches, so that equal frames meet; without batches the calls."""
+        return self.calls if self.size == 1 else self.size * _LOOKAHEAD
 
     def found(self, prepared: Iterable[Prepared]) -> Iterator[Instances]:
         """Instances of each image, in their order; those whose mask is empty at the original size are left out."""
@@ -65,12 +68,16 @@ class Batches:
 
     def _run(self, prepared: Iterable[Prepared]) -> Iterator[tuple[Instances, Tensor | None, Prepared]]:
         images = iter(prepared)
-        while window := list(islice(images, self.lookahead)):
-            found: dict[int, tuple[Instances, Tensor | None]] = {}
-            for indices in self._of_one_frame(window):
-                found.update(zip(indices, self._batch([window[index] for index in indices]), strict=True))
-            for index, item in enumerate(window):
-                yield *found[index], item
+        with ThreadPoolExecutor(self.calls) as pool:
+            run = pool.map if self.calls > 1 else map
+            while window := list(islice(images, self.lookahead)):
+                groups = list(self._of_one_frame(window))
+                found: dict[int, tuple[Instances, Tensor | None]] = {}
+                batches = [[window[index] for index in indices] for indices in groups]
+                for indices, parts in zip(groups, run(self._batch, batches), strict=True):
+                    found.update(zip(indices, parts, strict=True))
+                for index, item in enumerate(window):
+                    yield *found[index], item
 
     def _of_one_frame(self, prepared: Sequence[Prepared]) -> Iterator[list[int]]:
         groups: dict[tuple[int, int], list[int]] = {}
@@ -80,7 +87,7 @@ class Batches:
             for start in range(0, len(group), self.size):
                 yield group[start : start + self.size]
 
-    def _batch(self, chosen: Sequence[Prepared]) -> Iterator[tuple[Instances, Tensor | None]]:
+    def _batch(self, chosen: Sequence[Prepared]) -> list[tuple[Instances, Tensor | None]]:
         post, decoder = self.backend.config.postprocess, self.backend.config.decoder
         candidates = self.backend(*stack(chosen))
         selected = select(
@@ -91,7 +98,9 @@ class Batches:
             min_score=self.score,
             least_piece=post.least_piece,
         )
+        found = []
         for place, (item, instances) in enumerate(zip(chosen, selected, strict=True)):
             kept = limited(instances, decoder, item.frame.frame_hw, self.max_instances)
             logits = None if candidates.activation is None else candidates.activation[place]
-            yield kept[kept.areas > 0], logits
+            found.append((kept[kept.areas > 0], logits))
+        return found

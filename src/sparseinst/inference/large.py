@@ -90,7 +90,7 @@ def find_in_large(
     for number, row in enumerate(by_row):
         found = None if rows is None else rows.load(number)
         if found is None:
-            found = list(pipeline.found(_alone(pipeline, image, row, preprocess)))
+            found = list(pipeline.found(_alone(pipeline, image, row, preprocess), sparing=True))
             if rows is not None:
                 rows.save(number, found)
         finished.append(_finished(merger.add(found, row), pipeline))

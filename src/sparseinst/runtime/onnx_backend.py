@@ -126,6 +126,7 @@ def _session(model: str | Path | bytes, *, device: str | torch.device | None, th
     providers: list[Any] = [_CPU] if kind == "cpu" else [(_CUDA, {"device_id": int(number or 0)}), _CPU]
     options = _runtime().SessionOptions()
     options.log_severity_level = 3
+    options.enable_mem_pattern = False  # holds a third more, for each size of a frame that came, and gains nothing
     if threads is not None:
         options.intra_op_num_threads = threads
     content = model if isinstance(model, bytes) else str(model)

@@ -21,6 +21,8 @@ from sparseinst.runtime.fields import ComputeFields
 from sparseinst.runtime.rewrites import optimise
 from sparseinst.runtime.windowed import WindowedSegmenter
 
+_CALLS = 2
+"""Where another runtime computes fields: or all cores but one wait while masks are grown."""
 _MARGIN = 1e-3
 """Logits by which a seed may miss the gate and is still grown: no rounding loses one."""
 
@@ -35,9 +37,11 @@ class EagerBackend:
 
     Attributes:
         exported: of a network from an exported file, what that says about itself.
+        calls_at_once: how many keep a processor busy.
     """
 
     exported: Exported | None = None
+    calls_at_once = 1
 
     def __init__(
         self, model: SparseInst, *, device: str | torch.device | None = None, activation: bool = False
@@ -118,6 +122,7 @@ class TorchBackend(EagerBackend):
         if half:
             network.set_dtype(torch.bfloat16 if device.type == "cpu" else torch.float16)
         self._compile, self._cuda_graphs, self._fields = compile, cuda_graphs, fields
+        self.calls_at_once = _CALLS if fields is not None and torch.get_num_threads() > 1 else 1
         self._follows_data = device.type == "cpu" and not compile and isinstance(network.decoder, SeedsDecoder)
         self._least = model.config.postprocess.gate
         if device.type != "cpu":
