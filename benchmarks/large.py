@@ -5,9 +5,8 @@ python benchmarks/large.py DATA [--side 20000] [--kind tiled striped zarr] [--pr
 
 Each kind of file is written, read and predicted in a process of its own, whose largest resident memory is stated.
 Reading is all windows of the tiles that prediction takes, then the overview; prediction is `predict_files` with label
-image and COCO file, its cost that of a pixel beside that of a pixel of the small images alone. A mosaic in memory is
-compared with its images one by one: AP of its masks against their truth, the objects found, and those found twice.
-With a folder the files stay there.
+image and COCO file, its cost that of a pixel beside that of a pixel of the small images alone. With a
+folder the files stay there.
 """
 
 import argparse
@@ -28,20 +27,15 @@ import numpy as np
 import tifffile
 import torch
 import zarr
-from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 from record import write_result
 
 from sparseinst.cli.allocator import keep_freed_memory
 from sparseinst.config.preprocess import IntensityConfig
-from sparseinst.data.coco import CocoDataset
 from sparseinst.data.large.image import open_large
 from sparseinst.drawing.overview import draw_overview, overview_shrink
-from sparseinst.evaluation.coco_eval import score_results
-from sparseinst.evaluation.oddities import oddities
 from sparseinst.inference.prediction import predict_files
 from sparseinst.inference.predictor import Predictor
-from sparseinst.inference.writers import to_coco
 from sparseinst.structures import Instances
 
 CELL_PX, TILE_PX, STRIP_PX = 256, 512, 16
@@ -170,71 +164,6 @@ def predict(kind: str, images: Path, folder: Path, threads: int) -> dict[str, An
     }
 
 
-def compare(data: Path, side: int) -> dict[str, Any]:
-    """A mosaic in memory beside its images one by one."""
-    dataset = CocoDataset.load(data / "val", data / "val.json")
-    predictor = Predictor("nuclei", score=0.0)
-    score = predictor.backend.config.postprocess.score
-    chosen = [i for i in range(len(dataset)) if dataset.size_hw(i) == (CELL_PX, CELL_PX)]
-    across = side // CELL_PX
-    chosen = [chosen[number % len(chosen)] for number in range(across**2)]
-    mosaic = np.zeros((across * CELL_PX, across * CELL_PX, 3), np.uint8)
-    truth, single = [], []
-    for number, index in enumerate(chosen):
-        rows, columns = _cell(number, across)
-        image = dataset.image(index, predictor.pipeline.preprocess)
-        mosaic[rows, columns] = image
-        truth += [_placed(mask, number, across) for mask in dataset.masks(index)]
-        found = predictor(image)
-        single += [(float(s), _placed(mask, number, across)) for s, mask in zip(found.scores, found.masks, strict=True)]
-    start = time.perf_counter()
-    instances = predictor(mosaic)
-    seconds = time.perf_counter() - start
-    size = list(instances.size_hw)
-    content = {
-        "images": [{"id": 1, "height": size[0], "width": size[1], "file_name": "mosaic.png"}],
-        "categories": [{"id": 1, "name": "nucleus"}],
-        "annotations": [
-            {"id": i + 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": float(coco_mask.area(rle)),
-             "bbox": [float(v) for v in coco_mask.toBbox(rle)], "segmentation": _text(rle)}
-            for i, rle in enumerate(truth)
-        ],
-    }  # fmt: skip
-    one_by_one = [{"image_id": 1, "category_id": 1, "score": s, "segmentation": _text(rle)} for s, rle in single]
-    tiling = predictor.pipeline.tiling_of((size[0], size[1]))
-    figures: dict[str, Any] = {"side": side, "tiles": 1 if tiling is None else len(tiling.windows((size[0], size[1])))}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "truth.json"
-        path.write_text(json.dumps(content))
-        for name, results in (("alone", one_by_one), ("mosaic", to_coco(instances, 1, [1]))):
-            scored = score_results(path, results, max_dets=10 * len(truth), groups=None)
-            odd = oddities(scored.detections, score=score)
-            figures[name] = {
-                "ap": round(scored.evaluation.ap, 4),
-                "ap50": round(scored.evaluation.ap50, 4),
-                "found": sum(item["score"] >= score for item in results),
-                "twins": odd.twins,
-                "pieces": odd.pieces,
-            }
-    return {**figures, "mosaic_seconds": round(seconds, 1)}
-
-
-def _cell(number: int, across: int) -> tuple[slice, slice]:
-    y, x = divmod(number, across)
-    return slice(y * CELL_PX, (y + 1) * CELL_PX), slice(x * CELL_PX, (x + 1) * CELL_PX)
-
-
-def _placed(mask: NDArray[np.bool_], number: int, across: int) -> dict[str, Any]:
-    """The encoding of a mask of a cell in the whole mosaic."""
-    whole = np.zeros((across * CELL_PX, across * CELL_PX), np.uint8, order="F")
-    whole[_cell(number, across)] = mask
-    return dict(coco_mask.encode(whole))
-
-
-def _text(rle: dict[str, Any]) -> dict[str, Any]:
-    return {**rle, "counts": rle["counts"].decode()}
-
-
 def _memory_mb() -> int:
     """The largest resident memory of this process so far."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -259,7 +188,6 @@ def main() -> None:
     parser.add_argument("--kind", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--predict", nargs="*", choices=KINDS, default=[], help="kinds that are predicted, too")
     parser.add_argument("--threads", type=int, default=2, help="of prediction")
-    parser.add_argument("--mosaic", type=int, help="side of a mosaic in memory to compare with its images")
     parser.add_argument("--folder", type=Path, help="where to write; without one, files are removed after use")
     parser.add_argument("--name", default="large", help="name of the result file")
     options = parser.parse_args()
@@ -271,8 +199,7 @@ def main() -> None:
             threads = options.threads if kind in options.predict else None
             figures.append(measure(kind, options.data / "val", folder, options.side, threads=threads))
             print(json.dumps(figures[-1]), flush=True)
-    mosaic = compare(options.data, options.mosaic) if options.mosaic else None
-    print(write_result(options.name, {"side": options.side, "kinds": figures, "mosaic": mosaic}))
+    print(write_result(options.name, {"side": options.side, "kinds": figures}))
 
 
 if __name__ == "__main__":

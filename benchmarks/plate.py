@@ -1,12 +1,13 @@
 """Seconds and memory for fields of a plate: 2048 x 2048 pixels of 16 bits, from files to label images and measurements.
 
 python benchmarks/plate.py [--data ../shared/data/dsb2018] [--fields 8] [--side 2048] [--backends onnxruntime openvino]
-    [--name plate]
+    [--calibration ../shared/data/dsb2018/train] [--measure] [--name plate]
 
 A field is a mosaic of the fluorescence images of DSB 2018's validation part, in an order of its own, in a TIFF file.
-`sparseinst predict FOLDER --save-masks` looks at one field, then at all, with and without `--measure`, held to two
-cores; a field takes what all take longer than one, divided by their number less one, so that start and loading are
-left out. A plate of 384 wells with 9 fields each is extrapolated from that, not measured. Memory is the largest
+`sparseinst predict FOLDER --save-masks` looks at one field, then at all, held to two cores; `--measure` measures cells,
+too, and with calibration images there is a row for the 8-bit file of ONNX Runtime that is exported with them. A field
+takes what all take longer than one, divided by their number less one, so that start and loading are left out. A plate
+of 384 wells with 9 fields each is extrapolated from that, not measured. Memory is the largest
 resident one of the process. Seconds of the processors, which other work on a machine hardly changes, stand beside
 those of the clock.
 """
@@ -29,6 +30,7 @@ from record import write_result
 
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
+from sparseinst.exporting.exporter import export_model
 
 CELL_PX = 256
 WELLS, FIELDS_A_WELL = 384, 9
@@ -54,15 +56,19 @@ def write_fields(data: Path, folder: Path, count: int, side: int) -> None:
 
 
 def run(source: Path, out: Path, backend: str, options: list[str]) -> dict[str, float]:
-    """One run of the command line: seconds of the clock and the processors, and its largest memory."""
+    """One run of the command line: seconds of the clock and the processors, and its largest memory.
+
+    `backend` is the name of one, or an exported file.
+    """
     command = [sys.executable, "-m", "sparseinst.cli", "predict", str(source), "--out", str(out), "--save-masks"]
     begun = time.perf_counter()
+    taken = ["--model" if backend.endswith(".onnx") else "--backend", backend]
     process = subprocess.Popen(
-        [*command, "--save-json", "--backend", backend, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*command, "--save-json", *taken, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     _, status, used = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"{' '.join(command)} --backend {backend}: failed with status {status}")
+        raise SystemExit(f"{' '.join([*command, *taken])}: failed with status {status}")
     seconds = time.perf_counter() - begun
     return {"seconds": seconds, "cpu_seconds": used.ru_utime + used.ru_stime, "memory_mb": used.ru_maxrss / 1024}
 
@@ -93,16 +99,23 @@ def main() -> None:
     parser.add_argument("--fields", type=int, default=8, help="at least 2")
     parser.add_argument("--side", type=int, default=2048, help=f"of a field, a multiple of {CELL_PX} pixels")
     parser.add_argument("--backends", nargs="+", default=["onnxruntime", "openvino"])
+    parser.add_argument("--calibration", type=Path, help="images for a row in 8 bits")
+    parser.add_argument("--measure", action="store_true", help="also with measurements of cells")
     parser.add_argument("--name", default="plate", help="name of the result file")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
         write_fields(options.data, Path(folder), options.fields, options.side)
-        for backend in options.backends:
-            run(Path(folder) / "field_0.tif", Path(folder) / "first", backend, [])  # which converts the network
-            for asked in ([], ["--measure"]):
-                rows.append(measured(Path(folder), options.fields, backend, asked))
+        backends = {name: name for name in options.backends}
+        if options.calibration is not None:
+            file = Path(other) / "int8.onnx"
+            export_model("nuclei", file, export_format="seeds", precision="int8", calibration=options.calibration)
+            backends["onnxruntime, 8 bits"] = str(file)
+        for name, backend in backends.items():
+            run(Path(folder) / "field_0.tif", Path(other) / "first", backend, [])  # which converts the network
+            for asked in ([], ["--measure"]) if options.measure else ([],):
+                rows.append({**measured(Path(folder), options.fields, backend, asked), "backend": name})
                 print(json.dumps(rows[-1]), flush=True)
     figures = {
         "cores": CORES,

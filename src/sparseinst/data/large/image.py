@@ -21,8 +21,8 @@ from sparseinst.data.orientation import oriented, seen_hw, stored
 from sparseinst.errors import InputError
 from sparseinst.masks.grid import Window
 
-CACHE_BYTES = 2**28
-"""Decoded tiles, strips or chunks that are kept: 256 MiB, or 4,400 rows of RGB of 20,000 pixels."""
+CACHE_BYTES = 2**27
+"""Decoded tiles, strips or chunks that are kept: 128 MiB, or 2,200 rows of RGB of 20,000 pixels."""
 SAMPLE_PX = 2**22
 """Pixels that the percentiles of an image are taken from: all of 2048 x 2048."""
 
