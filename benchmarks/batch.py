@@ -24,6 +24,7 @@ from batch_kills import small_images, tiny_network
 from record import write_result
 
 from sparseinst import load_model
+from sparseinst.cli.opening import converted
 from sparseinst.data.images import read_image
 from sparseinst.data.prepare import stack
 from sparseinst.data.sources import list_sources
@@ -81,7 +82,8 @@ def measure(name: str, paths: list[Path], options: argparse.Namespace, folder: P
     save_checkpoint(weights, load_model(name, random_weights=shipped_weights(name) is None))
     listed = folder / f"{name}.txt"
     listed.write_text("".join(f"{path.resolve()}\n" for path in paths))
-    settings = BatchSettings(model=str(weights), backend=options.backend, score=options.score)
+    runs = str(converted(str(weights), None)) if options.backend == "onnxruntime" else None  # as the command does
+    settings = BatchSettings(model=str(weights), backend=options.backend, runs=runs, score=options.score)
     pipeline = settings.open()
     inputs = [stack([pipeline.prepare(pipeline.read(path))]) for path in paths]
     opening, times = [], {"network": [], "job": []}

@@ -164,7 +164,7 @@ def _network(
     if model is None:
         choice = choose_network(dataset, sizes, channels)
         told = [f"network {choice.network}, chosen by the data: {choice.reason}"]
-        if choice.network != "lite":
+        if choice.network != "lite" and init is None:
             told.append("weights that know nuclei already ship: --init nuclei --recipe fine-tune starts from them")
         return load_preset(choice.network), choice.network, init, told
     if isinstance(model, Preset):

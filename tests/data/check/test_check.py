@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -232,3 +233,31 @@ def test_every_copy_of_a_picture_that_is_measured_on_leaks(made: Made) -> None:
         ("val", "same image twice"): ["x.png"],
     }
     assert {part.name: len(part.dataset or ()) for part in checkup.parts} == {"train": 11, "val": 2}
+
+
+def write_channels(path: Path, channels: int, seed: int) -> None:
+    """A TIFF with so many channels, three of them colours."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (*HW, channels), dtype=np.uint8)
+    if channels == 3:
+        tifffile.imwrite(path, pixels, photometric="rgb")
+    else:
+        tifffile.imwrite(path, np.moveaxis(pixels, 2, 0), photometric="minisblack", metadata={"axes": "CYX"})
+
+
+def test_channels_that_differ_are_told(tmp_path: Path) -> None:
+    for part, several in (("train", (2, 2, 5, 3)), ("val", (2,))):
+        made = Made(tmp_path, part)
+        for number, channels in enumerate(several):
+            made.object(made.image(f"{number}.tif", None), SQUARE)
+            write_channels(tmp_path / part / f"{number}.tif", channels, 10 * len(part) + number)
+        made.write()
+    checkup = check_data(resolve_data(tmp_path), MODEL)
+    told = "channels: images 3 with 2 channels, 1 with 5 channels, 1 with grey or colours: training stops"
+    assert checkup.advice[0].startswith(told) and checkup.errors
+    (odd,) = (finding for finding in checkup.findings if finding.kind == "other channels than most")
+    assert [sample.text for sample in odd.samples] == ["5 channels, most have 2", "grey or colours, most have 2"]
+    for number in (2, 3):
+        write_channels(tmp_path / f"train/{number}.tif", 2, number)
+    checkup = check_data(resolve_data(tmp_path), MODEL)
+    assert checkup.advice[0].startswith("channels: 2 in each of the 5 images; training takes them all")
+    assert not any(finding.kind == "other channels than most" for finding in checkup.findings)

@@ -8,6 +8,7 @@ import numpy as np
 
 from sparseinst.config.model import ModelConfig
 from sparseinst.config.preprocess import NativeConfig
+from sparseinst.data.check.channels import check_channels
 from sparseinst.data.check.findings import Finding, Findings
 from sparseinst.data.check.images import Look, look_at, same_pictures
 from sparseinst.data.check.masks import check_classes, check_masks
@@ -50,7 +51,7 @@ class Checkup:
         findings: part by part.
         parts: what can be kept of each.
         sizes: of the objects that are trained on (of the first part); None where there are none.
-        advice: lines on the sizes of objects and what suits them.
+        advice: lines on channels, the sizes of objects, and what suits them.
     """
 
     source: DataSource
@@ -85,7 +86,9 @@ def check_data(source: DataSource, model: ModelConfig, *, on_image: Callable[[],
         _note(notes, findings)
         tidied = check_masks(tidy(content, findings), findings)
         kept[name], looks[name] = _check_images(tidied, split, findings, on_image)
+    odd, channels = check_channels({name: _named(kept[name], looks[name]) for name in kept}, found)
     _check_same(kept, looks, found)
+    kept = {name: tidied.without_images(odd[name]) for name, tidied in kept.items()}
     parts = []
     for name, split in source.splits.items():
         check_classes(kept[name], found[name], trained_on=name == next(iter(kept)))
@@ -97,6 +100,8 @@ def check_data(source: DataSource, model: ModelConfig, *, on_image: Callable[[],
     advice = () if sizes is None else tuple(describe_sizes(sizes, model.preprocess))
     if sizes is not None and isinstance(model.preprocess, NativeConfig):
         advice = (*advice, _diameter(sizes))
+    if channels is not None:
+        advice = (channels, *advice)
     findings_all = tuple(finding for name in found for finding in found[name].all())
     return Checkup(source, findings_all, tuple(parts), sizes, advice)
 
@@ -153,6 +158,11 @@ def _turn(kept: Tidy, record: dict[str, object], look: Look) -> None:
         kept.masks[place] = counts
         item["segmentation"] = {"size": list(look.size_hw), "counts": counts.decode("ascii")}
     record["height"], record["width"] = look.size_hw
+
+
+def _named(kept: Tidy, looks: list[Look]) -> dict[str, int]:
+    """How many channels each image has, by its name."""
+    return {item["file_name"]: look.channels for item, look in zip(kept.images, looks, strict=True)}
 
 
 def _check_same(kept: dict[str, Tidy], looks: dict[str, list[Look]], found: dict[str, Findings]) -> None:

@@ -21,6 +21,9 @@ KINDS: dict[str, Kind] = {
     "broken image": Kind("error", "replace the file", "left out"),
     "broken annotation file": Kind("error", "correct the file", "left out"),
     "size other than stated": Kind("error", "correct the record", "left out"),
+    "other channels than most": Kind(
+        "error", "training takes images of one number of channels: keep one kind, or save all alike", "left out"
+    ),
     "rotated by EXIF": Kind(
         "error",
         "the annotations are those of the image as it is stored, while it is shown turned",

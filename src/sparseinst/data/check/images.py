@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.config.preprocess import RGB
 from sparseinst.data.channels import read_picture
 from sparseinst.data.orientation import seen_hw
 from sparseinst.data.picture_files import open_image
+from sparseinst.data.stacks.channels import channels_in
 from sparseinst.errors import InputError
 
 _ORIENTATION = 274
@@ -33,6 +35,7 @@ class Look(NamedTuple):
         orientation: EXIF's, 1 to 8.
         thumb: (32, 32) grey, float32; None where it cannot be read.
         error: what is wrong.
+        channels: 3 of a picture in grey or in colours.
     """
 
     size_hw: tuple[int, int] | None
@@ -40,6 +43,7 @@ class Look(NamedTuple):
     orientation: int
     thumb: NDArray[np.float32] | None
     error: str = ""
+    channels: int = RGB
 
 
 class Pair(NamedTuple):
@@ -52,14 +56,15 @@ class Pair(NamedTuple):
 def look_at(path: Path) -> Look:
     """Reads an image file to its end."""
     try:
-        pixels = read_picture(path)
+        pixels, names = read_picture(path), channels_in(path, pages=True)
         with open_image(path) as image:
             orientation, stored = int(image.getexif().get(_ORIENTATION, 1)), (image.height, image.width)
     except InputError as error:
         return Look(None, None, 1, None, str(error))
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     thumb = cv2.resize(grey, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return Look(seen_hw(stored, orientation), stored, orientation, thumb)
+    channels = RGB if names is None else len(names)
+    return Look(seen_hw(stored, orientation), stored, orientation, thumb, channels=channels)
 
 
 def same_pictures(looks: list[Look]) -> list[Pair]:
