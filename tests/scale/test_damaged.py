@@ -1,5 +1,7 @@
 """Files of a run or a job that somebody has damaged: one line that says what to do."""
 
+import io
+import tarfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,6 +10,9 @@ import pytest
 
 from sparseinst.errors import InputError
 from sparseinst.inference.results import Results
+from sparseinst.scale.listing import list_input
+from sparseinst.scale.pieces import cut_input
+from sparseinst.scale.reading import read_groups
 from sparseinst.scale.results import read_rows
 from sparseinst.scale.rows import read_facts
 
@@ -46,3 +51,19 @@ def test_lines_of_a_run_of_another_form(tmp_path: Path, line: str) -> None:
         file.write(line + "\n")
     with pytest.raises(InputError, match=r"expected the lines of a run.*leave --resume out"):
         Results(tmp_path / "a.json", ["a"], {}, resume=True)
+
+
+def test_an_image_that_unpacks_to_too_much_is_a_row_and_the_next_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w:gz") as archive:
+        for name, content in (("0.png", bytes(10**6)), ("1.png", b"small")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    monkeypatch.setattr("sparseinst.scale.reading.LARGEST_FILE", 10**5)
+    (piece,) = cut_input(list_input(str(tmp_path / "a.tar")), rows=9, limit=None, column=None)
+    (group,) = read_groups(piece, rows=9, size=9, done=frozenset())
+    large, small = group.items
+    assert large.content is None and "expected an image file of at most 0 MB, got 1" in str(large.error)
+    assert small.content == b"small"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
+from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 from sparseinst.cells.fiji import Placed
 from sparseinst.cells.measuring import needed
 from sparseinst.cells.outlines import Ring, outlines, ring_area
+from sparseinst.data.columns import check_unpacked
 from sparseinst.drawing.palette import color_of
 from sparseinst.errors import InputError, brief, shown
 from sparseinst.files import is_file
 from sparseinst.inference.writers import write_json
 from sparseinst.parsing import read_json, readable
 
+_MOST_BYTES = 10**9
+"""Of regions in a zip, unpacked."""
 _FARTHEST_PX = 1e9
 """Coordinates beyond this are damage."""
 
@@ -102,6 +106,7 @@ def read_regions(path: Path) -> tuple[Region, ...]:
 def _of_fiji(path: Path) -> Iterator[Region]:
     roifile = needed("roifile")
     with readable(path, expected="ROIs of Fiji", hint="save them again"):
+        _check_unpacked(path)
         read = roifile.roiread(path)
         rois = read if isinstance(read, list) else [read]
         outlines = [np.asarray(roi.coordinates(), np.float64) for roi in rois]
@@ -109,6 +114,14 @@ def _of_fiji(path: Path) -> Iterator[Region]:
         if points.ndim == 2 and len(points) >= 3:
             where = f"{path}: ROI number {number}"
             yield Region(str(roi.name or f"region {number}"), ((_ring(where, points),),))
+
+
+def _check_unpacked(path: Path) -> None:
+    """Refuses a small zip that holds more than regions do."""
+    if is_zipfile(path):
+        with ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        check_unpacked(size, _MOST_BYTES, what=f"{path}: expected regions")
 
 
 def _of_geojson(path: Path) -> Iterator[Region]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseinst.data.columns import image_column, key_column
+from sparseinst.data.columns import LARGEST_GROUP, check_unpacked, image_column, key_column
 from sparseinst.errors import InputError, brief
 from sparseinst.files import is_folder
 from sparseinst.parsing import readable
@@ -122,6 +122,8 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, int, int]]:
         image = image_column(file.schema_arrow, None, str(path))
         key = key_column(file.schema_arrow, image)
         for group in range(file.metadata.num_row_groups):
+            size = file.metadata.row_group(group).total_byte_size
+            check_unpacked(size, LARGEST_GROUP, what=f"{path}: expected row groups")
             names: list[Any]
             if key is None:
                 names = file.read_row_group(group, columns=[f"{image}.path"], use_threads=False).column(0).to_pylist()
@@ -135,8 +137,11 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, int, int]]:
 @lru_cache(maxsize=_GROUPS_HELD)
 def _row_group(path: Path, group: int) -> Any:
     """The images of a row group; without threads, which a process that was forked has not got."""
-    file = _parquet().ParquetFile(path, memory_map=True, pre_buffer=False)
-    column = image_column(file.schema_arrow, None, str(path))
+    schema = _parquet().read_schema(path)
+    column = image_column(schema, None, str(path))
+    # an image that is stored once for many rows is held once
+    once = [f"{column}.bytes" if schema.field(column).type.num_fields else column]
+    file = _parquet().ParquetFile(path, memory_map=True, pre_buffer=False, read_dictionary=once)
     return file.read_row_group(group, columns=[column], use_threads=False).column(0)
 
 

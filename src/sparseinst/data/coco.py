@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Self
 
 import numpy as np
@@ -110,7 +110,11 @@ class CocoDataset:
 
     def path(self, index: int) -> Path:
         """The image file."""
-        return self.images_dir / self.records.file_names[index].decode("utf-8", "surrogatepass")
+        return self.images_dir / self.name(index)
+
+    def name(self, index: int) -> str:
+        """What the annotation file calls the image: most often its path in `images_dir`."""
+        return PurePath(self.records.file_names[index].decode("utf-8", "surrogatepass")).as_posix()
 
     def size_hw(self, index: int) -> tuple[int, int]:
         """Height and width that the annotation file states."""

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _IMAGES = ("image", "img", "jpg", "jpeg", "png", "webp", "bytes", "content", "path", "file_name", "file", "url")
+LARGEST_FILE, LARGEST_GROUP = 2**30, 2**32
+"""Bytes of an image file in an archive, and of a row group; of packed ones the archive's own size says nothing."""
 _KEYS = ("key", "__key__", "file_name", "path", "name", "id", "image_id", "url")
 
 
@@ -35,6 +37,21 @@ def image_column(schema: "pa.Schema", name: str | None, where: str) -> str:
 def key_column(schema: "pa.Schema", image: str) -> str | None:
     """The column with the names of the images in the column `image`; None where there is none."""
     return next((name for name in _KEYS if name in schema.names and name != image), None)
+
+
+def check_unpacked(size: int, most: int, *, what: str) -> None:
+    """Refuses what is larger unpacked than it may be.
+
+    Args:
+        size: in bytes, unpacked.
+        most: of it.
+        what: for the message: "a.tar: expected an image file".
+
+    Raises:
+        InputError: it is larger.
+    """
+    if size > most:
+        raise InputError(f"{what} of at most {most / 1e6:,.0f} MB, got {size / 1e6:,.0f}: leave it out, or divide it")
 
 
 def _holds_images(kind: "pa.DataType") -> bool:

@@ -8,6 +8,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from sparseinst.data.heif import HEIF, know_heif
 from sparseinst.errors import InputError
+from sparseinst.files import is_file
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "AVIF", "JPEG2000", "TGA", "QOI")
 """Kinds that are read, by Pillow's names: pixels alone. Pillow would also give PostScript to an interpreter, and files
@@ -35,9 +36,11 @@ def open_image(file: str | Path | io.BytesIO, *, formats: tuple[str, ...] | None
 
     Raises:
         InputError: what reads HEIC or AVIF is missing.
-        OSError: it is none of these; and whatever else Pillow raises (see `pixels.decoding`).
+        OSError: there is no such file, or it is none of these; and whatever else Pillow raises (see `pixels.decoding`).
     """
     if isinstance(file, str | Path):
+        if not is_file(file):  # a pipe or a device is waited for without end
+            raise FileNotFoundError(str(file))
         know_heif(Path(file))
     known = (*FORMATS, HEIF) if HEIF in Image.OPEN else FORMATS
     return Image.open(file, formats=known if formats is None else formats)

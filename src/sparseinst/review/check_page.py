@@ -126,5 +126,5 @@ def image_cells(dataset: CocoDataset, count: int) -> Iterator[Cell]:
         pixels = dataset.picture(index)
         labels = dataset.labels(index)
         names = [dataset.classes[label] if len(dataset.classes) > 1 else "" for label in labels]
-        name = dataset.path(index).relative_to(dataset.images_dir).as_posix()
+        name = dataset.name(index)
         yield Cell(whole(pixels, dataset.rles(index), names), name, f"{len(labels)} objects")

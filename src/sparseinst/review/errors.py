@@ -73,8 +73,7 @@ class Errors:
 
     def file_name(self, item: Dispute) -> str:
         """The image that it is about."""
-        index = self._index(item)
-        return self.dataset.path(index).relative_to(self.dataset.images_dir).as_posix()
+        return self.dataset.name(self._index(item))
 
     def annotated(self, item: Dispute) -> str | None:
         """The class that is annotated; None where nothing is."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from sparseinst.data.columns import LARGEST_FILE, check_unpacked
 from sparseinst.errors import InputError
 from sparseinst.scale.listing import file_system, location
 from sparseinst.scale.pieces import Piece
@@ -107,7 +108,13 @@ def _tar(piece: Piece, wanted: Wanted, size: int) -> Iterator[Item | None]:
     try:
         for number, member in enumerate(images_of(*file_system(location(piece.root, name)))):
             end = member.end
-            yield Item(f"{name}/{member.name}", member.read(), end=end) if wanted(number) else None
+            named = f"{name}/{member.name}"
+            try:
+                check_unpacked(member.size, LARGEST_FILE, what="expected an image file")
+            except InputError as error:
+                yield Item(named, None, str(error), end=end)
+            else:
+                yield Item(named, member.read(), end=end) if wanted(number) else None
     except (tarfile.TarError, OSError, EOFError) as error:
         yield Item(name, None, f"the tar file cannot be read on from here: {reason(error)}", piece.extent)
 

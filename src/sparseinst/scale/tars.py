@@ -19,6 +19,8 @@ class Member(NamedTuple):
     """An image in a tar file."""
 
     name: str
+    size: int
+    """Bytes, unpacked."""
     read: Callable[[], bytes]
     """Its content, until the next member is asked for."""
     end: int
@@ -36,7 +38,7 @@ def images_of(fs: Any, path: str) -> Iterator[Member]:
         for member in archive:
             if member.isfile() and PurePosixPath(member.name).suffix.lower() in PICTURE_SUFFIXES:
                 end = member.offset_data + member.size
-                yield Member(member.name, partial(_content, archive, member), end)
+                yield Member(member.name, member.size, partial(_content, archive, member), end)
             archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -202,7 +201,7 @@ def _check_room(dataset: CocoDataset, model: ModelConfig, findings: Findings) ->
         most = model.decoder.most_instances(frame_hw(network_hw(dataset.size_hw(index), model.preprocess)))
         objects = len(dataset.labels(index))
         if objects > most:
-            name = Path(dataset.path(index)).relative_to(dataset.images_dir).as_posix()
+            name = dataset.name(index)
             findings.add("more objects than a network finds", name, f"{objects} objects, room for {most}")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from sparseinst.data.formats.content import Content, Notes, read_object
+from sparseinst.data.formats.places import inner
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.errors import InputError
 from sparseinst.files import atomic
@@ -81,11 +82,12 @@ def write(content: Mapping[str, Any], images: Path, folder: Path, part: str) -> 
         folder: of the data set.
         part: train, val or test.
     """
-    for record in content["images"]:
-        target = folder / part / record["file_name"]
+    placed = [{**record, "file_name": inner(record["file_name"]).as_posix()} for record in content["images"]]
+    for record, there in zip(content["images"], placed, strict=True):
+        target = folder / part / there["file_name"]
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(images / record["file_name"], target)
-    write_file(folder / f"{part}.json", content)
+    write_file(folder / f"{part}.json", {**content, "images": placed})
 
 
 def write_file(path: Path, content: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in, is_image, read_object
+from sparseinst.data.formats.places import inner
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.data.picture_files import open_image
 from sparseinst.data.pixels import decoding
@@ -76,7 +77,7 @@ def write(dataset: Any, folder: Path) -> None:
     """Writes a JSON file for each image of a `CocoDataset`, beside the image, which is copied unless it is there."""
     for index in range(len(dataset)):
         source = dataset.path(index)
-        target = folder / source.relative_to(dataset.images_dir)
+        target = folder / inner(dataset.name(index))
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.resolve() != target.resolve():
             shutil.copyfile(source, target)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in
+from sparseinst.data.formats.places import inner
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.data.picture_files import check_bytes
 from sparseinst.data.pixels import decoding, opened
@@ -120,7 +121,7 @@ def write(dataset: Any, folder: Path) -> list[str]:
     hidden = covered = 0
     for index in range(len(dataset)):
         source = dataset.path(index)
-        name = source.relative_to(dataset.images_dir)
+        name = inner(dataset.name(index))
         numbers, kept = _numbered(dataset.rles(index), dataset.size_hw(index))
         deep = numbers.max(initial=0) >= 2**16
         mask = folder / "masks" / name.with_suffix(".tif" if deep else ".png")

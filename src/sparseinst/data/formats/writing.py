@@ -5,6 +5,7 @@ from typing import Literal
 
 from sparseinst.data.coco import CocoDataset, read_told
 from sparseinst.data.formats import coco, labelme, labels, yolo
+from sparseinst.data.formats.places import check_places
 from sparseinst.data.formats.source import DataSource
 from sparseinst.files import atomic_folder
 
@@ -28,7 +29,7 @@ def convert_data(source: DataSource, folder: Path, target: Target) -> list[str]:
         What was written and what the format could not hold, a line each.
 
     Raises:
-        InputError: the folder is there, or the data cannot be read.
+        InputError: the folder is there, the data cannot be read, or two images would be written to one place.
     """
     told: list[str] = []
     datasets: dict[str, CocoDataset] = {}
@@ -36,6 +37,7 @@ def convert_data(source: DataSource, folder: Path, target: Target) -> list[str]:
         for part, split in source.splits.items():
             content = read_told(split)
             datasets[part] = dataset = CocoDataset.of(split, content)
+            check_places(map(dataset.name, range(len(dataset))))
             told.append(f"{part}: {len(dataset)} images, {dataset.instances} objects")
             crowds = sum(bool(item.get("iscrowd")) for item in content["annotations"])
             if target == "coco":

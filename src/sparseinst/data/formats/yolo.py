@@ -16,6 +16,7 @@ import yaml
 
 from sparseinst.config.model import MOST_CLASSES
 from sparseinst.data.formats.content import Content, Maker, Notes, image_hw, images_in, is_image
+from sparseinst.data.formats.places import inner
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.data.sources import read_list
 from sparseinst.errors import InputError, brief, listed, shown
@@ -92,7 +93,7 @@ def write(dataset: Any, folder: Path, part: str) -> None:
     """
     for index in range(len(dataset)):
         source = dataset.path(index)
-        name = source.relative_to(dataset.images_dir)
+        name = inner(dataset.name(index))
         image, text = folder / "images" / part / name, folder / "labels" / part / name.with_suffix(".txt")
         for target in (image, text):
             target.parent.mkdir(parents=True, exist_ok=True)

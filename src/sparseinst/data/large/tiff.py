@@ -14,6 +14,7 @@ from sparseinst.data.large.raster import BLOCK_PX, LARGEST_BLOCK, Layout, Load, 
 from sparseinst.data.large.segments import Plain, Segments, is_plain_deflate, spooled
 from sparseinst.data.orientation import seen_hw
 from sparseinst.errors import InputError
+from sparseinst.files import is_file
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -29,6 +30,8 @@ _BAND_PX = 2048
 
 def is_tiff(path: Path) -> bool:
     """Whether a file begins as TIFF or BigTIFF files do."""
+    if not is_file(path):  # a pipe would be waited for
+        return False
     try:
         with path.open("rb") as file:
             return file.read(4) in _MAGIC

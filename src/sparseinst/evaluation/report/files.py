@@ -54,5 +54,5 @@ def _draw_worst(folder: Path, scored: Scored, dataset: CocoDataset, about: Evalu
         )
         place = f"{PICTURES}/{number:02}.jpg"
         write_image(folder / place, picture)
-        name = dataset.path(outcome.image).relative_to(dataset.images_dir).as_posix()
+        name = dataset.name(outcome.image)
         yield WorstImage(name, int(dataset.image_ids[outcome.image]), place, outcome)
