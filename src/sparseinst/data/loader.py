@@ -33,8 +33,8 @@ from sparseinst.recipe import Recipe
 Key = tuple[int, int]
 """(epoch, index of the image)."""
 
-_OUTLIVES_SIGTERM_S = 30.0
-"""How long a loader process outlives SIGTERM."""
+_OUTLIVES_SIGTERM_S = 300.0
+"""How long a loader process outlives SIGTERM: longer than a step takes on a machine that is busy with other things."""
 
 
 class Sample(NamedTuple):
