@@ -30,7 +30,6 @@ from record import write_result
 
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
-from sparseinst.exporting.exporter import export_model
 
 CELL_PX = 256
 WELLS, FIELDS_A_WELL = 384, 9
@@ -110,7 +109,8 @@ def main() -> None:
         backends = {name: name for name in options.backends}
         if options.calibration is not None:
             file = Path(other) / "int8.onnx"
-            export_model("nuclei", file, export_format="seeds", precision="int8", calibration=options.calibration)
+            export = [sys.executable, "-m", "sparseinst.cli", "export", "nuclei", "--format", "seeds", "--int8"]
+            subprocess.run([*export, "--calibration", options.calibration, "--out", file], check=True)
             backends["onnxruntime, 8 bits"] = str(file)
         for name, backend in backends.items():
             run(Path(folder) / "field_0.tif", Path(other) / "first", backend, [])  # which converts the network
