@@ -21,6 +21,9 @@ UNFINISHED = ".unfinished"
 _FEW = 1000
 """Files that are asked for one by one."""
 
+LONG_STEM = 200
+"""Bytes of a stem above which a file's name may be longer than file systems take."""
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -149,6 +152,18 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fitting(stem: str) -> str:
+    """A name that more can be put behind, for what is written about a file: long ones are cut, and stay different.
+
+    >>> fitting("cells"), len(fitting(250 * "a"))
+    ('cells', 189)
+    """
+    encoded = os.fsencode(stem)
+    if len(encoded) <= LONG_STEM:
+        return stem
+    return f"{encoded[:180].decode('utf-8', 'ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
 
 
 def is_file(path: str | Path) -> bool:

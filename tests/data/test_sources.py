@@ -111,6 +111,15 @@ def test_stems_do_not_grow_beyond_what_a_file_may_be_called(tmp_path: Path) -> N
     assert find_sources(tmp_path, recursive=True).stems == [long]
 
 
+def test_names_as_long_as_a_file_system_takes_leave_room_for_more_and_stay_different(tmp_path: Path) -> None:
+    longest = ["n" * 250 + "a.png", "n" * 250 + "b.png", "é" * 125 + ".png"]
+    fill(tmp_path, *longest)
+    for sources in (find_sources(tmp_path), find_sources(tmp_path, recursive=True)):
+        assert len(sources.stems) == len(set(sources.stems)) == 3
+    for stem in sources.stems:
+        write_image(tmp_path / f"{stem}_overlay.png", np.zeros((2, 2, 3), np.uint8))
+
+
 def test_subfolders_are_those_of_a_folder(folder: Path) -> None:
     for source in (folder / "a.jpg", f"{folder}/*.jpg", folder / "gone"):
         with pytest.raises(InputError, match="expected a folder to be gone through"):

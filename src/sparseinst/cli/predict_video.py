@@ -14,6 +14,7 @@ import typer
 from sparseinst.cli.options import output_file
 from sparseinst.cli.telling import console, count, say, say_error, tells_each
 from sparseinst.cli.video_options import VideoOptions
+from sparseinst.files import fitting
 
 if TYPE_CHECKING:
     from sparseinst.data.video.frame import VideoSource
@@ -75,7 +76,7 @@ def stem_of(source: str) -> str:
     path = Path(urlsplit(source).path if "://" in source else source)
     if any(character in path.name for character in "%*?["):
         path = path.parent
-    return path.resolve().stem or (urlsplit(source).hostname if "://" in source else None) or "video"
+    return fitting(path.resolve().stem) or (urlsplit(source).hostname if "://" in source else None) or "video"
 
 
 class _Progress:

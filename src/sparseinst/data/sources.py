@@ -10,7 +10,7 @@ from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.signature import is_ours
 from sparseinst.data.stacks.makers.opening import MAKER_SUFFIXES
 from sparseinst.errors import InputError, listed, shown
-from sparseinst.files import UNFINISHED, is_file, is_folder
+from sparseinst.files import LONG_STEM, UNFINISHED, fitting, is_file, is_folder
 from sparseinst.parsing import read_bytes
 
 IMAGE_SUFFIXES = frozenset({
@@ -30,8 +30,6 @@ _FOREIGN = (
 _SIDECARS = frozenset({".csv", ".json", ".jsonl", ".txt", ".xml"})
 _VIDEOS = ("_overlay.mp4", "_overlay.m4v", "_overlay.mov", "_overlay.mkv")
 _SYSTEM = frozenset({"desktop.ini", "thumbs.db"})
-_LONG = 200
-"""Bytes of a stem above which a file's name may be longer than file systems take."""
 
 
 class Sources(NamedTuple):
@@ -56,10 +54,10 @@ class Sources(NamedTuple):
     def stems(self) -> list[str]:
         """What names of files about each image begin with: in a subfolder of `root` with the names of folders."""
         if self.root is None:
-            return [path.stem for path in self.images]
+            return [fitting(path.stem) for path in self.images]
         long = ["_".join(path.relative_to(self.root).with_suffix("").parts) for path in self.images]
         pairs = zip(self.images, long, strict=True)
-        return [stem if len(os.fsencode(stem)) <= _LONG else path.stem for path, stem in pairs]
+        return [stem if len(os.fsencode(stem)) <= LONG_STEM else fitting(path.stem) for path, stem in pairs]
 
 
 def find_sources(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sparseinst.data.channels import read_pixels
 from sparseinst.data.prepare import stack
 from sparseinst.errors import InputError
+from sparseinst.files import fitting
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.writers import to_coco
 from sparseinst.modeling.postprocess import select
@@ -95,7 +96,7 @@ def sized(image: Path, size_hw: tuple[int, int], folder: Path) -> Path:
     pixels: NDArray[np.uint8] = cv2.imread(str(image), cv2.IMREAD_COLOR)  # type: ignore[assignment]
     if pixels is None:
         raise InputError(f"{image}: expected an image, got something that cannot be read as one")
-    path = folder / f"{image.stem}_{size_hw[0]}x{size_hw[1]}.jpg"
+    path = folder / f"{fitting(image.stem)}_{size_hw[0]}x{size_hw[1]}.jpg"
     cv2.imwrite(str(path), cv2.resize(pixels, size_hw[::-1], interpolation=cv2.INTER_CUBIC))
     return path
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from sparseinst.config.model import ModelConfig
-from sparseinst.files import atomic, cache_folder, file_hash
+from sparseinst.files import atomic, cache_folder, file_hash, fitting
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.converting import onnx_of
 from sparseinst.version import __version__
@@ -35,7 +35,7 @@ def converted_file(config: ModelConfig, weights: Path) -> Path:
         weights: its file.
     """
     source = f"{file_hash(weights)} {config.model_dump_json()} {__version__} {torch.__version__}"
-    return cache_folder() / f"{weights.stem}-{hashlib.sha256(source.encode()).hexdigest()[:16]}.onnx"
+    return cache_folder() / f"{fitting(weights.stem)}-{hashlib.sha256(source.encode()).hexdigest()[:16]}.onnx"
 
 
 def keep_converted(path: Path, network: SparseInst, weights: Path) -> None:

@@ -16,6 +16,7 @@ from sparseinst.data.formats.source import Split
 from sparseinst.drawing.instances import draw, legible_scale
 from sparseinst.evaluation.evaluator import detect, score_found
 from sparseinst.evaluation.figures import Evaluation
+from sparseinst.files import fitting
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.predictor import Predictor
 from sparseinst.inference.writers import write_image
@@ -94,7 +95,7 @@ class Validation:
             image = self.dataset.image(index, model.config.preprocess)
             found = predictor(image)
             picture = side_by_side(shown(image), ground_truth(self.dataset, index), found, model.config.classes)
-            write_image(folder / f"{index:03}_{self.dataset.path(index).stem}.png", picture)
+            write_image(folder / f"{index:03}_{fitting(self.dataset.path(index).stem)}.png", picture)
 
 
 def ground_truth(dataset: CocoDataset, index: int) -> Instances:
