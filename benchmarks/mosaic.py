@@ -75,7 +75,7 @@ class Mosaic:
     def _at_seam(self, rle: dict[str, Any]) -> bool:
         left, top, width, height = coco_mask.toBbox(rle)
         ends = (left % CELL_PX, top % CELL_PX, -(left + width) % CELL_PX, -(top + height) % CELL_PX)
-        return min(ends) < SEAM_PX
+        return bool(min(ends) < SEAM_PX)
 
     def _cell(self, number: int) -> tuple[slice, slice]:
         y, x = divmod(number, self.across)
