@@ -4,6 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from sparseinst.zoo.models import load_model
 
 opened: list[str] = []
 listening = False
@@ -48,3 +51,35 @@ def test_annotations_are_read_once_by_an_evaluation(counted, tiny_data, checkpoi
     files = ("--images", tiny_data / "val", "--annotations", tiny_data / "val.json")
     named = ("--data", tiny_data) if by == "data" else files
     assert counted("evaluate", "--model", checkpoint, *named)[f"{tiny_data}/val.json"] == 1
+
+
+@pytest.fixture
+def published(tmp_path: Path, preset: Path) -> Path:
+    """The weights of the tiny network as a pickled file."""
+    path = tmp_path / "start.pth"
+    torch.save({"model": load_model(preset, random_weights=True).state_dict()}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "trial", [(), ("--batch", "auto"), ("--batch", "auto", "--minutes", 0.001)], ids=["run", "batch", "minutes"]
+)
+def test_weights_to_start_from_are_read_once(
+    counted, tiny_data, preset, published, tmp_path: Path, trial: tuple[object, ...]
+) -> None:
+    times = counted(
+        "train", "--data", tiny_data, "--model", preset, "--init", published, "--out", tmp_path / "run", "--workers", 0,
+        "--device", "cpu", *trial,
+    )  # fmt: skip
+    assert times[str(published)] == 1
+
+
+def test_the_state_of_a_run_is_read_once(counted, cli, tiny_data, preset, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    begun = cli(
+        "train", "--data", tiny_data, "--model", preset, "--init", "random", "--out", run, "--workers", 0,
+        "--device", "cpu", "--set", "optim.warmup=1", "--max-minutes", 0,
+    )  # fmt: skip
+    assert begun.exit_code == 0, begun.stderr
+    times = counted("train", "--resume", run, "--device", "cpu")
+    assert times[str(run / "state.pt")] == 1

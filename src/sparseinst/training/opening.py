@@ -22,10 +22,12 @@ from sparseinst.training.options import FRESH, RANDOM, Options, as_asked, check_
 from sparseinst.training.recipe_file import RecipeFile, load_recipe
 from sparseinst.training.settings import apply_settings, is_set, with_classes
 from sparseinst.training.split import HELD_OUT, HeldOut, held_out_before, hold_out
-from sparseinst.training.state import saved_preset
-from sparseinst.zoo.models import preset_of, weights_file
-from sparseinst.zoo.names import load_preset
+from sparseinst.training.starting import Start
+from sparseinst.training.state import SavedRun
+from sparseinst.zoo.models import Weights, preset_of, weights_file
+from sparseinst.zoo.names import PICKLED, load_preset
 from sparseinst.zoo.starts import start_of
+from sparseinst.zoo.tensors import read_tensors
 
 _DEFAULT_LOG = ("tensorboard",)
 _MEASURED = {"preprocess.diameter_px": "median_px", "preprocess.largest_px": "largest_px"}
@@ -42,8 +44,8 @@ class Plan:
         dataset: the training images.
         held_out: images set aside to validate on; None where the data has validation images, or none are wanted.
         source: the parts of the data.
-        init: weights to start from; None for ImageNet's.
-        resume: whether there is a state to go on from.
+        start: the network that it begins with.
+        saved: the state to go on from; None of a run that begins.
         recipe_file: the recipe that was asked for.
         told: what the user should know so far.
     """
@@ -53,10 +55,15 @@ class Plan:
     dataset: CocoDataset
     held_out: CocoDataset | None
     source: DataSource
-    init: str | None
-    resume: bool
+    start: Start
+    saved: SavedRun | None
     recipe_file: RecipeFile | None
     told: tuple[str, ...]
+
+    @property
+    def resume(self) -> bool:
+        """Whether there is a state to go on from."""
+        return self.saved is not None
 
 
 def plan_run(options: Options) -> Plan:
@@ -87,22 +94,21 @@ def plan_run(options: Options) -> Plan:
 
 def _plan_of_folder(options: Options, facts: RunFacts, source: DataSource, dataset: CocoDataset) -> Plan:
     """A run whose folder says everything."""
-    state = options.out / STATE
-    saved = state.is_file()
-    preset = saved_preset(state) if saved else load_preset(options.out / CONFIG)
-    preset = with_options(preset, options)
+    saved = _saved(options)
+    preset = with_options(load_preset(options.out / CONFIG) if saved is None else saved.preset, options)
     parts = _parts_before(options.out, source, dataset)
-    told = () if saved else ("nothing was saved before it ended: the run begins anew, with the settings it had",)
+    anew = "nothing was saved before it ended: the run begins anew, with the settings it had"
     return Plan(
         preset=preset, facts=facts, dataset=parts.training, held_out=parts.validation, source=source,
-        init=facts.init if options.init is None else options.init, resume=saved, recipe_file=None, told=told,
+        start=Start(facts.init if options.init is None else options.init), saved=saved, recipe_file=None,
+        told=(anew,) if saved is None else (),
     )  # fmt: skip
 
 
 def _plan_of_options(options: Options, facts: RunFacts, source: DataSource, dataset: CocoDataset) -> Plan:
     sizes = measure_sizes(dataset)
     channels = channels_of(dataset)
-    own, network, init, told = _network(options, dataset, sizes, channels)
+    own, network, init, weights, told = _network(options, dataset, sizes, channels)
     recipe_file = None if options.recipe is None else load_recipe(options.recipe)
     preset = as_asked(own, options, recipe_file, init)
     preset, about_channels = _with_channels(preset, channels, options)
@@ -127,9 +133,14 @@ def _plan_of_options(options: Options, facts: RunFacts, source: DataSource, data
     begun = {"network": network, "init": init, "began": datetime.now().astimezone().isoformat(timespec="seconds")}
     return Plan(
         preset=preset, facts=facts if options.resume else facts.model_copy(update=begun), dataset=parts.training,
-        held_out=parts.validation, source=source, init=init, resume=(options.out / STATE).is_file(),
+        held_out=parts.validation, source=source, start=Start(init, weights), saved=_saved(options),
         recipe_file=recipe_file, told=tuple(told),
     )  # fmt: skip
+
+
+def _saved(options: Options) -> SavedRun | None:
+    file = options.out / STATE
+    return SavedRun(file) if options.resume and file.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -158,21 +169,28 @@ def _with_channels(preset: Preset, channels: int, options: Options) -> tuple[Pre
 
 def _network(
     options: Options, dataset: CocoDataset, sizes: ObjectSizes, channels: int
-) -> tuple[Preset, str, str | None, list[str]]:
-    """The preset before any change, the network in words, the weights to start from, and what to tell."""
+) -> tuple[Preset, str, str | None, Weights | None, list[str]]:
+    """The preset before any change, the network in words, the weights to start from (and those, where which network it
+    is was read from them), and what to tell.
+    """
     model, init = options.model, options.init
     if model is None:
         choice = choose_network(dataset, sizes, channels)
         told = [f"network {choice.network}, chosen by the data: {choice.reason}"]
         if choice.network != "lite" and init is None:
             told.append("weights that know nuclei already ship: --init nuclei --recipe fine-tune starts from them")
-        return load_preset(choice.network), choice.network, init, told
+        return load_preset(choice.network), choice.network, init, None, told
     if isinstance(model, Preset):
-        return model, model.description, init, []
-    brought = weights_file(model)
-    if init is None and brought is not None:
+        return model, model.description, init, None, []
+    brought, weights = weights_file(model), None
+    if brought is not None and brought.suffix in PICKLED:
+        weights = Weights(brought, read_tensors(brought))
+    preset = preset_of(weights or brought or model)
+    if init is not None:
+        weights = None
+    elif brought is not None:
         init = str(brought)
-    return preset_of(model), str(model), init, [f"network {model}"]
+    return preset, str(model), init, weights, [f"network {model}"]
 
 
 def _start(preset: Preset, init: str | None) -> str:

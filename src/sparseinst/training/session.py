@@ -18,7 +18,7 @@ from sparseinst.training.callbacks import Callback, End
 from sparseinst.training.checkpoints import Keeper
 from sparseinst.training.engine import Engine
 from sparseinst.training.facts import write_facts
-from sparseinst.training.folder import CONFIG, STATE, opened
+from sparseinst.training.folder import CONFIG, opened
 from sparseinst.training.interruption import Interrupted, Signals
 from sparseinst.training.logs import RunLog
 from sparseinst.training.loop import Limits, Run
@@ -30,8 +30,8 @@ from sparseinst.training.result import TrainResult
 from sparseinst.training.samples import SAMPLES, draw_samples
 from sparseinst.training.settings import write_config
 from sparseinst.training.split import HELD_OUT, write_held_out
-from sparseinst.training.starting import advice, fitted, start_engine, start_validation, summary
-from sparseinst.training.state import Progress, fingerprint, load_state
+from sparseinst.training.starting import advice, fitted, resumed_engine, start_validation, summary
+from sparseinst.training.state import Progress, fingerprint
 from sparseinst.training.trackers import Trackers
 
 _LOGGER = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Session:
         self.split = self._split()
         plan, options = self.plan, self.options
         if self._finds_batch:
-            engine, _ = start_engine(plan.preset, self.accelerator, plan.init)
+            engine, _ = plan.start.engine(plan.preset, self.accelerator, again=True)
             batch, line = fitting_batch(plan.preset, plan.dataset, engine)
             del engine
             self._finds_batch = False
@@ -70,7 +70,7 @@ class Session:
         if options.minutes is not None and not plan.resume:
             until_s = began_s + 60 * options.minutes
             preset, line = fitted(
-                self.plan.preset, plan.dataset, self.accelerator, self.validation, plan.init, options.settings, until_s
+                self.plan.preset, plan.dataset, self.accelerator, self.validation, plan.start, options.settings, until_s
             )
             self._say([line])
             self._go_on_with(preset)
@@ -109,10 +109,12 @@ class Session:
     def _begin(self) -> tuple[Engine, Progress, str]:
         """Network and progress, new or loaded, and the mark of the data; a new run writes down what it begins with."""
         plan, preset = self.plan, self.plan.preset
-        engine, origin = start_engine(preset, self.accelerator, plan.init, resume=plan.resume)
         mark, progress = fingerprint(plan.dataset.image_ids, plan.dataset.instances), Progress()
-        if plan.resume:
-            progress, tensors = load_state(self.out / STATE, preset, mark)
+        if plan.saved is None:
+            engine, origin = plan.start.engine(preset, self.accelerator)
+        else:
+            engine, origin = resumed_engine(preset, self.accelerator), "resumed"
+            progress, tensors = plan.saved.go_on(preset, mark)
             engine.load_state_dict(tensors)
         if self.is_main:  # the data of a resumed run may have moved
             write_facts(self.out, plan.facts if plan.resume else plan.facts.model_copy(update={"start": origin}))

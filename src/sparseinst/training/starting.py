@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from sparseinst.config.model import ModelConfig
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.source import Split
 from sparseinst.modeling.model import SparseInst, build_model
@@ -20,20 +21,59 @@ from sparseinst.training.recipe_file import RecipeFile
 from sparseinst.training.settings import is_set
 from sparseinst.training.state import Progress
 from sparseinst.training.validation import Validation
-from sparseinst.zoo.models import init_weights
+from sparseinst.zoo.models import Weights, init_weights
 from sparseinst.zoo.starts import start_network
 
 
-def start_engine(
-    preset: Preset, accelerator: Any, init: str | Path | None, *, resume: bool = False
-) -> tuple[Engine, str]:
-    """The engine with its network, and a line that says which weights it starts from."""
+class Start:
+    """The network that a run begins with; its weights are read once, however often it begins.
+
+    Args:
+        init: weights to start from; None for ImageNet's, "random" for none.
+        weights: those, where they have been read already.
+    """
+
+    def __init__(self, init: str | None, weights: Weights | None = None) -> None:
+        self._init, self._weights = init, weights
+        self._begun: tuple[dict[str, Tensor], str] | None = None
+
+    def engine(self, preset: Preset, accelerator: Any, *, again: bool = False) -> tuple[Engine, str]:
+        """The engine with that network, and a line that says which weights it starts from.
+
+        Args:
+            preset: all settings; those of the network are the same each time.
+            accelerator: what it runs on.
+            again: whether it is going to begin once more, for this was a trial; else what was read is let go.
+        """
+        torch.manual_seed(preset.recipe.seed)
+        if self._begun is None:
+            network, origin = self._read(preset.model)
+        else:
+            network, origin = build_model(preset.model), self._begun[1]
+            network.load_state_dict(self._begun[0])
+        self._weights = self._begun = None
+        if again:
+            self._begun = {name: tensor.clone() for name, tensor in network.state_dict().items()}, origin
+        return _engine(network, preset, accelerator), origin
+
+    def _read(self, config: ModelConfig) -> tuple[SparseInst, str]:
+        if self._init is None:
+            return start_network(config)
+        network = build_model(config)
+        return network, FRESH if self._init == RANDOM else init_weights(network, self._weights or self._init)
+
+
+def resumed_engine(preset: Preset, accelerator: Any) -> Engine:
+    """The engine of a run that goes on; its state is still to be loaded."""
     torch.manual_seed(preset.recipe.seed)
-    network, origin = _build(preset, init, resume)
+    return _engine(build_model(preset.model), preset, accelerator)
+
+
+def _engine(network: SparseInst, preset: Preset, accelerator: Any) -> Engine:
     engine = Engine(network, preset.recipe, accelerator)
     # All processes share the fresh weights, but not what is random from here on.
     torch.manual_seed(preset.recipe.seed + 1 + accelerator.process_index)
-    return engine, origin
+    return engine
 
 
 def start_validation(
@@ -57,11 +97,11 @@ def start_validation(
 
 
 def fitted(
-    preset: Preset, dataset: CocoDataset, accelerator: Any, validation: Validation | None, init: str | Path | None,
+    preset: Preset, dataset: CocoDataset, accelerator: Any, validation: Validation | None, start: Start,
     settings: Mapping[str, object], until_s: float,
 ) -> tuple[Preset, str]:  # fmt: skip
     """The preset whose run ends at about that time, and a line that says what was measured."""
-    engine, _ = start_engine(preset, accelerator, init)
+    engine, _ = start.engine(preset, accelerator, again=True)
     batches = batches_from(0, dataset, preset, engine)
     pace = measure(engine, batches, validation, seconds=until_s - time.monotonic())
     every = preset.recipe.evaluate_every if is_set("evaluate_every", settings) else None
@@ -99,13 +139,3 @@ def advice(origin: str, recipe_file: RecipeFile | None) -> list[str]:
     if recipe_file is not None or not found or "encoder" in fresh:
         return []
     return ["this network is trained already: --recipe fine-tune changes it more gently than a recipe for a fresh one"]
-
-
-def _build(preset: Preset, init: str | Path | None, resume: bool) -> tuple[SparseInst, str]:
-    """The network with the weights to start from, and a line that says which."""
-    if resume:
-        return build_model(preset.model), "resumed"
-    if init is not None:
-        network = build_model(preset.model)
-        return network, FRESH if init == RANDOM else init_weights(network, init)
-    return start_network(preset.model)

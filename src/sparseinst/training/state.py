@@ -74,35 +74,46 @@ def save_state(path: Path, progress: Progress, preset: Preset, data: str, tensor
         torch.save(content, temporary)
 
 
-def load_state(path: Path, preset: Preset, data: str) -> tuple[Progress, dict[str, Any]]:
-    """Reads what `save_state` wrote, if it belongs to the same run.
+class SavedRun:
+    """The state of a run to go on with, as `save_state` wrote it; its file is read once.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        preset: all settings of the run; those that it was too early to know have their defaults.
 
     Raises:
-        InputError: there is no such file, it is damaged, or settings or data have changed; or version 0.1 wrote it with
-            settings that are gone, without which the run cannot go on exactly.
+        InputError: there is no such file, it is damaged, or another version wrote it, with settings that are gone,
+            without which the run cannot go on exactly.
     """
-    content = _read(path)
-    changes = _changes(_preset(content, path).model_dump(mode="json"), preset.model_dump(mode="json"))
-    if changes:
-        raise InputError(
-            f"{path}: resuming needs the settings that the run was started with; changed: {'; '.join(changes)}. "
-            "Leave them out, for the folder has them, or start in another folder"
-        )
-    if content["data"] != data:
-        raise InputError(
-            f"{path}: resuming needs the training data that the run was started with, and images or instances differ: "
-            "give the same data, or start in another folder"
-        )
-    return Progress(**content["progress"]), content["tensors"]
 
+    def __init__(self, path: Path) -> None:
+        self._path, self._content = path, _read(path)
+        self.preset = _preset(self._content, path)
 
-def saved_preset(path: Path) -> Preset:
-    """All settings of the run whose state this is; those that it was too early to know have their defaults.
+    def go_on(self, preset: Preset, data: str) -> tuple[Progress, dict[str, Any]]:
+        """How far the run had come, and the tensors that `save_state` was given, which are let go: it is asked once.
 
-    Raises:
-        InputError: there is no such file, it is damaged, or another version wrote it.
-    """
-    return _preset(_read(path), path)
+        Args:
+            preset: the settings to go on with.
+            data: `fingerprint` of the training data.
+
+        Raises:
+            InputError: settings or data have changed.
+        """
+        changes = _changes(self.preset.model_dump(mode="json"), preset.model_dump(mode="json"))
+        if changes:
+            raise InputError(
+                f"{self._path}: resuming needs the settings that the run was started with; changed: "
+                f"{'; '.join(changes)}. Leave them out, for the folder has them, or start in another folder"
+            )
+        if self._content["data"] != data:
+            raise InputError(
+                f"{self._path}: resuming needs the training data that the run was started with, and images or "
+                "instances differ: give the same data, or start in another folder"
+            )
+        return Progress(**self._content["progress"]), self._content.pop("tensors")
 
 
 def _read(path: Path) -> dict[str, Any]:

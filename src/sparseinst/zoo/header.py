@@ -55,7 +55,11 @@ def checkpoint_extra(path: Path) -> dict[str, object]:
     Raises:
         InputError: the file is missing or damaged.
     """
-    facts = parse_json(_metadata(path).get("extra", "{}"), source=path)
+    return _extra_in(_metadata(path), path)
+
+
+def _extra_in(metadata: Mapping[str, str], path: Path) -> dict[str, object]:
+    facts = parse_json(metadata.get("extra", "{}"), source=path)
     if not isinstance(facts, dict):
         raise InputError(f"{path}: expected facts by name in its metadata, got {brief(facts)}: write it again")
     return facts
@@ -67,7 +71,8 @@ def preset_in(path: Path) -> Preset:
     Raises:
         InputError: the file is missing, damaged, none of ours, or of a version whose recipe means nothing here.
     """
-    config, facts = read_config(path), checkpoint_extra(path)
+    metadata = _metadata(path)
+    config, facts = config_in(metadata, path), _extra_in(metadata, path)
     try:
         recipe = Recipe.model_validate(current_recipe(facts.get("recipe", {}), source=path))
     except ValidationError as error:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,6 +32,13 @@ _LOGGER = logging.getLogger(__name__)
 
 LEAST_SHARE = 0.5
 """Of the backbone's tensors, or of the rest, that a file must have to start from it."""
+
+
+class Weights(NamedTuple):
+    """The tensors of a file that has been read."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
 
 
 def load_model(
@@ -73,27 +81,32 @@ def weights_file(name_or_path: str | Path) -> Path | None:
     return path if path.suffix in (".safetensors", *PICKLED) else None
 
 
-def preset_of(name_or_path: str | Path) -> Preset:
+def preset_of(model: str | Path | Weights) -> Preset:
     """The settings of any model that `load_model` knows: of a preset, or those that a file of weights brings.
+
+    Args:
+        model: its name or file, or the tensors of a published file that has been read.
 
     Raises:
         InputError: no such model, or nothing says which network a file is of.
     """
-    path = weights_file(name_or_path)
+    if isinstance(model, Weights):
+        return recognise(model.tensors, source=model.path).preset
+    path = weights_file(model)
     if path is None:
-        return load_preset(name_or_path)
+        return load_preset(model)
     if path.suffix != ".safetensors":
         return recognise(read_tensors(path), source=path).preset
     return preset_in(path)
 
 
-def init_weights(model: SparseInst, path: str | Path) -> str:
+def init_weights(model: SparseInst, source: str | Path | Weights) -> str:
     """Starts a network from a file: keeps every tensor whose name and shape fit.
 
     Args:
         model: changed in place.
-        path: our .safetensors, a published .pth, weights of the backbone alone (timm's, torchvision's, detectron2's
-            .pkl), "hf:owner/name", or the name of a preset or of a backbone whose weights ship.
+        source: our .safetensors, a published .pth, weights of the backbone alone (timm's, torchvision's, detectron2's
+            .pkl), "hf:owner/name", the name of a preset or of a backbone whose weights ship; or what has been read.
 
     Returns:
         One line that says how much was loaded and what was not.
@@ -101,8 +114,11 @@ def init_weights(model: SparseInst, path: str | Path) -> str:
     Raises:
         InputError: the file cannot be read or nothing in it fits.
     """
-    path = shipped_weights(str(path)) or weights_file(path) or Path(path)
-    tensors = read_tensors(path)
+    if isinstance(source, Weights):
+        path, tensors = source
+    else:
+        path = shipped_weights(str(source)) or weights_file(source) or Path(source)
+        tensors = read_tensors(path)
     if is_published(tensors):
         tensors = translate(tensors, levels=len(model.config.backbone.strides))
     elif not any(name.startswith("backbone.") for name in tensors):

@@ -92,12 +92,13 @@ def read_pickle(path: Path) -> Any:
     if not is_file(path):
         raise InputError(f"{shown(path)}: expected a weights file, found none: check the path")
     try:
-        zipped = zipfile.is_zipfile(path)
-        if zipped:
-            _check_unpacked(path)
-        if zipped or path.suffix != ".pkl":
-            return torch.load(path, map_location="cpu", weights_only=True)
         with path.open("rb") as file:
+            zipped = zipfile.is_zipfile(file)
+            if zipped:
+                _check_unpacked(file, path.stat().st_size)
+            file.seek(0)
+            if zipped or path.suffix != ".pkl":
+                return torch.load(file, map_location="cpu", weights_only=True)
             _check_opcodes(file, path.stat().st_size)
             return _ArrayUnpickler(file, encoding="latin1").load()
     except Exception as error:  # whatever bytes that are no such file lead to
@@ -108,10 +109,10 @@ def read_pickle(path: Path) -> Any:
         ) from error
 
 
-def _check_unpacked(path: Path) -> None:
+def _check_unpacked(file: BinaryIO, size: int) -> None:
     """Refuses an archive that holds more than the file, as none that torch writes does."""
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+    with zipfile.ZipFile(file) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > size:
             raise pickle.UnpicklingError("the archive is packed")
 
 
