@@ -24,6 +24,6 @@ class OrtWeb(BuildHookInterface):  # type: ignore[misc]
         if ort_web["is_complete"](folder):
             return
         try:
-            ort_web["fetch"](folder)
+            ort_web["fetch_runtime"](folder)
         except ort_web["InputError"] as error:
             self.app.display_warning(f"the wheel comes without the files of the web export: {error}")

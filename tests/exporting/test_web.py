@@ -107,7 +107,7 @@ def test_a_folder_that_is_in_use_stays_as_it_is(model, npm, tmp_path) -> None:
 
 
 def test_bundled_files_need_no_npm(npm, tmp_path, monkeypatch) -> None:
-    ort_web.fetch(ort_web.BUNDLED)
+    ort_web.fetch_runtime(ort_web.BUNDLED)
     monkeypatch.setenv("PATH", "")
     ort_web.provide(tmp_path / "ort")
     assert ort_web.is_complete(tmp_path / "ort")

@@ -67,15 +67,14 @@ def test_a_frame_that_is_none_is_an_error_where_it_comes() -> None:
 
 @pytest.mark.parametrize("batch", [1, 4])
 def test_a_frame_comes_when_it_is_done_and_not_with_the_next_ones(batch: int) -> None:
-    given: list[float] = []
+    came = [threading.Event() for _ in range(3)]
 
-    def slow() -> Iterator[NDArray[np.uint8]]:
-        for _ in range(3):
-            given.append(time.perf_counter())
+    def one_by_one() -> Iterator[NDArray[np.uint8]]:
+        for number in range(3):
+            assert number == 0 or came[number - 1].wait(60), "it waited for others"
             yield np.zeros((64, 96, 3), np.uint8)
-            time.sleep(1)
 
     predictor = Predictor(ColorBackend(), batch=batch)
-    for number, _ in enumerate(predictor.stream(slow())):
-        assert time.perf_counter() - given[number] < 0.7, "it waited for others"
-        assert len(given) == number + 1
+    for number, _ in enumerate(predictor.stream(one_by_one())):
+        came[number].set()
+    assert all(event.is_set() for event in came)

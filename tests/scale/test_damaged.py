@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparseinst.errors import InputError
-from sparseinst.inference.results import Results
+from sparseinst.inference.predictions_file import PredictionsFile
 from sparseinst.scale.listing import list_input
 from sparseinst.scale.pieces import cut_input
 from sparseinst.scale.reading import read_groups
@@ -43,14 +43,14 @@ def test_rows_that_cannot_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["{}", '{"file": 0}', '{"annotations": 1}', '{"annotations": [{}]}'])
 def test_lines_of_a_run_of_another_form(tmp_path: Path, line: str) -> None:
-    with pytest.raises(KeyboardInterrupt), Results(tmp_path / "a.json", ["a"], {}, resume=False) as lines:
+    with pytest.raises(KeyboardInterrupt), PredictionsFile(tmp_path / "a.json", ["a"], {}, resume=False) as lines:
         lines.add_unread(0, None, "broken")
         raise KeyboardInterrupt
     (unfinished,) = tmp_path.glob("*.jsonl")
     with unfinished.open("a") as file:
         file.write(line + "\n")
     with pytest.raises(InputError, match=r"expected the lines of a run.*leave --resume out"):
-        Results(tmp_path / "a.json", ["a"], {}, resume=True)
+        PredictionsFile(tmp_path / "a.json", ["a"], {}, resume=True)
 
 
 def test_an_image_that_unpacks_to_too_much_is_a_row_and_the_next_is_read(

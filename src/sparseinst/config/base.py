@@ -1,5 +1,6 @@
 """What all settings are, and how the command line asks what a field may hold."""
 
+from collections.abc import Callable
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -26,3 +27,17 @@ def kinds_of(annotation: Any) -> tuple[type[Settings], ...]:
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
     kinds = tuple(kinds_of(member) for member in members)
     return sum(kinds, ()) if all(kinds) else ()
+
+
+def kind_or(default: str) -> Callable[[Any], str]:
+    """What tells pydantic which of several kinds of settings a value is: its `kind`, as the tag "kind=...".
+
+    Args:
+        default: that of files written before there were kinds, which name none.
+    """
+
+    def tag(value: Any) -> str:
+        kind = value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", default)
+        return f"kind={kind}"
+
+    return tag

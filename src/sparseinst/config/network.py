@@ -1,10 +1,10 @@
 """Settings of the network itself: backbone, encoder, and the two decoders."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from sparseinst.config.base import Settings
+from sparseinst.config.base import Settings, kind_or
 
 AREA_PX = 512 * 512
 """Pixels that candidates are counted for where they follow the area of the frame."""
@@ -121,14 +121,8 @@ class SeedsConfig(Settings):
         return "sigmoid"
 
 
-def _decoder_tag(value: Any) -> str:
-    # Files written before there were kinds name none: theirs are slots.
-    kind = value.get("kind", "slots") if isinstance(value, dict) else getattr(value, "kind", "slots")
-    return f"kind={kind}"
-
-
 DecoderConfig = Annotated[
     Annotated[SlotsConfig, Tag("kind=slots")] | Annotated[SeedsConfig, Tag("kind=seeds")],
-    Discriminator(_decoder_tag, "kind", "kind must be slots or seeds"),
+    Discriminator(kind_or("slots"), "kind", "kind must be slots or seeds"),
 ]
 """From the encoder's features to instances; without a `kind`, `SlotsConfig`."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from sparseinst.config.base import Settings
+from sparseinst.config.base import Settings, kind_or
 
 MOST_SIDE_PX = 16_384
 """Longest side of what a network sees in one pass; larger images are cut into tiles."""
@@ -143,14 +143,8 @@ class NativeConfig(_PreprocessBase):
     )
 
 
-def _preprocess_tag(value: Any) -> str:
-    # Files written before there were kinds name none: theirs is the short side.
-    kind = value.get("kind", "short_side") if isinstance(value, dict) else getattr(value, "kind", "short_side")
-    return f"kind={kind}"
-
-
 PreprocessConfig = Annotated[
     Annotated[ShortSideConfig, Tag("kind=short_side")] | Annotated[NativeConfig, Tag("kind=native")],
-    Discriminator(_preprocess_tag, "kind", "kind must be short_side or native"),
+    Discriminator(kind_or("short_side"), "kind", "kind must be short_side or native"),
 ]
 """From an image file to the network's input; without a `kind`, `ShortSideConfig`."""

@@ -25,7 +25,7 @@ from sparseinst.inference.large import LARGE_PX, Rows, find_in_large, is_large, 
 from sparseinst.inference.outcome import ImageResult
 from sparseinst.inference.outputs import Pictures, Written
 from sparseinst.inference.pipeline import Pipeline
-from sparseinst.inference.results import Results
+from sparseinst.inference.predictions_file import PredictionsFile
 from sparseinst.inference.tally import UNREAD, SeenImage, Tally
 from sparseinst.inference.tiles import Cut
 from sparseinst.structures import Instances
@@ -38,7 +38,7 @@ class _Stopped(Exception):
     """The run is to end in the middle of an image."""
 
 
-class Run:
+class ImageRun:
     """One pass over the files: an iterator of results that keeps the totals.
 
     Images that `results` already has, from a run that did not finish, are counted and passed over.
@@ -50,7 +50,7 @@ class Run:
         pipeline: Pipeline,
         labels: NDArray[np.int64] | None,
         pictures: Pictures | None,
-        results: Results | None,
+        results: PredictionsFile | None,
         *,
         iam: bool,
         on_row: OnTileRow | None,

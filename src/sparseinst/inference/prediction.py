@@ -16,12 +16,12 @@ from sparseinst.data.sources import Sources, find_sources
 from sparseinst.data.stacks.stack import View
 from sparseinst.errors import InputError
 from sparseinst.inference.fingerprint import of_files, of_pipeline
-from sparseinst.inference.image_run import OnTileRow, Run
+from sparseinst.inference.image_run import ImageRun, OnTileRow
 from sparseinst.inference.options import PipelineOptions, labels_of
 from sparseinst.inference.outcome import ImageResult, RunSummary
 from sparseinst.inference.outputs import Pictures
 from sparseinst.inference.pipeline import Pipeline
-from sparseinst.inference.results import Results
+from sparseinst.inference.predictions_file import PredictionsFile
 from sparseinst.modeling.model import SparseInst
 from sparseinst.runtime.backends import Backend
 from sparseinst.version import __version__
@@ -63,7 +63,7 @@ def predict_files(
         out: folder for an overlay of each image (STEM_overlay.png, or .jpg for JPEG files) and what follows; None
             writes nothing.
         save_json: write predictions.json there: a COCO dataset with running ids, whose annotations carry `score`. Until
-            the run is done it is kept line by line (see `Results`).
+            the run is done it is kept line by line (see `PredictionsFile`).
         save_masks: write STEM_labels.png there: 16 bits, 0 background, i + 1 where instance i is. From 65,536 instances
             on it is STEM_labels.tif, of 32 bits.
         iam: write STEM_iam.png there: the best instances beside their activation maps (see `draw_activation`).
@@ -109,8 +109,8 @@ def predict_files(
         kept, results = None, None
         if folder is not None and save_json:
             results = folder / RESULTS_NAME
-            kept = opened.enter_context(Results(results, pipeline.classes, marks, resume=resume))
-        run = Run(
+            kept = opened.enter_context(PredictionsFile(results, pipeline.classes, marks, resume=resume))
+        run = ImageRun(
             sources, pipeline, labels, pictures, kept, iam=iam, on_row=on_row, view=view, pixel=pixel, stop=stop
         )  # fmt: skip
         for result in run:

@@ -15,7 +15,7 @@ from sparseinst.data.sources import Sources
 from sparseinst.data.stacks.stack import Place
 from sparseinst.inference.outcome import Failure, ImageResult, RunSummary
 from sparseinst.inference.outputs import Pictures, Written
-from sparseinst.inference.results import Earlier, Results
+from sparseinst.inference.predictions_file import Earlier, PredictionsFile
 from sparseinst.structures import Instances
 
 UNREAD = np.empty((0, 0, RGB), np.uint8)
@@ -50,7 +50,7 @@ class Tally:
     """
 
     def __init__(
-        self, sources: Sources, classes: tuple[str, ...], pictures: Pictures | None, results: Results | None
+        self, sources: Sources, classes: tuple[str, ...], pictures: Pictures | None, results: PredictionsFile | None
     ) -> None:
         self._sources, self._classes = sources, classes
         self._pictures, self._results = pictures, results

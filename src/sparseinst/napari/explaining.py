@@ -35,8 +35,8 @@ def show_activation(
     mask = plane_of(labels, place) == number
     if not number or not mask.any():
         raise InputError(f"label {number}: expected one that is in this plane: pick another (L, then click it)")
-    about = labels.metadata.get(NETWORK, {})
-    predictor = predictor_of(about.get("model", "nuclei"), about.get("diameter"), about.get("tile"))
+    network = labels.metadata.get(NETWORK, {})
+    predictor = predictor_of(network.get("model", "nuclei"), network.get("diameter"), network.get("tile"))
     instances, maps = predictor.explain(plane_of(image, place))
     index = most_like(instances, mask)
     if index is None:

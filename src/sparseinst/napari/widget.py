@@ -44,8 +44,8 @@ def find_objects(
     diameter: float | Literal["auto"] | None = "auto" if estimate_diameter else diameter_px or None
     predictor = predictor_of(model, diameter, tile_px or None)
     labels = label_layer(largest(image), predictor, colours=image.rgb, stitch=stitch_planes)
-    about = {"model": model, "diameter": diameter, "tile": tile_px or None, "classes": predictor.classes}
-    options = {"name": f"{image.name} objects", "metadata": {NETWORK: about}, **placed_like(image, labels.ndim)}
+    network = {"model": model, "diameter": diameter, "tile": tile_px or None, "classes": predictor.classes}
+    options = {"name": f"{image.name} objects", "metadata": {NETWORK: network}, **placed_like(image, labels.ndim)}
     return labels, options, "labels"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.evaluation.matching import IOU, by_image, pairwise_ious
-from sparseinst.review.usual import Scene, Usual, learn_usual
+from sparseinst.review.usual import Overlaps, Usual, learn_usual
 
 Kind = Literal["missed", "class", "outline", "unseen"]
 KINDS: tuple[Kind, ...] = ("missed", "class", "outline", "unseen")
@@ -60,38 +60,38 @@ def disputes(truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]) 
     """
     annotations = truth["annotations"]
     truths_in, found_in = by_image(annotations), by_image(detections)
-    scenes = [_scene(image["id"], truths_in, found_in, annotations, detections) for image in truth["images"]]
-    usual = learn_usual(annotations, detections, scenes)
+    images = [_overlaps(image["id"], truths_in, found_in, annotations, detections) for image in truth["images"]]
+    usual = learn_usual(annotations, detections, images)
     found: list[Dispute] = []
-    for scene in scenes:
-        for column, place in enumerate(scene.truths):
+    for image in images:
+        for column, place in enumerate(image.truths):
             if not annotations[place]["iscrowd"]:
-                found += _about(column, scene, annotations[place]["category_id"], detections, usual)
-        found += _missed(scene, detections, usual)
+                found += _about(column, image, annotations[place]["category_id"], detections, usual)
+        found += _missed(image, detections, usual)
     return _in_turn(found)
 
 
-def _scene(
+def _overlaps(
     image_id: int,
     truths_in: Mapping[int, list[int]],
     found_in: Mapping[int, list[int]],
     annotations: Sequence[Mapping[str, Any]],
     detections: Sequence[Mapping[str, Any]],
-) -> Scene:
+) -> Overlaps:
     truths, found = truths_in[image_id], found_in[image_id]
     ious = np.zeros((len(found), len(truths)))
     if truths and found:
         ious = pairwise_ious([detections[i] for i in found], [annotations[i] for i in truths])
-    return Scene(image_id, truths, found, ious)
+    return Overlaps(image_id, truths, found, ious)
 
 
 def _about(
-    column: int, scene: Scene, category: int, detections: Sequence[Mapping[str, Any]], usual: Usual
+    column: int, image: Overlaps, category: int, detections: Sequence[Mapping[str, Any]], usual: Usual
 ) -> list[Dispute]:
     """What is said against one annotation: the strongest of class, outline and unseen; nothing where all is well."""
     if category not in usual.iou:
         return []  # the network has not learnt the class, and cannot judge
-    ious, mine = scene.ious[:, column], list(scene.found)
+    ious, mine = image.ious[:, column], list(image.found)
     classes = np.array([detections[i]["category_id"] for i in mine], np.int64)
     sure, same = usual.precision[mine], classes == category
     fits = np.minimum(1.0, ious / usual.iou[category])
@@ -100,44 +100,44 @@ def _about(
     unlike = np.array([usual.mistaken(category, int(seen)) for seen in classes])
     other = np.where(~same & (ious >= IOU), sure * fits * unlike, 0.0)
     if other.max(initial=0.0) > 0:
-        said.append(_dispute("class", other.max() * (1 - agreed), scene, column, int(other.argmax()), detections))
+        said.append(_dispute("class", other.max() * (1 - agreed), image, column, int(other.argmax()), detections))
     touching = np.where(same & (ious >= _TOUCH), sure * ious, 0.0)
     if touching.max(initial=0.0) > 0:
         row = int(touching.argmax())
-        said.append(_dispute("outline", sure[row] * (1 - fits[row]), scene, column, row, detections))
-    about = [usual.relative(detections[mine[row]]) for row in np.flatnonzero(ious >= _TOUCH)]
-    seen = max(about, default=0.0)
-    said.append(_dispute("unseen", usual.found[category] * (1 - seen), scene, column, None, detections))
+        said.append(_dispute("outline", sure[row] * (1 - fits[row]), image, column, row, detections))
+    touched = [usual.relative(detections[mine[row]]) for row in np.flatnonzero(ious >= _TOUCH)]
+    seen = max(touched, default=0.0)
+    said.append(_dispute("unseen", usual.found[category] * (1 - seen), image, column, None, detections))
     return sorted((item for item in said if item.suspicion > 0), key=lambda item: -item.suspicion)[:1]
 
 
 def _dispute(
     kind: Kind,
     suspicion: float,
-    scene: Scene,
+    image: Overlaps,
     column: int,
     row: int | None,
     detections: Sequence[Mapping[str, Any]],
 ) -> Dispute:
-    place = scene.truths[column]
+    place = image.truths[column]
     if row is None:
-        return Dispute(kind, float(suspicion), scene.image_id, place, None)
-    score, iou = float(detections[scene.found[row]]["score"]), float(scene.ious[row, column])
-    return Dispute(kind, float(suspicion), scene.image_id, place, scene.found[row], score, iou)
+        return Dispute(kind, float(suspicion), image.image_id, place, None)
+    score, iou = float(detections[image.found[row]]["score"]), float(image.ious[row, column])
+    return Dispute(kind, float(suspicion), image.image_id, place, image.found[row], score, iou)
 
 
-def _missed(scene: Scene, detections: Sequence[Mapping[str, Any]], usual: Usual) -> Iterable[Dispute]:
+def _missed(image: Overlaps, detections: Sequence[Mapping[str, Any]], usual: Usual) -> Iterable[Dispute]:
     """What is seen where nothing is annotated; of several masks of one object the surest."""
-    sure, nearest = usual.precision[list(scene.found)], scene.ious.max(axis=1, initial=0.0)
+    sure, nearest = usual.precision[list(image.found)], image.ious.max(axis=1, initial=0.0)
     alone = np.flatnonzero((nearest <= _APART) & (sure > 0))
     kept: list[Mapping[str, Any]] = []
     for row in alone[np.argsort(-sure[alone], kind="stable")].tolist():
-        place = scene.found[row]
+        place = image.found[row]
         if kept and pairwise_ious([detections[place]], kept).max() >= IOU:
             continue
         kept.append({**detections[place], "iscrowd": 0})
         suspicion, score = float(sure[row] * (1 - nearest[row])), float(detections[place]["score"])
-        yield Dispute("missed", suspicion, scene.image_id, None, place, score, float(nearest[row]))
+        yield Dispute("missed", suspicion, image.image_id, None, place, score, float(nearest[row]))
 
 
 def _in_turn(found: Sequence[Dispute]) -> list[Dispute]:

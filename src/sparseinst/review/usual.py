@@ -22,7 +22,7 @@ _Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Scene:
+class Overlaps:
     """One image: places of its annotations and detections, and (d, t) their IoUs."""
 
     image_id: int
@@ -63,24 +63,24 @@ class Usual:
         return right / (right + wrong) if right > 0 else 0.0
 
 
-def learn_usual(annotations: Sequence[_Record], detections: Sequence[_Record], scenes: Sequence[Scene]) -> Usual:
+def learn_usual(annotations: Sequence[_Record], detections: Sequence[_Record], images: Sequence[Overlaps]) -> Usual:
     """Measures it on all images."""
     right = np.zeros(len(detections), bool)
     ious: dict[int, list[float]] = defaultdict(list)
     found_at: dict[int, list[float]] = defaultdict(list)
     total: dict[int, int] = defaultdict(int)
     pairs: dict[tuple[int, int], float] = defaultdict(float)
-    for scene in scenes:
-        classes = np.array([detections[i]["category_id"] for i in scene.found], np.int64)
-        scores = np.array([detections[i]["score"] for i in scene.found])
-        for column, place in enumerate(scene.truths):
+    for image in images:
+        classes = np.array([detections[i]["category_id"] for i in image.found], np.int64)
+        scores = np.array([detections[i]["score"] for i in image.found])
+        for column, place in enumerate(image.truths):
             category = annotations[place]["category_id"]
             total[category] += 1
-            near = np.flatnonzero(scene.ious[:, column] >= IOU)
+            near = np.flatnonzero(image.ious[:, column] >= IOU)
             same = near[classes[near] == category]
-            right[[scene.found[row] for row in same]] = True
+            right[[image.found[row] for row in same]] = True
             if len(same):
-                ious[category].append(float(scene.ious[same[scores[same].argmax()], column]))
+                ious[category].append(float(image.ious[same[scores[same].argmax()], column]))
                 found_at[category].append(float(scores[same].max()))
             if len(near):
                 pairs[category, int(classes[near[scores[near].argmax()]])] += 1

@@ -182,9 +182,9 @@ def _network(
         return load_preset(choice.network), choice.network, init, None, told
     if isinstance(model, Preset):
         return model, model.description, init, None, []
-    brought, weights = weights_file(model), None
-    if brought is not None and brought.suffix in PICKLED:
-        weights = Weights(brought, read_tensors(brought))
+    brought = weights_file(model)
+    published = brought is not None and brought.suffix in PICKLED
+    weights = Weights(brought, read_tensors(brought)) if brought is not None and published else None
     preset = preset_of(weights or brought or model)
     if init is not None:
         weights = None

@@ -68,10 +68,10 @@ def provide(folder: Path) -> None:
     if is_complete(BUNDLED):
         shutil.copytree(BUNDLED, folder)
     else:
-        fetch(folder)
+        fetch_runtime(folder)
 
 
-def fetch(folder: Path) -> None:
+def fetch_runtime(folder: Path) -> None:
     """Fetches the files with npm into a folder, over what is there.
 
     Raises:
@@ -110,4 +110,4 @@ def _unpack(package: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    fetch(BUNDLED)
+    fetch_runtime(BUNDLED)

@@ -55,10 +55,10 @@ def open_czi(reader: Any, path: Path, series: str | None, opened: ExitStack) -> 
             values[y0 - top : y1 - top, x0 - left : x1 - left] = tile[:, :, channel if colours else 0]
         return values
 
-    about = ET.fromstring(file.metadata() or "<nothing/>")
-    told = [channel.get("Name", "") for channel in about.findall(_CHANNELS)]
+    metadata = ET.fromstring(file.metadata() or "<nothing/>")
+    told = [channel.get("Name", "") for channel in metadata.findall(_CHANNELS)]
     names = COLOURS if colours else channel_names(told, max(1, sizes.get("C", 1)))
-    return Stack(path, max(1, sizes.get("T", 1)), max(1, sizes.get("Z", 1)), names, colours, _size(about), load)
+    return Stack(path, max(1, sizes.get("T", 1)), max(1, sizes.get("Z", 1)), names, colours, _size(metadata), load)
 
 
 def _at(entry: Any) -> dict[str, int]:
@@ -83,8 +83,8 @@ def _bounds(entries: list[Any]) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def _size(about: ET.Element) -> PixelSize | None:
+def _size(metadata: ET.Element) -> PixelSize | None:
     """By the scaling of the metadata, which is in metres."""
-    told = {item.get("Id", ""): item.findtext("Value") for item in about.findall(".//Scaling/Items/Distance")}
+    told = {item.get("Id", ""): item.findtext("Value") for item in metadata.findall(".//Scaling/Items/Distance")}
     x, y, z = (float(told.get(axis) or 0) for axis in "XYZ")
     return pixel_size(y, x, "m", z)

@@ -40,14 +40,14 @@ def open_nd2(reader: Any, path: Path, series: str | None, opened: ExitStack) -> 
         frame = held[time, plane]
         return frame[0, :, :, channel] if colours else frame[channel, :, :, 0]
 
-    about = file.metadata.channels or []
-    names = COLOURS if colours else channel_names([str(one.channel.name or "") for one in about], count)
-    return Stack(path, sizes.get("T", 1), sizes.get("Z", 1), names, colours, _size(file, about), load)
+    channels = file.metadata.channels or []
+    names = COLOURS if colours else channel_names([str(one.channel.name or "") for one in channels], count)
+    return Stack(path, sizes.get("T", 1), sizes.get("Z", 1), names, colours, _size(file, channels), load)
 
 
-def _size(file: Any, about: Any) -> PixelSize | None:
+def _size(file: Any, channels: Any) -> PixelSize | None:
     """What the file was calibrated to; None where it was not."""
-    if not about or not all(about[0].volume.axesCalibrated[:2]):
+    if not channels or not all(channels[0].volume.axesCalibrated[:2]):
         return None
     size = file.voxel_size()
-    return pixel_size(size.y, size.x, "um", size.z if about[0].volume.axesCalibrated[2] else None)
+    return pixel_size(size.y, size.x, "um", size.z if channels[0].volume.axesCalibrated[2] else None)

@@ -36,7 +36,7 @@ class Earlier(NamedTuple):
     error: str | None
 
 
-class Results:
+class PredictionsFile:
     """A COCO dataset with running ids, whose annotations carry `score`; made in a `with` block.
 
     While the run goes on there is a file beside it: a line of JSON with the settings, then one for each image, written
