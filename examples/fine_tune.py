@@ -8,12 +8,10 @@ Says what the weights are worth on your images before and after.
 import sys
 
 from sparseinst import evaluate, train
-from sparseinst.data.formats.resolving import resolve_data
 
 
 def main(folder: str, iterations: int, weights: str) -> None:
-    images = resolve_data(folder).part("val")
-    before = evaluate(weights, images, max_dets=300)
+    before = evaluate(weights, data=folder, max_dets=300)
 
     # A name alone is a network with fresh weights; a file is both. A tenth of the learning rate keeps what it knows.
     start = {"model": "nuclei", "init": "nuclei"} if weights == "nuclei" else {"model": weights}
@@ -22,7 +20,7 @@ def main(folder: str, iterations: int, weights: str) -> None:
         settings={"evaluate_every": iterations, "max_dets": 300},
     )  # fmt: skip
 
-    after = evaluate(result.out / "best.safetensors", images, max_dets=300)
+    after = evaluate(result.out / "best.safetensors", data=folder, max_dets=300)
     print(f"AP {before.ap:.3f} before, {after.ap:.3f} after {result.iterations} steps, best {result.best_ap:.3f}")
     for name, was, now in zip(("AP50", "AP75"), (before.ap50, before.ap75), (after.ap50, after.ap75), strict=True):
         print(f"{name} {was:.3f} -> {now:.3f}")

@@ -64,6 +64,18 @@ def test_perfect_masks_reach_ap_one_and_are_saved(squares: Path, batch: int, wor
     assert results[0]["score"] == pytest.approx(0.8)
 
 
+def test_a_data_set_is_named_as_for_training(squares: Path) -> None:
+    (squares / "set.yaml").write_text("val: {images: ., annotations: truth.json}")
+    expected = evaluate(Knowing(), squares, squares / "truth.json").ap
+    for part in (None, "val"):
+        assert evaluate(Knowing(), data=squares / "set.yaml", part=part).ap == expected
+    with pytest.raises(InputError, match="one of its parts val, got test"):
+        evaluate(Knowing(), data=squares / "set.yaml", part="test")
+    for wrong in ({}, {"images": squares, "data": squares}, {"images": squares, "part": "val"}):
+        with pytest.raises(InputError, match="data"):
+            evaluate(Knowing(), **wrong)
+
+
 @pytest.mark.parametrize(("batch", "workers"), [(1, 0), (4, 2)])
 def test_tiles_find_each_object_once(squares: Path, batch: int, workers: int) -> None:
     found = evaluate(Knowing(), squares, squares / "truth.json", batch=batch, workers=workers, tile=40, overlap=20)

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from sparseinst.data.coco import CocoDataset, read_told
 from sparseinst.data.formats.content import Content
+from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.formats.source import Split
 from sparseinst.errors import InputError
 from sparseinst.evaluation.coco_eval import Scored, check_max_dets, score_results
@@ -31,9 +32,11 @@ _LOGGER = logging.getLogger(__name__)
 
 def evaluate(
     model: SparseInst | Backend | str | Path,
-    images: str | Path | Split,
+    images: str | Path | Split | None = None,
     annotations: str | Path | None = None,
     *,
+    data: str | Path | None = None,
+    part: str | None = None,
     workers: int = 2,
     max_dets: int = 100,
     save: str | Path | None = None,
@@ -49,6 +52,8 @@ def evaluate(
         model: a network, a backend, or the name or checkpoint of a network.
         images: folder of the images; or a part of a data set of any format (`resolve_data(...).val`).
         annotations: COCO file, unless that part brings its own; its categories and the model's classes meet by name.
+        data: or what `train` takes: a folder or file of a data set in any format that `resolve_data` knows.
+        part: of `data`: "train", "val" or "test"; None for its validation images, or the only part that it has.
         workers: threads that read and resize images; 0 reads them in between.
         max_dets: highest-scored detections of a class in an image that count.
         save: where to write the detections as a COCO results list.
@@ -66,8 +71,8 @@ def evaluate(
     check_max_dets(max_dets)
     if report is not None:
         check_report_folder(Path(report))
+    split = _split(images, annotations, data, part)
     pipeline = Pipeline(model, score=0.0, **options)
-    split = _split(images, annotations)
     content = read_told(split)
     dataset = CocoDataset.of(split, content).remap(pipeline.classes)
     results = detect(pipeline, dataset, workers=workers, on_image=on_image)
@@ -135,11 +140,22 @@ def detect(
     return [item for item in results if item["category_id"] != -1]
 
 
-def _split(images: str | Path | Split, annotations: str | Path | None) -> Split:
+def _split(
+    images: str | Path | Split | None, annotations: str | Path | None, data: str | Path | None, part: str | None
+) -> Split:
+    if data is None and images is None:
+        raise InputError("expected images with annotations, or data, got neither: name what to measure on")
+    if data is not None:
+        if images is not None or annotations is not None:
+            raise InputError("expected data, or images with annotations, got both: leave one out")
+        return resolve_data(data).part(part)
+    if part is not None:
+        raise InputError(f"part {part!r}: expected data with it, got images: leave part out")
     if isinstance(images, Split):
         return images
     if annotations is None:
         raise InputError(f"{images}: expected the annotations of these images, got none: name their COCO file")
+    assert images is not None
     return Split(images=Path(images), annotations=Path(annotations))
 
 

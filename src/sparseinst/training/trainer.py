@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sparseinst.errors import InputError
 from sparseinst.recipe import Preset
-from sparseinst.runtime.devices import resolve_device
+from sparseinst.runtime.devices import Device, resolve_device
 from sparseinst.training.callbacks import Callback
 from sparseinst.training.folder import run_folder
 from sparseinst.training.loop import Limits
@@ -40,7 +40,7 @@ def train(
     precision: str | None = None,
     seed: int | None = None,
     settings: Mapping[str, object] | None = None,
-    device: str | torch.device | None = None,
+    device: Device = "auto",
     resume: bool = False,
     minutes: float | None = None,
     max_minutes: float | None = None,
@@ -80,7 +80,7 @@ def train(
         precision: "fp32", "bf16" or "fp16".
         seed: decides the fresh weights and all randomness of the images.
         settings: any further settings by dotted name, such as {"optim.ema": 0.999}; the last word.
-        device: "cpu", "cuda", "mps"; None takes the best there is.
+        device: "cpu", "cuda", "cuda:1", "mps", or "auto" (a CUDA GPU if there is one, else the CPU).
         resume: go on exactly where the run in `out` stopped. The folder has all settings; those given must be the same.
         minutes: about how long the run takes, in place of iterations: a short measurement fixes these, the iterations
             between evaluations (for 8 of them, or as many as take a fifth of the time) and a warm-up of at most 4 %,
@@ -105,7 +105,7 @@ def train(
     if out is None and data is None:
         raise InputError("data: expected a folder or YAML file, got none: name it, or the folder of a run to resume")
     out = run_folder(data or "", resume=resume) if out is None else Path(out)
-    target = resolve_device(_best_device() if device is None else device)
+    target = resolve_device(device)
     options = Options(
         data=data, model=model, out=out, recipe=recipe, init=None if init is None else str(init), augment=augment,
         iterations=iterations, epochs=epochs, batch=batch, size=size, lr=lr, freeze=freeze, patience=patience,
@@ -121,9 +121,3 @@ def train(
         session = Session(stack, options, plan, target, console)
         session.prepare(began_s)
         return session.run(limits, callbacks)
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
