@@ -63,6 +63,8 @@ WRONG = {
     "benchmark": (["benchmark", "--backend", "foo"], "backend 'foo'"),
     "shard": ([*BATCH, "--shard", "5/3"], "expected a number in 0..2"),
     "batch": ([*BATCH, "--diameter", "-1"], "diameter: expected a number above 0"),
+    "stains": ([*BATCH, "--model", "{stains}", "--random-weights"], "batch: expected a network of pictures in grey"),
+    "stains served": (["serve", "--model", "{stains}", "--random-weights"], "the service and its page: expected"),
     "runs": (["runs", "no"], "found nothing"),
     "check": (["data", "check", "{data}", "--model", "tree"], "no preset"),
     "shares": ([*SPLIT, "--val", "0.9", "--test", "0.9"], "expected parts above 0"),
@@ -92,7 +94,8 @@ Answers = dict[str, tuple[int, str, bool]]
 def answers(tmp_path_factory) -> Answers:
     folder = tmp_path_factory.mktemp("early")
     (folder / "a.png").touch()
-    places = {"file": folder / "a.png", "data": DATA}
+    (folder / "stains.yaml").write_text("description: stains\nmodel: {preprocess: {channels: 2}}")
+    places = {"file": folder / "a.png", "data": DATA, "stains": folder / "stains.yaml"}
     commands = {name: [word.format(**places) for word in words] for name, (words, _) in WRONG.items()}
     command = [sys.executable, "-c", RUN]
     done = subprocess.run(command, cwd=folder, input=json.dumps(commands), capture_output=True, text=True, check=True)

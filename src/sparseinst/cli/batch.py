@@ -109,6 +109,7 @@ def run(
     check_network(
         model, weights=weights, random_weights=random_weights, backend=backend, score=score, device=device, batch=batch,
         half=half, tile=tile, overlap=overlap, scale=scale, diameter=diameter, max_instances=max_instances,
+        colours="batch",
     )  # fmt: skip
     check_source(source)
     check_room(out, option="out", make=False)

@@ -37,14 +37,25 @@ def check_network(
     backend: str | None = None,
     score: float | None = None,
     classes: Sequence[str] | None = None,
+    colours: str | None = None,
     **options: "Unpack[PipelineOptions]",
 ) -> None:
     """Whether a network can be there and do what is asked of it, as far as its settings are known without loading it.
 
+    Args:
+        model: a preset, a file, or hf:owner/name.
+        weights: those of a preset.
+        random_weights: whether there are to be none.
+        backend: what runs it.
+        score: the lowest to keep.
+        classes: names to keep.
+        colours: what it is for, where that knows pictures in grey and in colours alone.
+        options: of prediction.
+
     Raises:
         InputError: there is no such model, backend or device, a value is out of range, or the network cannot do it.
     """
-    from sparseinst.inference.options import check_options, labels_of
+    from sparseinst.inference.options import check_options, colours_only, labels_of
     from sparseinst.zoo.header import known_config
     from sparseinst.zoo.names import check_ships
 
@@ -60,6 +71,8 @@ def check_network(
     check_options(config, score=score, **options)
     if config is not None:
         labels_of(classes, config.classes)
+        if colours is not None:
+            colours_only(config, colours)
 
 
 def check_explains(model: str, backend: str | None) -> None:

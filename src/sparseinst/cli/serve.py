@@ -97,7 +97,7 @@ def serve(
     check_network(
         model or DEFAULT_MODEL, weights=weights, random_weights=random_weights, backend=backend, score=score,
         device=device, half=half, tile=tile, overlap=overlap, scale=scale, diameter=diameter,
-        max_instances=max_instances,
+        max_instances=max_instances, colours="the service and its page",
     )  # fmt: skip
     _check_installed()
     from sparseinst.serving.settings import ServeSettings
