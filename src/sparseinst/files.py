@@ -69,7 +69,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         InputError: something is there already (an empty folder may be), or the folder cannot be made.
     """
-    path = path.expanduser().resolve()
+    path = real(path.expanduser())
     if not (replace and path.is_dir()) and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path}: expected a folder that is not there yet, found one: remove it or name another")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -164,6 +164,11 @@ def fitting(stem: str) -> str:
     if len(encoded) <= LONG_STEM:
         return stem
     return f"{encoded[:180].decode('utf-8', 'ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
+
+
+def real(path: str | Path) -> Path:
+    """The absolute path, links followed; where these lead in a circle, as far as that goes (`Path.resolve` fails)."""
+    return Path(os.path.realpath(path))
 
 
 def is_file(path: str | Path) -> bool:

@@ -22,6 +22,7 @@ from sparseinst.data.formats.writing import TARGETS, Target, convert_data
 from sparseinst.data.images import read_image
 from sparseinst.data.large.image import open_large
 from sparseinst.data.pages import read_pages
+from sparseinst.data.sources import find_sources
 from sparseinst.errors import InputError
 
 INTENSITY = IntensityConfig()
@@ -120,3 +121,14 @@ def test_images_that_would_be_written_over_each_other(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="names of their own, got several for same"):
         convert_data(resolve_data(source), tmp_path / "out", "coco")
     assert not (tmp_path / "out").exists()
+
+
+def test_links_in_a_circle(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "a.png")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    (tmp_path / "set" / "up").symlink_to(tmp_path)
+    out = tmp_path / "circle" / "out"
+    assert len(find_sources(tmp_path / "set", recursive=True, out=out).images) == 1
+    source = data_set(tmp_path / "other", str(tmp_path / "set" / "a.png"))
+    with pytest.raises(InputError, match="cannot be made"):
+        convert_data(resolve_data(source), out, "coco")

@@ -23,7 +23,7 @@ from sparseinst.data.physical import PixelSize
 from sparseinst.data.stacks.opening import open_stack
 from sparseinst.data.stacks.stack import Place, Stack
 from sparseinst.errors import InputError
-from sparseinst.files import atomic
+from sparseinst.files import atomic, real
 from sparseinst.inference.outcome import ImageResult
 
 MEASUREMENTS, VOLUMES, REGIONS = "measurements.csv", "volumes.csv", "regions.csv"
@@ -190,7 +190,7 @@ class CellFiles:
 
     def _new(self, start: Path, ending: str) -> Path:
         path = start.with_name(f"{start.name}{ending}")
-        if self.wanted.regions is not None and path.resolve() == self.wanted.regions.resolve():
+        if self.wanted.regions is not None and real(path) == real(self.wanted.regions):
             raise InputError(f"{path}: would be written over the file of regions: choose another folder (--out)")
         self.written.append(path)
         return path

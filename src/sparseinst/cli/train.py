@@ -11,6 +11,7 @@ from sparseinst.cli.early import check_model, check_paths
 from sparseinst.cli.options import Device, pick_device, setting
 from sparseinst.cli.telling import console, say, say_error
 from sparseinst.errors import InputError, typed
+from sparseinst.files import real
 from sparseinst.runtime.names import check_device
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def _folder(data: Path | None, out: Path | None, resume: Path | None) -> Path:
     from sparseinst.training.folder import run_folder
 
     if resume is not None:
-        if out is not None and out.resolve() != resume.resolve():
+        if out is not None and real(out) != real(resume):
             raise InputError(f"expected --resume {resume} or --out {out}, got both: a run goes on in its own folder")
         return resume
     if data is None:

@@ -10,7 +10,7 @@ from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.signature import is_ours
 from sparseinst.data.stacks.makers.opening import MAKER_SUFFIXES
 from sparseinst.errors import InputError, listed, shown
-from sparseinst.files import LONG_STEM, UNFINISHED, fitting, is_file, is_folder
+from sparseinst.files import LONG_STEM, UNFINISHED, fitting, is_file, is_folder, real
 from sparseinst.parsing import read_bytes
 
 IMAGE_SUFFIXES = frozenset({
@@ -136,14 +136,14 @@ def names_of(paths: Iterable[Path], root: Path | None = None) -> list[str]:
 
 def _files(folder: Path, *, recursive: bool, out: Path | None) -> Iterator[Path]:
     """All that is not hidden in a folder; a folder whose suffix makes it an image (.zarr) stands for what it holds."""
-    left_out = None if out is None else out.resolve()
+    left_out = None if out is None else real(out)
     for parent, folders, files in os.walk(folder, onerror=_refuse):
         here = Path(parent)
         shown = sorted(name for name in folders if not name.startswith("."))
         yield from (here / name for name in files if not name.startswith("."))
         yield from (here / name for name in shown if name.lower().endswith(".zarr"))
         below = [name for name in shown if recursive and not name.lower().endswith(".zarr")]
-        folders[:] = [name for name in below if (here / name).resolve() != left_out]
+        folders[:] = [name for name in below if real(here / name) != left_out]
 
 
 def _refuse(error: OSError) -> None:

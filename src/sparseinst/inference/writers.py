@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sparseinst.data.signature import SIGNATURE, signed
 from sparseinst.drawing.instances import draw, legible_scale
 from sparseinst.errors import InputError
-from sparseinst.files import atomic
+from sparseinst.files import atomic, real
 from sparseinst.inference.description import describe, to_dataframe
 from sparseinst.masks.runs import decode_runs
 from sparseinst.structures import Instances
@@ -168,8 +168,8 @@ class OutputStems:
     """
 
     def __init__(self, inputs: Iterable[Path], folder: Path, endings: Sequence[str]) -> None:
-        self._taken = {str(path.resolve()).casefold() for path in inputs}
-        self._root, self._endings = folder.resolve(), endings
+        self._taken = {str(real(path)).casefold() for path in inputs}
+        self._root, self._endings = real(folder), endings
         self._numbers: Counter[str] = Counter()
 
     def take(self, wanted: str) -> str:

@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from sparseinst.data.sources import PICTURE_SUFFIXES, find_sources, lines_of
 from sparseinst.errors import InputError, listed
-from sparseinst.files import is_file, is_folder
+from sparseinst.files import is_file, is_folder, real
 from sparseinst.parsing import read_bytes
 
 Kind = Literal["images", "tar", "parquet"]
@@ -139,11 +139,9 @@ def _listing(kind: Kind, root: str, names: Iterable[str]) -> Listing:
 
 
 def _walk(folder: Path, out: Path | None) -> Iterable[Path]:
-    left_out = None if out is None else out.resolve()
+    left_out = None if out is None else real(out)
     for parent, folders, files in os.walk(folder):
-        folders[:] = [
-            name for name in folders if not name.startswith(".") and (Path(parent) / name).resolve() != left_out
-        ]
+        folders[:] = [name for name in folders if not name.startswith(".") and real(Path(parent) / name) != left_out]
         yield from (Path(parent) / name for name in files if not name.startswith("."))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from sparseinst.data.video.frame import VideoFrame, VideoSource
 from sparseinst.data.video.source import RATE, Source, open_video
 from sparseinst.errors import InputError
+from sparseinst.files import real
 from sparseinst.inference.options import PipelineOptions, labels_of
 from sparseinst.inference.pipeline import Pipeline
 from sparseinst.inference.stages import Stage, Stages
@@ -81,7 +82,7 @@ def predict_video(
     outputs = {"video": save, "json": save_json, "mot": save_mot, "masks": save_masks}
     files = {kind: Path(path) for kind, path in outputs.items() if path is not None}
     for path in files.values():
-        if path.exists() and isinstance(source, str | Path) and path.resolve() == Path(source).resolve():
+        if path.exists() and isinstance(source, str | Path) and real(path) == real(source):
             raise InputError(f"{path}: expected another file than the video itself: name another")
     needs_ids = zones or divisions or "mot" in files or "masks" in files
     marks = Marks(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError
+from sparseinst.files import real
 
 PAGE, FIGURES, PICTURES = "index.html", "report.json", "images"
 
@@ -34,7 +35,7 @@ def check_report_folder(folder: Path) -> None:
 def replaced(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder`, renamed to it once the block has ended well, removed otherwise."""
     check_report_folder(folder)
-    folder = folder.resolve()
+    folder = real(folder)
     temporary, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("tmp", "old"))
     try:
         temporary.mkdir()
