@@ -3,8 +3,8 @@
 python benchmarks/field.py MODEL... [--data ../shared/data/dsb2018] [--fields 2] [--name field]
 
 A MODEL is a name, run by ONNX Runtime, or an exported file. The fields are those of benchmarks/plate.py, in this
-process; the first goes through once before, uncounted. Seconds are those of the processor, which other work on a machine hardly
-changes; where two cores share the work evenly, the clock shows half of them.
+process; the first goes through once before, uncounted. Seconds are those of the processor, which other work on a
+machine hardly changes; where two cores share the work evenly, the clock shows half of them.
 """
 
 import argparse
