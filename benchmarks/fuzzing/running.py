@@ -174,6 +174,8 @@ def _watch(child: int, state: mmap.mmap) -> str | None:
         number = _STATE.unpack(state[:])[0]
         if number != seen:
             seen, cpu, since = number, _cpu_s(child), time.monotonic()
+        elif not _is_idle(child):  # a process that is not given a processor does not wait by itself
+            since = time.monotonic()
         ending = None
         if _cpu_s(child) - cpu > CPU_S:
             ending = f"time: over {CPU_S:g} s of computing"
@@ -269,6 +271,13 @@ def _memory(process: int) -> int:
     with contextlib.suppress(OSError, IndexError, ValueError):
         return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * resource.getpagesize()
     return 0
+
+
+def _is_idle(process: int) -> bool:
+    """Whether it waits for something other than a processor or a disk."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    return False
 
 
 def _cpu_s(process: int) -> float:
