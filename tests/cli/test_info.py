@@ -133,6 +133,7 @@ def test_a_published_checkpoint_is_recognised(cli, tmp_path: Path) -> None:
     [
         (("r50-gaim",), "did you mean r50-giam"),
         (("absent.safetensors",), "absent.safetensors: expected a weights file or an exported network, found none"),
+        (("nuclei.onnx",), "nuclei.onnx: expected a network or its weights, got an exported file"),
         (("r50", "--size", "640"), "expected height x width"),
         (("r50", "--size", "0x640"), "expected height x width"),
     ],

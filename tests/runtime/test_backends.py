@@ -154,6 +154,8 @@ def test_a_device_that_a_runtime_lacks_is_said_before_anything_is_converted(
 def test_a_file_and_the_name_of_another_backend(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.onnx: expected a \.xml file"):
         open_backend(tmp_path / "a.onnx", name="openvino")
+    with pytest.raises(InputError, match=r"a\.onnx: expected a network or its weights, got an exported file"):
+        open_backend(tmp_path / "a.onnx", name="torch")
 
 
 def test_metadata_come_back_and_what_does_not_fit_is_said(model: SparseInst) -> None:

@@ -10,6 +10,8 @@ import typer
 from sparseinst.cli.early import check_model
 from sparseinst.cli.options import parse_size
 from sparseinst.cli.telling import print_table, say
+from sparseinst.errors import InputError
+from sparseinst.runtime.names import is_exported
 
 if TYPE_CHECKING:
     from sparseinst.config.preprocess import PreprocessConfig
@@ -54,6 +56,11 @@ def info(
 ) -> None:
     """Describe a network: what it costs, takes, finds, how it is trained, and where its weights come from."""
     size_hw = None if size is None else parse_size(size)
+    if is_exported(model):
+        raise InputError(
+            f"{model}: expected a network or its weights, got an exported file: ask about the weights that it was "
+            "exported from, or time it with `sparseinst benchmark`"
+        )
     check_model(model)
     facts = describe(model, size_hw=size_hw)
     if json:

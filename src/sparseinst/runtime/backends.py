@@ -123,6 +123,7 @@ _OPENERS: dict[str, Opener] = {
 """Name of a backend -> how to open it."""
 
 _PYTORCH = ("torch", "eager")
+_EXPORTED = "leave the backend's name out, as the file brings its own, or give the weights that it was exported from"
 
 
 def open_backend(
@@ -176,6 +177,8 @@ def _is_file(model: Model, suffix: str) -> TypeGuard[str | Path]:
 def _network(model: Model, wanted: Wanted, *, on: Device = None) -> SparseInst:
     if on is not None:
         resolve_device(on)  # before the weights are read: a mistyped device is the cheaper error
+    if is_exported(model):
+        raise InputError(f"{shown(model)}: expected a network or its weights, got an exported file: {_EXPORTED}")
     network = model if isinstance(model, SparseInst) else load_model(model)
     if wanted.max_instances is None or not isinstance(network.config.decoder, SeedsConfig):
         return network
