@@ -1,8 +1,9 @@
 """Label images: `images/` beside `masks/` or `labels/`, or NAME_masks beside NAME as Cellpose has them; one number for
 each object, of 8, 16 or 32 bits.
 
-They know no classes; `labels.csv` beside the folders (file, number, class), which is written with them, tells. A pixel
-belongs to one object: of objects that overlap, smaller ones lie on top.
+They know no classes; `labels.csv` beside the folders (file, number, class), which is written with them, tells. Its rows
+without a file name the classes in their order, also those that no object has. A pixel belongs to one object: of objects
+that overlap, smaller ones lie on top.
 """
 
 import csv
@@ -65,8 +66,8 @@ def read(split: Split, notes: Notes | None) -> Content:
     Raises:
         InputError: without notes, if a label image cannot be read, has another size than its image, or none at all.
     """
-    maker = Maker(split.images, notes=notes)
     classes = read_classes(split.annotations.parent / CLASSES_FILE)
+    maker = Maker(split.images, [name for (file, _), name in classes.items() if not file], notes)
     for image, mask in pairs(split):
         if mask is None:
             maker.notes.leave_out("images without a label image", image.name)
@@ -117,7 +118,7 @@ def write(dataset: Any, folder: Path) -> list[str]:
     Returns:
         What is lost to objects on top of others, in words.
     """
-    rows: list[tuple[str, int, str]] = []
+    rows = [("", number, name) for number, name in enumerate(dataset.classes, 1)]
     hidden = covered = 0
     for index in range(len(dataset)):
         source = dataset.path(index)
@@ -238,6 +239,8 @@ def _numbered(rles: tuple[bytes, ...], size_hw: tuple[int, int]) -> tuple[NDArra
 def read_classes(path: Path) -> dict[tuple[str, int], str]:
     """The classes that labels.csv tells, by the name of a label image and the number in it; none where it is absent.
 
+    Under no name of an image stand all classes there may be, numbered from 1 in their order.
+
     Raises:
         InputError: it has other columns.
     """
@@ -250,7 +253,7 @@ def read_classes(path: Path) -> dict[tuple[str, int], str]:
 
 
 def write_classes(path: Path, rows: list[tuple[str, int, str]]) -> None:
-    """Writes labels.csv: the name of a label image, a number in it, and its class."""
+    """Writes labels.csv: the name of a label image, a number in it, and its class, as `read_classes` gives them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
