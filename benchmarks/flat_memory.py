@@ -2,8 +2,9 @@
 
 python benchmarks/flat_memory.py [--only video] [--frames 20000] [--steps 5000] [--name flat_memory]
 
-Each runs in a process of its own, on one thread; the memory it holds (resident, in MB) is read after every hundredth of
-the way. Growth is the difference between the median of the last tenth and that of the tenth after the first quarter.
+Each runs in a process of its own, on one thread; the memory it holds of its own (MB, without pages of files) is read
+after every hundredth of the way. Growth is the difference between the median of the last tenth and that of the tenth
+after the first quarter.
 """
 
 import argparse
@@ -26,10 +27,10 @@ from sparseinst.training.trainer import train
 from sparseinst.video.prediction import predict_video
 
 
-def resident_mb() -> float:
-    """What this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
+def held_mb() -> float:
+    """What this process holds now of its own: pages of files may be dropped and read again as the system likes."""
+    lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+    return sum(int(line[1]) for line in lines if line[0] in ("RssAnon:", "VmSwap:")) * 1024 / 1e6
 
 
 def one_thread() -> None:
@@ -51,7 +52,7 @@ def over_video(folder: Path, frames: int) -> list[float]:
 
     def see(result: Any, _: object) -> None:
         if (result.frame.index + 1) % (frames // 100) == 0:
-            held.append(resident_mb())
+            held.append(held_mb())
 
     predict_video(
         pictures(), model=folder / "tiny.safetensors", score=0.0, save=folder / "long.mp4",
@@ -68,7 +69,7 @@ def over_training(folder: Path, steps: int) -> list[float]:
     class Watch(Callback):
         def on_row(self, row: Any) -> None:
             gc.collect()
-            held.append(resident_mb())
+            held.append(held_mb())
 
     train(
         folder / "set", recipe(), folder / "run", init="random", device="cpu", iterations=steps, log=(),

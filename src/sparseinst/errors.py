@@ -62,6 +62,15 @@ def brief(value: object, *, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def raised(error: BaseException) -> str:
+    """Another library's exception as messages show it: its kind and what it says, cut where it quotes a whole file.
+
+    >>> raised(KeyError("axes"))
+    "KeyError('axes')"
+    """
+    return brief(error, most=200)
+
+
 def shown(source: object) -> str:
     """The name of a file as messages show it: cut where it is longer than file systems allow."""
     text = str(source)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
+from sparseinst.data.large.segments import check_segments
 from sparseinst.data.orientation import inverse, oriented, seen_hw
 from sparseinst.data.picture_files import check_image, is_deep_color, open_image
 from sparseinst.errors import InputError
@@ -92,9 +93,12 @@ def _read_deep(file: Path | io.BytesIO, image: Image.Image) -> NDArray[np.generi
     """(H, W, 3) RGB at full depth through OpenCV, which reads BGR, or tifffile: OpenCV mixes planes up."""
     orientation = image.getexif().get(_ORIENTATION, 1)
     if isinstance(image, TiffImageFile) and image.tag_v2.get(_PLANAR_CONFIGURATION) == 2:
-        from tifffile import imread
+        from tifffile import TiffFile
 
-        planes = imread(file if isinstance(file, Path) else io.BytesIO(file.getvalue()), key=image.tell())
+        with TiffFile(file if isinstance(file, Path) else io.BytesIO(file.getvalue())) as whole:
+            page = whole.pages[image.tell()].aspage()
+            check_segments(page)
+            planes = page.asarray()
         return oriented(np.moveaxis(planes, 0, 2)[:, :, :3], orientation)
     # Mapping the file rather than naming it to OpenCV keeps non-ASCII paths working everywhere, and many pages cheap.
     content = np.memmap(file, np.uint8, "r") if isinstance(file, Path) else np.frombuffer(file.getvalue(), np.uint8)

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from sparseinst.config.base import Settings
 from sparseinst.config.model import ModelConfig
-from sparseinst.errors import InputError, brief, listed, misfit
+from sparseinst.errors import InputError, brief, listed, misfit, raised
 from sparseinst.files import file_hash
 from sparseinst.parsing import parse_json
 from sparseinst.version import __version__
@@ -114,4 +114,6 @@ class Exported(Settings):
                 "export the network again"
             ) from error
         except KeyError as error:
-            raise InputError(f"{source}: its metadata are damaged ({error!r}): export the network again") from error
+            raise InputError(
+                f"{source}: its metadata are damaged ({raised(error)}): export the network again"
+            ) from error

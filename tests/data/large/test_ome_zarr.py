@@ -125,6 +125,14 @@ def test_arrays_whose_axes_are_unknown_groups_and_huge_chunks(tmp_path: Path) ->
         open_large(tmp_path / "c.zarr", PERCENTILE)
 
 
+def test_what_damaged_metadata_hold_is_quoted_in_short(tmp_path: Path) -> None:
+    array(tmp_path / "a.zarr", GREY, zarr_format=2)
+    (tmp_path / "a.zarr" / ".zarray").write_bytes(b"\xff'\"\x00" * 500)
+    with pytest.raises(InputError, match=r"a\.zarr") as refused:
+        open_large(tmp_path / "a.zarr", PERCENTILE)
+    assert len(str(refused.value)) < 500
+
+
 def test_damaged_folders_name_themselves(tmp_path: Path) -> None:
     for number, text in enumerate(["", "{", "[]", "{}", '{"zarr_format": 9, "node_type": "array"}']):
         folder = tmp_path / f"{number}.zarr"

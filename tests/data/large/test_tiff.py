@@ -208,6 +208,15 @@ def test_a_compression_that_nobody_knows(tmp_path: Path) -> None:
         open_large(path, PERCENTILE)
 
 
+@pytest.mark.parametrize("tag", [256, 257], ids=["width", "height"])
+def test_sizes_that_need_more_tiles_than_the_file_places_are_refused_at_once(tmp_path: Path, tag: int) -> None:
+    path = written(tmp_path / "a.tif", RANDOM.integers(0, 256, SIZE, np.uint8), compression="zlib", **TILED)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages.first.tags[tag].overwrite(2**29 // 40)
+    with pytest.raises(InputError, match=r"a\.tif.*tiles or strips for an image of \d"):
+        open_large(path, PERCENTILE)
+
+
 @pytest.mark.parametrize("layout", [TILED, STRIPS, ONE_STRIP], ids=["tiled", "strips", "one strip"])
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
 def test_truncated_files_name_themselves(tmp_path: Path, compression: str | None, layout: dict[str, Any]) -> None:

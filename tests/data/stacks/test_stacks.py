@@ -8,7 +8,9 @@ import tifffile
 from PIL import Image
 
 from sparseinst.config.preprocess import IntensityConfig
+from sparseinst.data.formats.labels import read_labels
 from sparseinst.data.physical import PixelSize
+from sparseinst.data.stacks.channels import open_channels
 from sparseinst.data.stacks.opening import open_stack, pixel_size_of
 from sparseinst.data.stacks.pages import read_places
 from sparseinst.data.stacks.stack import Place, View
@@ -138,3 +140,41 @@ def test_damaged_files_are_told(tmp_path: Path) -> None:
         (placed,) = read_places(tmp_path / name, WHOLE, View())
         with pytest.raises(InputError, match=said):
             placed.page.read()
+
+
+def test_sizes_that_no_file_can_hold_are_refused_at_once(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    for name, axes, shape in (("channels", "cyx", (2**24, 8, 8)), ("planes", "tzyx", (2**12, 2**12, 8, 8))):
+        group = zarr.open_group(tmp_path / f"{name}.zarr", mode="w")
+        group.create_array("0", shape=shape, dtype="u1", chunks=(1,) * (len(shape) - 2) + (8, 8))
+        group.attrs["multiscales"] = [{"axes": [{"name": axis} for axis in axes], "datasets": [{"path": "0"}]}]
+        (placed,) = read_places(tmp_path / f"{name}.zarr", WHOLE, View())
+        with pytest.raises(InputError, match=rf"{name}\.zarr: expected at most .* {name.rstrip('s')}"):
+            placed.page.read()
+
+
+@pytest.mark.parametrize("kind", ["uint16", "uint8"])
+def test_a_page_with_fewer_strips_than_its_size_needs_is_damaged(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, values(4, 37, 52).astype(kind), photometric="rgb", planarconfig="separate")
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages.first.tags[257].overwrite(300_000)
+    (placed,) = read_places(path, WHOLE, View())
+    with pytest.raises(InputError, match=r"a\.tif.*strips for an image of"):
+        placed.page.read()
+    with pytest.raises(InputError, match=r"a\.tif.*strips for an image of"):
+        read_labels(path)
+
+
+def test_pages_that_follow_themselves_come_to_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, values(2, 8, 9), photometric="minisblack", metadata=None)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        places = [page.offset for page in file.pages]
+    count = int.from_bytes(content[places[1] : places[1] + 2], "little")
+    after = places[1] + 2 + 12 * count
+    content[after : after + 4] = places[1].to_bytes(4, "little")
+    path.write_bytes(content)
+    with open_channels(path, 2) as stack:
+        assert stack.values(Place(), 0).shape == (8, 9)

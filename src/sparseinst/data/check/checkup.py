@@ -21,6 +21,7 @@ from sparseinst.data.orientation import oriented
 from sparseinst.data.records import parse_records
 from sparseinst.data.sizes import ObjectSizes, describe_sizes, measure_sizes
 from sparseinst.errors import InputError
+from sparseinst.files import is_file
 from sparseinst.masks import rle
 
 
@@ -122,7 +123,7 @@ def _check_images(
     looks: list[Look] = []
     for record in kept.images:
         name, path = record["file_name"], split.images / record["file_name"]
-        if not path.is_file():
+        if not is_file(path):
             findings.add("missing image", name)
             bad.add(name)
             continue

@@ -14,7 +14,7 @@ from sparseinst.data.formats.content import Content, Notes, read_object
 from sparseinst.data.formats.places import inner
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.errors import InputError
-from sparseinst.files import atomic
+from sparseinst.files import atomic, is_file, is_folder
 from sparseinst.parsing import read_json
 
 _FILE = "a COCO annotation file"
@@ -38,13 +38,13 @@ _SINGLE = ("result.json", "annotations.json", "_annotations.coco.json", "coco.js
 
 def find(path: Path) -> DataSource | None:
     """The parts of a folder with COCO files, or of one such file; None if it is neither."""
-    if path.is_file():
+    if is_file(path):
         return _alone(path) if path.suffix.lower() == ".json" and is_coco(path) else None
     for layout in LAYOUTS:
         splits = {
             name: Split(images=path / images, annotations=path / annotations)
             for name, (images, annotations) in layout.items()
-            if (path / annotations).is_file()
+            if is_file(path / annotations)
         }
         if splits:
             return DataSource(name=path.resolve().name, **splits)
@@ -100,7 +100,7 @@ def write_file(path: Path, content: Mapping[str, Any]) -> None:
 def _exported(path: Path) -> DataSource | None:
     """CVAT's `annotations/instances_PART.json` with `images/`, or the one file that a tool writes."""
     splits: dict[str, Split] = {}
-    files = sorted((path / "annotations").glob("*.json")) if (path / "annotations").is_dir() else []
+    files = sorted((path / "annotations").glob("*.json")) if is_folder(path / "annotations") else []
     for file in filter(is_coco, files):
         words = file.stem.lower().removeprefix("instances_")
         part = next((part for part, names in PART_NAMES.items() if any(words.startswith(n) for n in names)), "train")
@@ -122,15 +122,15 @@ def _images_of(file: Path) -> Path:
     stem, home = file.stem.removeprefix("instances_"), file.parent
     places = (home, home / file.stem, home / "images", home.parent / "images" / stem, home.parent / "images",
               home.parent / stem, home.parent)  # fmt: skip
-    counted = [sum((place / _there(place, name)).is_file() for name in names) for place in places]
+    counted = [sum(is_file(place / _there(place, name)) for name in names) for place in places]
     return places[counted.index(max(counted))]
 
 
 def _there(folder: Path, name: str) -> str:
     """The name under which an image lies in a folder: as it is written, or its last part."""
-    if (folder / name).is_file():
+    if is_file(folder / name):
         return name
     for shorter in (name.replace("\\", "/"), PureWindowsPath(name).name):
-        if (folder / shorter).is_file():
+        if is_file(folder / shorter):
             return shorter
     return name

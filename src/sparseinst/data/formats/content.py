@@ -12,7 +12,7 @@ from sparseinst.data.pixels import decoding
 from sparseinst.data.sources import ARRAY_SUFFIX, has_image_name
 from sparseinst.data.stacks.channels import size_of_channels
 from sparseinst.errors import InputError, brief, listed
-from sparseinst.files import is_file
+from sparseinst.files import is_file, is_folder
 from sparseinst.parsing import read_json
 
 Content = dict[str, Any]
@@ -112,7 +112,7 @@ def image_hw(path: Path) -> tuple[int, int]:
 
 def images_in(folder: Path) -> list[Path]:
     """The image files of a folder, sorted, without arrays of which a picture has the name; none without a folder."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         return []
     found = sorted(path for path in folder.iterdir() if is_image(path))
     pictures = {path.stem for path in found if path.suffix.lower() != ARRAY_SUFFIX}

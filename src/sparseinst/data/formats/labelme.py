@@ -23,7 +23,7 @@ from sparseinst.data.picture_files import open_image
 from sparseinst.data.pixels import decoding
 from sparseinst.data.segmentation import encode_segmentation
 from sparseinst.errors import InputError, brief
-from sparseinst.files import atomic
+from sparseinst.files import atomic, is_folder
 from sparseinst.masks import rle
 from sparseinst.masks.outline import outline
 
@@ -37,7 +37,7 @@ _CORNERS = 64
 
 def find(path: Path) -> DataSource | None:
     """The parts of a folder with LabelMe files: its own, or those of subfolders train, val, test; None without any."""
-    if not path.is_dir():
+    if not is_folder(path):
         return None
     splits = {}
     for part, names in PART_NAMES.items():
@@ -110,7 +110,7 @@ def _shapes(counts: bytes, label: str, number: int, size_hw: tuple[int, int]) ->
 
 
 def _has_labels(folder: Path) -> bool:
-    return folder.is_dir() and any(_is_labelme(file) for file in folder.glob("*.json"))
+    return is_folder(folder) and any(_is_labelme(file) for file in folder.glob("*.json"))
 
 
 def _is_labelme(file: Path) -> bool:

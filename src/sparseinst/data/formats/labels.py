@@ -20,12 +20,13 @@ from PIL import Image
 from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in
 from sparseinst.data.formats.places import inner
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
+from sparseinst.data.large.segments import check_segments
 from sparseinst.data.picture_files import check_bytes
 from sparseinst.data.pixels import decoding, opened
 from sparseinst.data.sources import ARRAY_SUFFIX
 from sparseinst.data.stacks.channels import load_array
 from sparseinst.errors import InputError
-from sparseinst.files import atomic
+from sparseinst.files import atomic, is_file, is_folder
 from sparseinst.masks.numbered import encode_numbered
 from sparseinst.masks.runs import decode_runs
 from sparseinst.parsing import read_text, readable
@@ -47,7 +48,7 @@ _FOREGROUND = 255
 
 def find(path: Path) -> DataSource | None:
     """The parts of a folder with label images, or of subfolders train, val, test; None without any."""
-    if not path.is_dir():
+    if not is_folder(path):
         return None
     splits = {}
     for part, names in PART_NAMES.items():
@@ -183,6 +184,7 @@ def read_labels(path: Path) -> NDArray[np.int64]:
 def _first_page(path: Path) -> NDArray[Any]:
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
+        check_segments(page)
         _check(page.imagewidth, page.imagelength, -(-page.nbytes // max(1, page.imagewidth * page.imagelength)))
         return np.asarray(page.asarray())
 
@@ -244,7 +246,7 @@ def read_classes(path: Path) -> dict[tuple[str, int], str]:
     Raises:
         InputError: it has other columns.
     """
-    if not path.is_file():
+    if not is_file(path):
         return {}
     expected = "a table with the columns file, number, class"
     rows = csv.DictReader(read_text(path, expected=expected).splitlines())

@@ -6,12 +6,13 @@ from sparseinst.data.formats.content import Content, Maker, Notes, image_hw, ima
 from sparseinst.data.formats.labels import CLASS, check_size, read_labels
 from sparseinst.data.formats.source import PART_NAMES, DataSource, Split
 from sparseinst.errors import InputError
+from sparseinst.files import is_folder
 from sparseinst.masks import rle
 
 
 def find(path: Path) -> DataSource | None:
     """The parts of a folder whose subfolders hold images/ and masks/ each, or of such folders; None without any."""
-    if not path.is_dir():
+    if not is_folder(path):
         return None
     splits = {}
     for part, names in PART_NAMES.items():
@@ -31,9 +32,9 @@ def read(split: Split, notes: Notes | None) -> Content:
         InputError: without notes, if a mask cannot be read or has another size than its image.
     """
     maker = Maker(split.images, (CLASS,), notes)
-    for folder in sorted(path for path in split.images.iterdir() if path.is_dir()):
+    for folder in sorted(path for path in split.images.iterdir() if is_folder(path)):
         images = images_in(folder / "images")
-        if not images or not (folder / "masks").is_dir():
+        if not images or not is_folder(folder / "masks"):
             maker.notes.leave_out("folders without images/ and masks/", folder.name)
             continue
         try:
@@ -54,7 +55,7 @@ def read(split: Split, notes: Notes | None) -> Content:
 
 
 def _has_objects(folder: Path) -> bool:
-    if not folder.is_dir():
+    if not is_folder(folder):
         return False
-    inside = sorted(path for path in folder.iterdir() if path.is_dir())[:20]
+    inside = sorted(path for path in folder.iterdir() if is_folder(path))[:20]
     return any(images_in(path / "images") and images_in(path / "masks") for path in inside)

@@ -41,12 +41,12 @@ def resolve_data(path: str | Path) -> DataSource:
     if not (is_file(path) or is_folder(path)):
         raise InputError(f"{shown(path)}: expected a data folder or file, found nothing: check the path")
     described = path / DATA_FILE
-    if path.is_dir() and described.is_file() and not yolo.is_data_yaml(described):
+    if is_folder(path) and is_file(described) and not yolo.is_data_yaml(described):
         path = described
     source = next((found for find in _FINDERS if (found := find(path)) is not None), None)
-    if source is None and path.suffix.lower() in (".yaml", ".yml") and path.is_file():
+    if source is None and path.suffix.lower() in (".yaml", ".yml") and is_file(path):
         source = _from_yaml(path)
-    if source is None and path.is_file():
+    if source is None and is_file(path):
         raise InputError(
             f"{path}: expected a folder, a COCO file, or a .yaml file that names images and annotations, got another "
             "file: give the folder that holds both"
@@ -78,7 +78,7 @@ def _told_coco(split: Split) -> str:
 
 def _told_yolo(split: Split) -> str:
     names, files = yolo.parts_of(split)
-    labelled = sum(yolo.label_file(file).is_file() for file in files)
+    labelled = sum(is_file(yolo.label_file(file)) for file in files)
     return f"{labelled} YOLO label files, {len(names)} classes, {len(files)} images ({split.images})"
 
 

@@ -15,6 +15,7 @@ from sparseinst.data.formats.source import DataSource, Split
 from sparseinst.data.pixels import opened
 from sparseinst.data.sources import ARRAY_SUFFIX
 from sparseinst.errors import InputError, brief, listed
+from sparseinst.files import is_file, is_folder
 from sparseinst.masks.numbered import encode_numbered
 from sparseinst.parsing import read_text
 
@@ -32,13 +33,13 @@ _Colours = dict[tuple[int, int, int], str]
 
 def find(path: Path) -> DataSource | None:
     """The parts of a folder with JPEGImages/ and SegmentationObject/, by ImageSets/Segmentation; None without these."""
-    if not path.is_dir() or _folder(path, _OBJECTS) is None or not (path / "JPEGImages").is_dir():
+    if not is_folder(path) or _folder(path, _OBJECTS) is None or not is_folder(path / "JPEGImages"):
         return None
     lists = path / "ImageSets" / "Segmentation"
     splits = {
         part: Split(images=path / "JPEGImages", annotations=path, kind="voc", part=names[0])
         for part, names in _LISTS.items()
-        if (lists / f"{names[0]}.txt").is_file()
+        if is_file(lists / f"{names[0]}.txt")
     }
     if not splits:
         splits["train"] = Split(images=path / "JPEGImages", annotations=path, kind="voc")
@@ -102,12 +103,12 @@ def _folder(root: Path, names: tuple[str, ...]) -> str | None:
 def _names(root: Path) -> tuple[list[str], _Colours]:
     """Class names in order, and the colours that a labelmap gives them."""
     named, classes = root / "labelmap.txt", root / "class_names.txt"
-    if named.is_file():
+    if is_file(named):
         lines = read_text(named, expected="a name and its colour a line").splitlines()
         rows = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
         colours = {_colour(named, row[1]): row[0] for row in rows if len(row) > 1 and row[0] not in _BACKGROUND}
         return list(colours.values()), colours
-    if classes.is_file():
+    if is_file(classes):
         lines = [line.strip() for line in read_text(classes, expected="one class a line").splitlines()]
         return [line for line in lines if line and line not in _BACKGROUND], {}
     return list(CLASSES), {}

@@ -31,7 +31,7 @@ _DIGITS = 6
 
 def find(path: Path) -> DataSource | None:
     """The parts that a data.yaml names, or those of a folder with one or with images/ and labels/; None if neither."""
-    if path.is_file():
+    if is_file(path):
         return _from_yaml(path) if path.suffix.lower() in (".yaml", ".yml") and is_data_yaml(path) else None
     for file in sorted([*path.glob("*.yaml"), *path.glob("*.yml")], key=lambda file: (file.stem != "data", file.name)):
         if is_data_yaml(file):
@@ -135,7 +135,7 @@ def label_file(image: Path) -> Path:
 
 def _lines(file: Path, classes: int) -> Iterator[tuple[int, list[float]]]:
     """Class and coordinates of each line; a last number that is half of no pair is a confidence."""
-    if not file.is_file():
+    if not is_file(file):
         return  # no object is no file
     for number, text in enumerate(read_text(file, expected="labels").splitlines(), 1):
         if not text.strip():
@@ -172,7 +172,7 @@ def _from_yaml(path: Path) -> DataSource:
 
 
 def _without_yaml(path: Path) -> DataSource | None:
-    if not next((path / "labels").rglob("*.txt"), None) or not (path / "images").is_dir():
+    if not next((path / "labels").rglob("*.txt"), None) or not is_folder(path / "images"):
         return None
     splits = {}
     for part, names in PART_NAMES.items():
@@ -187,7 +187,7 @@ def _without_yaml(path: Path) -> DataSource | None:
 
 def parts_of(split: Split) -> tuple[list[str], list[Path]]:
     """Class names and image files of a part."""
-    if split.annotations.is_dir():
+    if is_folder(split.annotations):
         return _names_of(split.annotations), images_in(split.images)
     data = read_yaml(split.annotations, expected=_FILE)
     names = data["names"]
@@ -207,7 +207,7 @@ def _in_order(path: Path, names: dict[Any, Any]) -> list[str]:
 
 def _names_of(folder: Path) -> list[str]:
     for name in _NAME_FILES:
-        if (folder / name).is_file():
+        if is_file(folder / name):
             lines = read_text(folder / name, expected="one class a line").splitlines()
             return [text.strip() for text in lines if text.strip()]
     raise InputError(
@@ -222,7 +222,7 @@ def _files(path: Path, data: dict[str, Any], key: str) -> list[Path]:
     files: list[Path] = []
     for place in map(str, places):
         found = _place(path, data.get("path"), place)
-        if found.is_dir():
+        if is_folder(found):
             files += sorted(file for file in found.rglob("*") if is_image(file))
         else:
             files += [Path(os.path.normpath(image)) for image in read_list(found)]

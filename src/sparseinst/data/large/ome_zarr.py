@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sparseinst.config.preprocess import MOST_IMAGE_CHANNELS
 from sparseinst.data.large.raster import BLOCK_PX, LARGEST_BLOCK, Layout, Raster, Source
 from sparseinst.data.physical import PixelSize, size_of_ome_zarr
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, raised
 from sparseinst.files import is_file, is_folder
 from sparseinst.masks.grid import Window
 
@@ -69,7 +69,7 @@ def zarr_image(path: Path) -> ZarrImage:
     except InputError:
         raise
     except Exception as error:  # zarr's errors have no common class
-        raise InputError(f"{path}: expected a zarr image, could not open it ({error!r}): replace it") from error
+        raise InputError(f"{path}: expected a zarr image, could not open it ({raised(error)}): replace it") from error
 
 
 def open_zarr(path: Path, cache_bytes: int, at: Mapping[str, int] = MappingProxyType({})) -> Source:

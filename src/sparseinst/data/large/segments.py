@@ -34,10 +34,28 @@ def is_plain_deflate(page: "TiffPage") -> bool:
     )
 
 
+def check_segments(page: "TiffPage") -> None:
+    """Refuses a page that is to have other tiles or strips than its header places in the file.
+
+    A damaged size would otherwise cost time and memory for millions of segments that no file of its length can hold.
+
+    Raises:
+        ValueError: there are too few.
+    """
+    needed, placed = math.prod(page.chunked), len(page.dataoffsets)
+    if placed < needed and not page.is_contiguous:
+        raise ValueError(f"{placed:,} tiles or strips for an image of {needed:,}")
+
+
 class Segments:
-    """The values of a page by its tiles or strips; a window given to it is that of one of them."""
+    """The values of a page by its tiles or strips; a window given to it is that of one of them.
+
+    Raises:
+        ValueError: the page has too few of them.
+    """
 
     def __init__(self, page: "TiffPage") -> None:
+        check_segments(page)
         _, _, height, width, self.contig = page.shaped
         self.page, self.size_hw = page, (height, width)
         self.block_hw = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, width)

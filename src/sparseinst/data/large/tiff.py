@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sparseinst.data.large.raster import BLOCK_PX, LARGEST_BLOCK, Layout, Load, Raster, Source
 from sparseinst.data.large.segments import Plain, Segments, is_plain_deflate, spooled
 from sparseinst.data.orientation import seen_hw
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, raised
 from sparseinst.files import is_file
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def open_tiff(path: Path, cache_bytes: int, number: int | None = None) -> Source
             raise
         except Exception as error:  # whatever a damaged header leads to
             raise InputError(
-                f"{path}: expected a whole TIFF file, could not open it ({error!r}): replace it"
+                f"{path}: expected a whole TIFF file, could not open it ({raised(error)}): replace it"
             ) from error
 
         def reduced() -> Sequence[Raster]:
@@ -107,7 +107,9 @@ def _page(path: Path, stack: ExitStack, number: int) -> "TiffPage":
         if not all(isinstance(side, int) and side > 0 for side in shape):
             raise ValueError(f"height and width are {shape}")
     except Exception as error:  # whatever a damaged header leads to
-        raise InputError(f"{path}: expected a TIFF file, could not read its header ({error!r}): replace it") from error
+        raise InputError(
+            f"{path}: expected a TIFF file, could not read its header ({raised(error)}): replace it"
+        ) from error
     return page
 
 
@@ -179,6 +181,7 @@ def _reduced(path: Path, page: "TiffPage", cache_bytes: int) -> list[Raster]:
     height, width = page.imagelength, page.imagewidth
     rasters = []
     try:
+        len(page.parent.pages)  # notices a chain that leads back to a page before, which the next line would follow
         series = page.parent.series[0]
         levels = series.levels[1:] if series.keyframe.index == page.index else []
         for level in (level.keyframe.aspage() for level in levels):

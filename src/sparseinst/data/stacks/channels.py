@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sparseinst.config.preprocess import MOST_IMAGE_CHANNELS, RGB
 from sparseinst.data.large.ome_zarr import is_zarr
+from sparseinst.data.large.segments import check_segments
 from sparseinst.data.large.tiff import is_tiff
 from sparseinst.data.physical import PixelSize, channels_of_ome, size_of_tiff
 from sparseinst.data.picture_files import check_bytes, check_image, open_image
@@ -18,8 +19,9 @@ from sparseinst.data.pixels import decoding
 from sparseinst.data.sources import ARRAY_SUFFIX
 from sparseinst.data.stacks.ome_zarr import open_zarr_stack
 from sparseinst.data.stacks.stack import Place, Stack
-from sparseinst.data.stacks.tiff import loader_of
+from sparseinst.data.stacks.tiff import loader_of, opened_tiff
 from sparseinst.errors import InputError
+from sparseinst.files import is_file
 
 if TYPE_CHECKING:
     from tifffile import TiffPageSeries
@@ -66,7 +68,7 @@ def channels_in(path: Path, *, pages: bool = False) -> tuple[str, ...] | None:
     Raises:
         InputError: the file is absent, damaged or no image.
     """
-    if path.suffix.lower() != ARRAY_SUFFIX and not is_zarr(path) and not (path.is_file() and is_tiff(path)):
+    if path.suffix.lower() != ARRAY_SUFFIX and not is_zarr(path) and not (is_file(path) and is_tiff(path)):
         return None
     with ExitStack() as opened:
         stack = _opened(path, _FEW if pages else range(0), opened)
@@ -105,7 +107,7 @@ def _opened(path: Path, few: range, opened: ExitStack) -> Stack:
     with decoding(str(path)):
         if path.suffix.lower() == ARRAY_SUFFIX:
             return _of_array(path, load_array(path), few)
-        if path.is_file() and is_tiff(path):
+        if is_file(path) and is_tiff(path):
             return _of_tiff(path, few, opened)
         image = opened.enter_context(open_image(path))
         check_image(image)
@@ -135,13 +137,14 @@ def _of_values(path: Path, values: NDArray[Any], *, pixel: PixelSize | None = No
 
 
 def _of_tiff(path: Path, few: range, opened: ExitStack) -> Stack:
-    from tifffile import TiffFile
-
-    file = opened.enter_context(TiffFile(path))
+    file = opened_tiff(path, opened)
     series, pixel = file.series[0], size_of_tiff(file)
     axes = _axes(series, few)
     if axes is None:
         check_bytes(math.prod(series.shape), 2 * series.nbytes, " x ".join(map(str, series.shape)))
+        for page in series.pages:
+            if page is not None:
+                check_segments(page.aspage())
         return _of_array(path, series.asarray(), few, pixel)
     sizes = dict(zip(axes, series.shape, strict=True))
     channels = sorted((sizes.get("C", 1), sizes.get("S", 1)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sparseinst.data.large.ome_zarr import zarr_image
 from sparseinst.data.picture_files import check_bytes
-from sparseinst.data.stacks.stack import COLOURS, Stack
+from sparseinst.data.stacks.stack import COLOURS, Stack, channel_names
 
 
 def open_zarr_stack(path: Path) -> Stack:
@@ -21,7 +21,6 @@ def open_zarr_stack(path: Path) -> Stack:
     array, axes = image.levels[0], image.axes
     sizes = dict(zip(axes, array.shape, strict=True))
     count = sizes.get("c", 1)
-    names = image.channels if len(image.channels) == count else tuple(map(str, range(count)))
     colours = count == len(COLOURS) and not image.channels
     seen = [axis for axis in axes if axis in ("y", "x")]
 
@@ -32,5 +31,5 @@ def open_zarr_stack(path: Path) -> Stack:
         values = np.asarray(array[tuple(at.get(axis, slice(None)) for axis in axes)])
         return values if seen == ["y", "x"] else values.T
 
-    channels = COLOURS if colours else names
+    channels = COLOURS if colours else channel_names(path, image.channels, count)
     return Stack(path, sizes.get("t", 1), sizes.get("z", 1), channels, colours, image.pixel, load)

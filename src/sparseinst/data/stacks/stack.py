@@ -1,6 +1,6 @@
 """Image files by their axes: time points, planes and channels, and how large a pixel is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,14 +10,36 @@ from numpy.typing import NDArray
 
 from sparseinst.data.physical import PixelSize
 from sparseinst.data.pixels import decoding
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, listed
+from sparseinst.files import is_folder
 
 COLOURS = ("red", "green", "blue")
 """Names of the channels of an image in colours."""
-
+MOST_CHANNELS = 1_000
+"""Of a file: several times what spectral detectors have."""
+MOST_PLACES = 1_000_000
+"""Planes and time points of a file together."""
+_NAMED = 24
+"""Channels that a message names."""
 
 Load = Callable[[int, int, int], NDArray[Any]]
 """Gives the (height, width) values of a channel: of a time point, plane and channel, each from 0."""
+
+
+def channel_names(path: Path, names: Sequence[str], count: int) -> tuple[str, ...]:
+    """The names of channels, numbers for those without one; numbers for all where the names do not tell them apart.
+
+    Raises:
+        InputError: there are more than `MOST_CHANNELS`, which is how damaged sizes show.
+    """
+    if count > MOST_CHANNELS:
+        raise InputError(
+            f"{path}: expected at most {MOST_CHANNELS:,} channels, got {count:,}: replace it if it is damaged, or save "
+            "the channels to look at"
+        )
+    filled = tuple(name or str(i) for i, name in enumerate(names))
+    fits = len(filled) == count and len({name.lower() for name in filled}) == count
+    return filled if fits else tuple(map(str, range(count)))
 
 
 class Place(NamedTuple):
@@ -67,7 +89,16 @@ class Stack:
     page_of: Callable[[int, int, int], int] | None = None
 
     def places(self, view: View) -> list[Place]:
-        """What is looked at, time points first: each plane, or the projections."""
+        """What is looked at, time points first: each plane, or the projections.
+
+        Raises:
+            InputError: these are more than `MOST_PLACES`, which is how damaged sizes show.
+        """
+        if self.times * self.depth > MOST_PLACES:
+            raise InputError(
+                f"{self.path}: expected at most {MOST_PLACES:,} planes and time points together, got {self.times:,} "
+                f"times {self.depth:,}: replace it if it is damaged, or cut it into parts"
+            )
         if view.project is not None:
             return [Place(time, None) for time in range(self.times)]
         return [Place(time, plane) for time in range(self.times) for plane in range(self.depth)]
@@ -87,8 +118,9 @@ class Stack:
 
     def named(self) -> str:
         """Its channels as text: 0 DAPI, 1 GFP."""
-        names = (f"{i}" if name == str(i) else f"{i} {name}" for i, name in enumerate(self.channels))
-        return ", ".join(names)
+        return listed(
+            [f"{i}" if name == str(i) else f"{i} {name}" for i, name in enumerate(self.channels)], most=_NAMED
+        )
 
     def part(self, place: Place, view: View) -> dict[str, int] | None:
         """Where a picture is in the file, as `open_large` takes it; None of the first of an image in colours.
@@ -99,7 +131,7 @@ class Stack:
         channel = self.chosen(view)
         if channel is None and place == Place(0, 0) and self.times == self.depth == 1:
             return None
-        if channel is None or place.plane is None or (self.page_of is None and not self.path.is_dir()):
+        if channel is None or place.plane is None or (self.page_of is None and not is_folder(self.path)):
             raise InputError(
                 f"{self.path}: expected one channel of planes in pages of their own, for planes this large are read by "
                 "windows: give --channel without --project, or save it as OME-TIFF or OME-Zarr"

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseinst.data.large.segments import check_segments
 from sparseinst.data.large.tiff import is_tiff
 from sparseinst.data.physical import PixelSize, channels_of_ome, size_of_tiff
 from sparseinst.data.picture_files import check_bytes
-from sparseinst.data.stacks.stack import COLOURS, Load, Stack
-from sparseinst.errors import InputError
+from sparseinst.data.stacks.stack import COLOURS, Load, Stack, channel_names
+from sparseinst.errors import InputError, raised
+from sparseinst.files import is_file
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
@@ -29,12 +31,10 @@ def open_tiff_stack(path: Path, opened: ExitStack) -> Stack | None:
     Raises:
         InputError: the file is damaged, or has axes that no image of cells has.
     """
-    if not path.is_file() or not is_tiff(path):
+    if not is_file(path) or not is_tiff(path):
         return None
-    from tifffile import TiffFile
-
     try:
-        file = opened.enter_context(TiffFile(path))
+        file = opened_tiff(path, opened)
         if not (file.is_ome or file.is_imagej or file.is_shaped):
             return None
         series = file.series[0]
@@ -42,7 +42,18 @@ def open_tiff_stack(path: Path, opened: ExitStack) -> Stack | None:
     except InputError:
         raise
     except Exception as error:  # whatever a damaged header leads to
-        raise InputError(f"{path}: expected a whole TIFF file, could not open it ({error!r}): replace it") from error
+        raise InputError(
+            f"{path}: expected a whole TIFF file, could not open it ({raised(error)}): replace it"
+        ) from error
+
+
+def opened_tiff(path: Path, opened: ExitStack) -> "TiffFile":
+    """A TIFF file whose pages are known: counting them notices a damaged chain that leads back to a page before."""
+    from tifffile import TiffFile
+
+    file = opened.enter_context(TiffFile(path))
+    len(file.pages)
+    return file
 
 
 def plain_tiff_size(path: Path) -> PixelSize | None:
@@ -67,8 +78,7 @@ def _stack(path: Path, file: "TiffFile", series: "TiffPageSeries") -> Stack:
     colours = samples in _SAMPLES
     count = min(samples, len(COLOURS)) if colours else sizes.get("C", samples)
     names = channels_of_ome(file.ome_metadata) if file.ome_metadata else []
-    labelled = tuple(name or str(i) for i, name in enumerate(names)) if len(names) == count else None
-    channels = COLOURS if colours else labelled or tuple(map(str, range(count)))
+    channels = COLOURS if colours else channel_names(path, names, count)
     load, page_of = loader_of(series, axes)
     return Stack(path, sizes.get("T", 1), sizes.get("Z", 1), channels, colours, size_of_tiff(file), load, page_of)
 
@@ -108,6 +118,7 @@ def loader_of(series: "TiffPageSeries", axes: str) -> tuple[Load, Callable[[int,
         if number not in held:
             held.clear()
             one = page(number)
+            check_segments(one)
             check_bytes(math.prod(one.shape), 2 * one.keyframe.nbytes, " x ".join(map(str, one.shape)))
             held[number] = np.asarray(one.asarray()).reshape([sizes[axis] for axis in inside])
         return np.asarray(held[number][_index(inside, at)])

@@ -42,9 +42,3 @@ def refuse_axes(path: Path, sizes: Mapping[str, int], known: str) -> None:
             f"{path}: expected axes X and Y, with T, Z, C and S (colours) at most, got {others} too: save one image "
             "of them as OME-TIFF"
         )
-
-
-def channel_names(names: Sequence[str], count: int) -> tuple[str, ...]:
-    """The names of channels where each has one of its own, else their numbers."""
-    usable = len(names) == count and all(names) and len({name.lower() for name in names}) == count
-    return tuple(names) if usable else tuple(map(str, range(count)))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sparseinst.data.physical import PixelSize, pixel_size
 from sparseinst.data.picture_files import check_bytes
-from sparseinst.data.stacks.makers.choosing import channel_names, chosen_series, refuse_axes
-from sparseinst.data.stacks.stack import COLOURS, Stack
+from sparseinst.data.stacks.makers.choosing import chosen_series, refuse_axes
+from sparseinst.data.stacks.stack import COLOURS, Stack, channel_names
 from sparseinst.errors import InputError
 
 _AXES = "STZCYXM"
@@ -57,7 +57,7 @@ def open_czi(reader: Any, path: Path, series: str | None, opened: ExitStack) -> 
 
     metadata = ET.fromstring(file.metadata() or "<nothing/>")
     told = [channel.get("Name", "") for channel in metadata.findall(_CHANNELS)]
-    names = COLOURS if colours else channel_names(told, max(1, sizes.get("C", 1)))
+    names = COLOURS if colours else channel_names(path, told, max(1, sizes.get("C", 1)))
     return Stack(path, max(1, sizes.get("T", 1)), max(1, sizes.get("Z", 1)), names, colours, _size(metadata), load)
 
 

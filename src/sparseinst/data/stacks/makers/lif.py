@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.data.physical import PixelSize, pixel_size
-from sparseinst.data.stacks.makers.choosing import channel_names, chosen_series, refuse_axes
-from sparseinst.data.stacks.stack import COLOURS, Stack
+from sparseinst.data.stacks.makers.choosing import chosen_series, refuse_axes
+from sparseinst.data.stacks.stack import COLOURS, Stack, channel_names
 
 _AXES = "TZCYXS"
 _CHANNELS = "./Data/Image/ImageDescription/Channels/ChannelDescription"
@@ -35,7 +35,7 @@ def open_lif(reader: Any, path: Path, series: str | None, opened: ExitStack) -> 
         return frame[:, :, channel] if colours else frame
 
     told = [channel.get("LUTName", "") for channel in image.xml_element.findall(_CHANNELS)]
-    names = COLOURS if colours else channel_names(told, count)
+    names = COLOURS if colours else channel_names(path, told, count)
     return Stack(path, sizes.get("T", 1), sizes.get("Z", 1), names, colours, _size(image.coords), load)
 
 

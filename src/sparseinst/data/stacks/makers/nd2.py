@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.data.physical import PixelSize, pixel_size
-from sparseinst.data.stacks.makers.choosing import channel_names, chosen_series, refuse_axes
-from sparseinst.data.stacks.stack import COLOURS, Stack
+from sparseinst.data.stacks.makers.choosing import chosen_series, refuse_axes
+from sparseinst.data.stacks.stack import COLOURS, Stack, channel_names
 
 _AXES = "TPZCYXS"
 
@@ -41,7 +41,7 @@ def open_nd2(reader: Any, path: Path, series: str | None, opened: ExitStack) -> 
         return frame[0, :, :, channel] if colours else frame[channel, :, :, 0]
 
     channels = file.metadata.channels or []
-    names = COLOURS if colours else channel_names([str(one.channel.name or "") for one in channels], count)
+    names = COLOURS if colours else channel_names(path, [str(one.channel.name or "") for one in channels], count)
     return Stack(path, sizes.get("T", 1), sizes.get("Z", 1), names, colours, _size(file, channels), load)
 
 

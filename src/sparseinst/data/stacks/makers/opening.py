@@ -11,6 +11,7 @@ from sparseinst.data.stacks.makers.lif import open_lif
 from sparseinst.data.stacks.makers.nd2 import open_nd2
 from sparseinst.data.stacks.stack import Stack
 from sparseinst.errors import InputError
+from sparseinst.files import is_file
 from sparseinst.parsing import readable
 
 _READERS: dict[str, tuple[str, Callable[[Any, Path, str | None, ExitStack], Stack]]] = {
@@ -36,7 +37,7 @@ def open_maker_stack(path: Path, series: str | None, opened: ExitStack) -> Stack
             none was chosen, or has axes that no image of cells has.
     """
     package, opening = _READERS[path.suffix.lower()]
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"{path}: expected an image file, found none: check the path")
     try:
         reader = import_module(package)
