@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,6 @@ import pytest
 from PIL import Image, features
 
 from sparseinst.config.preprocess import IntensityConfig
-from sparseinst.data import heif
 from sparseinst.data.images import read_image
 from sparseinst.data.sources import list_sources
 from sparseinst.errors import InputError
@@ -32,7 +32,7 @@ def test_avif(tmp_path: Path) -> None:
 
 
 def test_without_it_the_message_says_so(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(heif, "_registered", lambda: False)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.setattr(features, "check", lambda name: False)
     for name in ("a.heic", "b.HEIF", "c.avif"):
         (tmp_path / name).write_bytes(b"x")

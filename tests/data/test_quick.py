@@ -1,6 +1,8 @@
 import json
 import logging
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from real import NUCLEI, PHOTOGRAPHS
-from sparseinst.data import kept
 from sparseinst.data.coco import CocoDataset
 from sparseinst.data.kept import open_records, read_kept, write_kept
 from sparseinst.data.quick import read_quickly
@@ -133,43 +134,45 @@ def test_what_is_no_annotation_file_is_left_to_the_checks(tmp_path: Path, text: 
     assert open_records(tmp_path / "absent.json") is None
 
 
+def large(content: Document) -> str:
+    """Annotations in a file of a size that is worth keeping what was read of it."""
+    return json.dumps(content) + " " * 20_000_000
+
+
 def test_a_large_file_is_read_once_as_long_as_it_stays_the_same(
     write: Callable[..., tuple[Path, Path]], content: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("SPARSEINST_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(kept, "_LARGE_BYTES", 0)
     content["annotations"][0]["segmentation"] = [[-9, -9, -8, -9, -8, -8]]
     images, path = write(content)
-    reads: list[Path] = []
-
-    def read(path: Path) -> Records | None:
-        reads.append(path)
-        return read_quickly(path)
-
-    monkeypatch.setattr(kept, "read_quickly", read)
+    path.write_text(large(content))
     first = CocoDataset.load(images, path)
     (file,) = (tmp_path / "cache/annotations").iterdir()
     caplog.clear()
     second = CocoDataset.load(images, path)
-    assert reads == [path] and "1 of 5 annotations left out" in caplog.text
+    assert "1 of 5 annotations left out" in caplog.text
     assert_same(second.records, first.records)
     assert [second.rles(i) for i in range(3)] == [first.rles(i) for i in range(3)]
+    write_kept(file, replace(first.records, classes=("kept", "too")))
+    assert CocoDataset.load(images, path).classes == ("kept", "too"), "the annotations were read again"
     file.write_bytes(file.read_bytes()[:-20])  # torn: read again
     assert_same(CocoDataset.load(images, path).records, first.records)
     content["annotations"].pop(1)
-    path.write_text(json.dumps(content))
-    assert CocoDataset.load(images, path).instances == first.instances - 1 and len(reads) == 3
+    path.write_text(large(content))
+    assert CocoDataset.load(images, path).instances == first.instances - 1
     (images / "7.png").unlink()
     with pytest.raises(InputError, match=r"1 are missing.*7\.png"):
         CocoDataset.load(images, path)
 
 
 def test_what_is_lost_without_pyarrow_is_said(
-    write: Callable[..., tuple[Path, Path]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(kept, "_LARGE_BYTES", 0)
-    monkeypatch.setattr(kept, "find_spec", lambda name: None)
+    write: Callable[..., tuple[Path, Path]], content: Document, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    images, path = write(content)
+    path.write_text(large(content))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with caplog.at_level(logging.WARNING):
-        assert len(CocoDataset.load(*write())) == 3
+        assert len(CocoDataset.load(images, path)) == 3
     assert "pip install 'sparseinst[scale]'" in caplog.text

@@ -1,6 +1,5 @@
 """HEIC and HEIF files, which Pillow reads with the help of pillow-heif (extra `heif`)."""
 
-from functools import cache
 from pathlib import Path
 
 from PIL import features
@@ -19,21 +18,19 @@ def know_heif(path: Path) -> None:
         InputError: what is needed is not installed; the message does not name the file.
     """
     suffix = path.suffix.lower()
-    if suffix in HEIF_SUFFIXES and not _registered():
-        raise InputError(
-            "expected pillow-heif for HEIC images, found none: pip install 'sparseinst[heif]', or convert them"
-        )
+    if suffix in HEIF_SUFFIXES:
+        _register()
     if suffix == ".avif" and not features.check("avif"):
         raise InputError(
             "expected a Pillow that reads AVIF, found one that does not: pip install 'sparseinst[heif]' brings one"
         )
 
 
-@cache
-def _registered() -> bool:
+def _register() -> None:
     try:
         import pillow_heif
-    except ImportError:
-        return False
+    except ImportError as error:
+        raise InputError(
+            "expected pillow-heif for HEIC images, found none: pip install 'sparseinst[heif]', or convert them"
+        ) from error
     pillow_heif.register_heif_opener()
-    return True

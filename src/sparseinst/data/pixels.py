@@ -20,7 +20,7 @@ _ORIENTATION, _PLANAR_CONFIGURATION = 274, 284
 
 UNREADABLE = (Exception,)
 """What decoders raise on damaged files: anything; their own list has never been complete."""
-_STRIP = 2**22
+_STRIP = 2**18
 """Pixels that Pillow converts and copies at once."""
 
 
