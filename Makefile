@@ -15,15 +15,16 @@ demo: $(VENV)/base.stamp
 	$(BIN)/sparseinst predict $(DEMO) --out demo --save-json --save-masks
 	@echo "Look at demo/nuclei_overlay.png (masks over the image) and demo/nuclei_labels.png (label image)."
 
-# The other runtimes (ONNX Runtime, OpenVINO, NNCF) bring threads of their own; they get a process of their own.
+# The other runtimes (ONNX Runtime, OpenVINO, NNCF) bring threads of their own; they get a process of their own. With
+# COVERAGE=1 it says, too, how much of the package was gone through, and fails below the share in pyproject.toml.
+COVERED := $(if $(COVERAGE),--cov=sparseinst --cov-report= --cov-fail-under=0)
 test: $(VENV)/dev.stamp
 	$(PYTEST) $(RUNTIMES:%=--ignore=%) $(COVERED)
 	$(PYTEST) $(RUNTIMES) $(if $(COVERED),$(COVERED) --cov-append)
+	$(if $(COVERED),$(BIN)/coverage report --skip-covered --sort=cover)
 
-# The same tests, and how much of the package they went through, which must not be less than the setting in pyproject.toml.
-coverage: COVERED := --cov=sparseinst --cov-report= --cov-fail-under=0
-coverage: test
-	$(BIN)/coverage report --skip-covered --sort=cover
+coverage:
+	$(MAKE) test COVERAGE=1
 
 # The tests of the large sets of images, which lie beside the repository, in ../shared/data; without them they are skipped.
 test-data: $(VENV)/dev.stamp

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -80,6 +80,23 @@ def test_connections_are_bounded_and_silent_ones_are_closed() -> None:
             with pytest.raises((ConnectionResetError, AssertionError)):
                 assert line.recv(1), "closed after a second"
         assert server.predict().status_code == 200
+
+
+def test_requests_that_become_no_http_end_their_connection_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    with running() as server:
+        parts = urlsplit(server.address)
+        for head in (b"POST /v1/predict", b"GET /", b"GET /healthz"):
+            for body in (b"zz\r\n", b"3\r\nabcdefgh\r\n", b"0\r\n\r\n\x00\xff /\r\n\r\n"):
+                start = head + b" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+                for pieces in ((start + body,), (start, body)):
+                    with closing(socket.create_connection((parts.hostname, parts.port))) as line:
+                        for piece in pieces:
+                            line.sendall(piece)
+                            time.sleep(0.02)
+                        with suppress(ConnectionResetError):
+                            answer_of(line)
+        assert server.predict().status_code == 200
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_headers_are_bounded() -> None:

@@ -65,6 +65,16 @@ class BoundedProtocol(H11Protocol):
             self._header_timer.cancel()
         super().handle_websocket_upgrade(event)
 
+    def send_400_response(self, msg: str) -> None:
+        """What comes is no HTTP: the connection ends, and whatever was going to answer the request finds nobody."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:  # in the middle of an answer
+            self.transport.close()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
     def pause_writing(self) -> None:
         """The client does not take what is sent."""
         super().pause_writing()
