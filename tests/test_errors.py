@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparseinst.errors import InputError, brief
+from sparseinst.errors import InputError, brief, listed
 
 
 @given(st.text(), st.text(max_size=20000))
@@ -24,3 +24,9 @@ def test_quotes_are_cut_and_what_surrounds_them_stays() -> None:
 def test_a_terminal_is_not_steered() -> None:
     text = str(InputError("a\x1b[2Jb.png: expected\nan image, got \ud800\x07: replace it"))
     assert text == r"a\x1b[2Jb.png: expected; an image, got \ud800\x07: replace it"
+
+
+def test_long_names_in_a_list_keep_both_ends() -> None:
+    cut = listed([f"/data/{'a' * 5000}/cell.png"])
+    assert len(cut) == 200
+    assert cut.startswith("/data/aaa") and cut.endswith("aaa/cell.png")

@@ -43,13 +43,18 @@ def misfit(error: "ValidationError", *, each: str = "") -> str:
 
 
 def listed(names: Sequence[object], *, most: int = 5, between: str = ", ") -> str:
-    """A few names, then how many more there are.
+    """A few names, cut where they are long, then how many more there are.
 
     >>> listed(["a.czi", "b.czi"]), listed("abcdefg")
     ('a.czi, b.czi', 'a, b, c, d, e and 2 more')
     """
     more = len(names) - most
-    return between.join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")
+    return between.join(map(_cut, names[:most])) + (f" and {more} more" if more > 0 else "")
+
+
+def _cut(name: object) -> str:
+    text = str(name)
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:100]}...{text[-97:]}"  # of a path the end tells most
 
 
 def brief(value: object, *, most: int = 60) -> str:
