@@ -128,6 +128,16 @@ def test_labelme_shapes(tmp_path: Path) -> None:
     assert masks[2].sum() == pytest.approx(np.pi * 100, rel=0.02) and masks[3].sum() == 50
 
 
+@pytest.mark.parametrize(
+    "points", [[[2, 10**400], [9, 2], [9, 9]], 10**400, [[1, "a"]], None], ids=["y", "number", "word", "null"]
+)
+def test_labelme_points_that_are_none(tmp_path: Path, points: object) -> None:
+    picture(tmp_path / "a.png")
+    labelme(tmp_path / "a.json", [{"label": "x", "points": points}], imagePath="a.png")
+    with pytest.raises(InputError, match=r"a\.json: shape number 0: expected points x y"):
+        train(tmp_path)
+
+
 def test_labelme_files_of_its_makers(tmp_path: Path) -> None:
     """What is written for a mask with a hole and for one in pieces comes back."""
     from sparseinst.data.formats import labelme as form

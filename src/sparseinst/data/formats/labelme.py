@@ -165,7 +165,7 @@ def _mask(where: str, shape: dict[str, Any], size_hw: tuple[int, int], notes: No
     kind = shape.get("shape_type") or "polygon"
     try:
         points = np.array(shape.get("points"), np.float64).reshape(-1, 2)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{where}: expected points x y, got {brief(shape.get('points'))}: correct the file") from error
     if kind == "mask":
         return _bitmap(where, shape.get("mask"), points, size_hw)
