@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from sparseinst.masks import rle, stretch
+from sparseinst.masks import rle
 from sparseinst.masks.exact import paste_exact
 from sparseinst.masks.grid import Frame, Patches
 from sparseinst.masks.paste import encode_pasted, encode_stretched
@@ -127,16 +127,14 @@ def test_outlines_are_those_of_the_float32_reference(way: object, original_hw: t
     assert differing.sum() <= 0.001 * outline.sum()
 
 
-def test_many_chunks_give_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_masks_together_are_each_alone() -> None:
     masks = torch.cat([blobs(2, seed=1), torch.zeros(2, 96, 160), blobs(3, seed=2)])
-    frame = Frame((384, 640), (384, 600), (300, 400))
-    at_once = encode_pasted(masks, frame, threshold=0.45)
-    assert len(at_once) == 7 and rle.areas(at_once, frame.original_hw)[2:4].tolist() == [0, 0]
-    monkeypatch.setattr(stretch, "_CHUNK_CPU", 1)
-    monkeypatch.setattr(stretch, "_CHUNK_GPU", 1)
-    assert len(list(stretch_whole(masks, frame, threshold=0.45))) == 7
+    frame = Frame((384, 640), (384, 600), (600, 800))  # a processor stretches them in chunks
+    together = encode_pasted(masks, frame, threshold=0.45)
+    assert len(together) == 7 and rle.areas(together, frame.original_hw)[2:4].tolist() == [0, 0]
     for way in (windows, whole):
-        assert way(masks, frame, threshold=0.45) == at_once
+        assert way(masks, frame, threshold=0.45) == together
+        assert [way(mask[None], frame, threshold=0.45)[0] for mask in masks] == list(together)
 
 
 @WAYS

@@ -13,7 +13,7 @@ from sparseinst.errors import InputError
 
 LOCK = "run.lock"
 _WRITING_S = 0.2
-_BEAT_S = 20.0
+_BEAT_S = 2.0
 """Between two signs of life, for other machines that see the folder."""
 _SILENT_S = 180.0
 """Without one a process on another machine is taken for dead."""
