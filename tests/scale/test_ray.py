@@ -35,6 +35,7 @@ def test_ray_gives_the_same_rows(_ray, folder, shards, settings, tmp_path) -> No
         assert rows_of(out) == rows_of(tmp_path / "here" / source.name)
 
 
+@pytest.mark.matrix
 def test_an_actor_that_is_killed_loses_nothing(_ray, folder, settings, tmp_path) -> None:
     source, killed = many(folder, tmp_path), []
 
@@ -50,6 +51,7 @@ def test_an_actor_that_is_killed_loses_nothing(_ray, folder, settings, tmp_path)
     assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "here")
 
 
+@pytest.mark.matrix
 def test_a_driver_that_is_killed_goes_on(_ray, folder, settings, tmp_path) -> None:
     source, out = many(folder, tmp_path), tmp_path / "ray"
     run_batch(str(source), tmp_path / "here", settings(), processes=0)

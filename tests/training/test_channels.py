@@ -104,7 +104,14 @@ def test_two_channels_start_from_weights_of_rgb(tiny_data, tmp_path):
     assert "fresh: none; first convolution widened from 3 to 2 channels" in console.file.getvalue()
 
 
-@pytest.mark.parametrize(("form", "name"), [("onnx", "n.onnx"), ("openvino", "n.xml"), ("torch", "n.pt2")])
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        ("onnx", "n.onnx"),
+        pytest.param("openvino", "n.xml", marks=pytest.mark.matrix),
+        pytest.param("torch", "n.pt2", marks=pytest.mark.matrix),
+    ],
+)
 def test_exported_files_take_the_same_images(five, tmp_path, form, name):
     data, result, _ = five
     path = tmp_path / name

@@ -42,7 +42,7 @@ def command(*arguments):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.matrix)])
 def test_the_run_of_a_killed_process_ends_and_goes_on(tiny_data, preset, whole, tmp_path, rank):
     out = tmp_path / "my run"
     process = subprocess.Popen(

@@ -63,7 +63,7 @@ def plain(instances: Instances) -> list[dict[str, Any]]:
     st.integers(0, 2**31),
 )  # fmt: skip
 @example(62, 62, 31, 1, 0.0, 775)  # a view that agrees with one member of an object and lies within another
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_the_same_objects(node, height: int, width: int, tile: int, overlap: int, least: float, seed: int) -> None:
     random, tiling, size_hw = np.random.default_rng(seed), Tiling(tile, overlap), (height, width)
     windows = tiling.windows(size_hw)
