@@ -97,3 +97,16 @@ def test_the_state_of_a_run_is_read_once(counted, cli, tiny_data, preset, tmp_pa
     assert begun.exit_code == 0, begun.stderr
     times = counted("train", "--resume", run, "--device", "cpu")
     assert times[str(run / "state.pt")] == 1
+
+
+def test_labelme_files_are_read_once_by_a_training_with_evaluations(
+    counted, cli, tiny_data, preset, tmp_path: Path
+) -> None:
+    data = tmp_path / "labelme"
+    assert cli("data", "convert", tiny_data, data, "--to", "labelme").exit_code == 0
+    times = counted(
+        "train", "--data", data, "--model", preset, "--init", "random", "--out", tmp_path / "run", "--workers", 0,
+        "--device", "cpu", "--set", "evaluate_every=1",
+    )  # fmt: skip
+    files = {str(file): 1 for part in ("train", "val") for file in (data / part).glob("*.json")}
+    assert len(files) == 8 and {name: times[name] for name in files} == files

@@ -13,7 +13,7 @@ from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.formats.source import DataSource
 from sparseinst.data.loader import iterations_of
 from sparseinst.data.sizes import ObjectSizes, describe_sizes, measure_sizes
-from sparseinst.errors import InputError
+from sparseinst.errors import InputError, listed
 from sparseinst.recipe import Preset
 from sparseinst.training.calibration import as_begun, laid_over
 from sparseinst.training.choice import budget, channels_of, choose_network
@@ -139,9 +139,13 @@ def _plan_of_options(
     if options.minutes is not None and options.resume:
         preset = as_begun(preset, load_preset(options.out / CONFIG).recipe, options.settings)
     if recipe_file is not None:
-        listed = [f"  {name}: {value}" for name, value in recipe_file.settings.items()]
-        told += [f"recipe {options.recipe}: {recipe_file.description}", *listed]
-    told += [*describe_sizes(sizes, preset.model.preprocess), *([] if options.resume else [_start(preset, init)])]
+        settings = [f"  {name}: {value}" for name, value in recipe_file.settings.items()]
+        told += [f"recipe {options.recipe}: {recipe_file.description}", *settings]
+    told += [
+        *_about_classes(dataset),
+        *describe_sizes(sizes, preset.model.preprocess),
+        *([] if options.resume else [_start(preset, init)]),
+    ]
     begun = {"network": network, "init": init, "began": datetime.now().astimezone().isoformat(timespec="seconds")}
     return Plan(
         preset=preset, facts=facts if options.resume else facts.model_copy(update=begun), dataset=parts.training,
@@ -221,6 +225,13 @@ def _about_validation(source: DataSource, made: HeldOut | None, dataset: CocoDat
         f"no validation images: {len(made.validation)} of the {len(dataset)} training images are set aside to measure "
         f"on ({HELD_OUT} in the folder of the run; --set held_out=0 sets none aside)"
     ]
+
+
+def _about_classes(dataset: CocoDataset) -> list[str]:
+    """Names classes that nothing is learnt of, as other parts alone have objects of them."""
+    used = set(dataset.records.labels.tolist())
+    unused = [name for label, name in enumerate(dataset.classes) if label not in used]
+    return [f"no training image has an object of: {listed(unused)}: nothing is learnt of it"] if unused else []
 
 
 def _for_data(preset: Preset, dataset: CocoDataset) -> Preset:

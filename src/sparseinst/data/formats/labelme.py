@@ -31,6 +31,7 @@ _VERSION = "5.5.0"
 """Of the files that are written: the first with mask shapes as they are today."""
 _NO_OBJECT = ("__ignore__", "_background_")
 """Labels that LabelMe's own converters leave out."""
+_AREAS = ("polygon", "rectangle", "circle", "mask")
 _CORNERS = 64
 """Of the polygon that stands for a circle."""
 
@@ -40,12 +41,13 @@ def find(path: Path) -> DataSource | None:
     if not is_folder(path):
         return None
     splits = {}
-    for part, names in PART_NAMES.items():
-        key = next((name for name in names if _has_labels(path / name)), None)
-        if key is not None:
-            splits[part] = Split(images=path / key, annotations=path / key, kind="labelme")
-    if not splits and _has_labels(path):
-        splits["train"] = Split(images=path, annotations=path, kind="labelme")
+    for part, folders in PART_NAMES.items():
+        found = next((split for name in folders if (split := _split(path / name)) is not None), None)
+        if found is not None:
+            splits[part] = found
+    alone = None if splits else _split(path)
+    if alone is not None:
+        splits["train"] = alone
     return DataSource(name=path.resolve().name, **splits) if splits else None
 
 
@@ -55,12 +57,14 @@ def read(split: Split, notes: Notes | None) -> Content:
     Raises:
         InputError: without notes, if a file or its image cannot be read.
     """
-    maker = Maker(split.images, notes=notes)
+    maker = Maker(split.images, split.classes, notes)
     there = by_stem(images_in(split.images))
-    files = [file for file in sorted(split.annotations.glob("*.json")) if _is_labelme(file)]
-    for file in files:
+    files = _taken(split)
+    split.parsed.clear()
+    for file, content in files.items():
         try:
-            content = read_object(file, expected="a LabelMe file")
+            if isinstance(content, InputError):
+                raise content
             image, size_hw = _image(file, content, there)
             image_id = maker.image(image, size_hw)
             for label, counts in _objects(file, content["shapes"], size_hw, maker.notes):
@@ -71,6 +75,25 @@ def read(split: Split, notes: Notes | None) -> Content:
     for stem in unlabelled:
         maker.notes.leave_out("images without a LabelMe file", there[stem].name)
     return maker.content()
+
+
+def names(split: Split) -> tuple[list[str], set[str]]:
+    """Class names: no list, and those of the shapes that are objects."""
+    shapes = [
+        shape
+        for content in _taken(split).values()
+        if not isinstance(content, InputError)
+        for shape in content["shapes"]
+        if isinstance(shape, dict) and isinstance(shape.get("label"), str)
+    ]
+    return [], {
+        shape["label"] for shape in shapes if shape["label"] not in _NO_OBJECT and _kind(shape) in _AREAS
+    }  # fmt: skip
+
+
+def is_labelled(folder: Path) -> bool:
+    """Whether a folder holds a LabelMe file."""
+    return is_folder(folder) and any(isinstance(_parse(file), dict) for file in folder.glob("*.json"))
 
 
 def write(dataset: Any, folder: Path) -> None:
@@ -109,16 +132,33 @@ def _shapes(counts: bytes, label: str, number: int, size_hw: tuple[int, int]) ->
         yield {**shape, "points": piece[0].tolist(), "shape_type": "polygon", "group_id": group}
 
 
-def _has_labels(folder: Path) -> bool:
-    return is_folder(folder) and any(_is_labelme(file) for file in folder.glob("*.json"))
+def _split(folder: Path) -> Split | None:
+    if not is_folder(folder):
+        return None
+    split = Split(images=folder, annotations=folder, kind="labelme")
+    return split if any(isinstance(content, dict) for content in _taken(split).values()) else None
 
 
-def _is_labelme(file: Path) -> bool:
+def _taken(split: Split) -> dict[Path, dict[str, Any] | InputError]:
+    """The LabelMe files of a part, sorted, each opened once until `read` took it; or what is wrong with one."""
+    if not split.parsed:
+        there = by_stem(images_in(split.images))
+        for file in sorted(split.annotations.glob("*.json")):
+            content = _parse(file)
+            if isinstance(content, dict) or (isinstance(content, InputError) and file.stem in there):
+                split.parsed[file] = content
+    return dict(split.parsed)
+
+
+def _parse(file: Path) -> dict[str, Any] | InputError | None:
+    """What a LabelMe file holds, but for its copy of the image; None of another JSON file."""
     try:
         content = read_object(file, expected="a LabelMe file")
-    except InputError:
-        return False
-    return isinstance(content.get("shapes"), list) and "imagePath" in content
+    except InputError as error:
+        return error
+    if not isinstance(content.get("shapes"), list) or "imagePath" not in content:
+        return None
+    return {**content, "imageData": bool(content.get("imageData"))}
 
 
 def _image(file: Path, content: Mapping[str, Any], there: Mapping[str, Path]) -> tuple[Path, tuple[int, int]]:
@@ -161,8 +201,12 @@ def _objects(file: Path, shapes: list[Any], size_hw: tuple[int, int], notes: Not
         yield label, whole
 
 
+def _kind(shape: Mapping[str, Any]) -> object:
+    return shape.get("shape_type") or "polygon"
+
+
 def _mask(where: str, shape: dict[str, Any], size_hw: tuple[int, int], notes: Notes, name: str) -> bytes | None:
-    kind = shape.get("shape_type") or "polygon"
+    kind = _kind(shape)
     try:
         points = np.array(shape.get("points"), np.float64).reshape(-1, 2)
     except (TypeError, ValueError, OverflowError) as error:
@@ -177,7 +221,7 @@ def _mask(where: str, shape: dict[str, Any], size_hw: tuple[int, int], notes: No
     elif kind == "circle":
         turns = np.linspace(0, 2 * math.pi, _CORNERS, endpoint=False)
         points = points[0] + math.dist(*points) * np.stack([np.cos(turns), np.sin(turns)], axis=1)
-    elif kind != "polygon":
+    elif kind not in _AREAS:
         notes.leave_out(f"shapes without an area ({kind})", name)
         return None
     return encode_segmentation(where, [points.ravel().tolist()], size_hw)

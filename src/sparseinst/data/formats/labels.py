@@ -2,8 +2,8 @@
 each object, of 8, 16 or 32 bits.
 
 They know no classes; `labels.csv` beside the folders (file, number, class), which is written with them, tells. Its rows
-without a file name the classes in their order, also those that no object has. A pixel belongs to one object: of objects
-that overlap, smaller ones lie on top.
+without a file name the classes in their order, also those that no object has; other classes follow by name. A pixel
+belongs to one object: of objects that overlap, smaller ones lie on top.
 """
 
 import csv
@@ -68,7 +68,7 @@ def read(split: Split, notes: Notes | None) -> Content:
         InputError: without notes, if a label image cannot be read, has another size than its image, or none at all.
     """
     classes = read_classes(split.annotations.parent / CLASSES_FILE)
-    maker = Maker(split.images, [name for (file, _), name in classes.items() if not file], notes)
+    maker = Maker(split.images, split.classes, notes)
     for image, mask in pairs(split):
         if mask is None:
             maker.notes.leave_out("images without a label image", image.name)
@@ -87,6 +87,19 @@ def read(split: Split, notes: Notes | None) -> Content:
             name = classes.get((mask.name, int(number)), CLASS)
             maker.add_mask(image_id, maker.category(name), counts, size_hw)
     return maker.content()
+
+
+def names(split: Split) -> tuple[list[str], set[str]]:
+    """Class names: those that labels.csv lists, in their order, and others that objects have.
+
+    Raises:
+        InputError: labels.csv has other columns.
+    """
+    classes = read_classes(split.annotations.parent / CLASSES_FILE)
+    told = {file for file, _ in classes}
+    untold = any(mask is not None and mask.name not in told for _, mask in pairs(split))
+    listed = [name for (file, _), name in classes.items() if not file]
+    return listed, {*classes.values(), *([CLASS] if untold else [])}
 
 
 def pairs(split: Split) -> list[tuple[Path, Path | None]]:

@@ -1,6 +1,7 @@
 """Every format to one form: COCO records in memory."""
 
 from sparseinst.data.formats import coco, labelme, labels, objects, voc, yolo
+from sparseinst.data.formats.classes import complete
 from sparseinst.data.formats.content import Content, Notes
 from sparseinst.data.formats.source import Split
 
@@ -22,4 +23,4 @@ def read_content(split: Split, notes: Notes | None = None) -> Content:
     Raises:
         InputError: nothing can be read; without notes, if anything cannot.
     """
-    return _READERS[split.kind](split, notes)
+    return _READERS[split.kind](complete(split), notes)

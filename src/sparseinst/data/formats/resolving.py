@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sparseinst.data.formats import coco, labelme, labels, objects, voc, yolo
+from sparseinst.data.formats.classes import with_classes
 from sparseinst.data.formats.content import images_in
 from sparseinst.data.formats.source import PARTS, DataSource, Kind, Split
 from sparseinst.errors import InputError, misfit, shown
@@ -64,6 +65,7 @@ def resolve_data(path: str | Path) -> DataSource:
             )
         if not is_folder(split.images):
             raise InputError(f"{path}: {name}: expected the image folder {shown(split.images)}, found none: correct it")
+    source = with_classes(source)
     return source.model_copy(update={"found": tuple(_told(name, split) for name, split in source.splits.items())})
 
 
@@ -83,8 +85,8 @@ def _told_yolo(split: Split) -> str:
 
 
 def _told_labelme(split: Split) -> str:
-    files, images = len(list(split.annotations.glob("*.json"))), len(images_in(split.images))
-    return f"{files} LabelMe files, {images} images ({split.annotations})"
+    files, images = len(split.parsed), len(images_in(split.images))
+    return f"{files} LabelMe files, {len(split.classes)} classes, {images} images ({split.annotations})"
 
 
 def _told_labels(split: Split) -> str:
@@ -130,11 +132,11 @@ def _placed(home: Path, split: Split) -> Split:
     kind: Kind = split.kind
     if kind == "coco" and is_folder(annotations):
         kind = _kind_of(annotations)
-    return Split(images=images, annotations=annotations, kind=kind, part=split.part)
+    return split.model_copy(update={"images": images, "annotations": annotations, "kind": kind})
 
 
 def _kind_of(annotations: Path) -> Kind:
-    if labelme.find(annotations) is not None:
+    if labelme.is_labelled(annotations):
         return "labelme"
     if voc.find(annotations) is not None:
         return "voc"

@@ -1,9 +1,9 @@
 """What a data set is made of, whatever its format."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from sparseinst.config.base import Settings
 from sparseinst.errors import InputError
@@ -30,6 +30,15 @@ class Split(Settings):
     )
     kind: Kind = Field("coco", description="format of the annotations")
     part: str | None = Field(None, description="which part of what the annotations hold; None is all")
+    classes: tuple[str, ...] = Field(
+        (), description="classes of the whole data set in their order, of a format that has no list; () finds them"
+    )
+    _parsed: dict[Path, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def parsed(self) -> dict[Path, Any]:
+        """What a look for classes read of annotation files, until a reader takes it, so that none is opened twice."""
+        return self._parsed
 
 
 class DataSource(Settings):

@@ -32,11 +32,12 @@ def convert_data(source: DataSource, folder: Path, target: Target) -> list[str]:
         InputError: the folder is there, the data cannot be read, or two images would be written to one place.
     """
     told: list[str] = []
-    datasets: dict[str, CocoDataset] = {}
+    contents = {part: read_told(split) for part, split in source.splits.items()}
+    datasets = {part: CocoDataset.of(split, contents[part]) for part, split in source.splits.items()}
+    classes = tuple(dict.fromkeys(name for dataset in datasets.values() for name in dataset.classes))
     with atomic_folder(folder) as temporary:
         for part, split in source.splits.items():
-            content = read_told(split)
-            datasets[part] = dataset = CocoDataset.of(split, content)
+            content, dataset = contents[part], datasets[part].remap(classes)
             check_places(map(dataset.name, range(len(dataset))))
             told.append(f"{part}: {len(dataset)} images, {dataset.instances} objects")
             crowds = sum(bool(item.get("iscrowd")) for item in content["annotations"])
@@ -53,5 +54,5 @@ def convert_data(source: DataSource, folder: Path, target: Target) -> list[str]:
             elif target == "labels":
                 told += [f"{part}: {line}" for line in labels.write(dataset, temporary / part)]
         if target == "yolo":
-            yolo.write_yaml(temporary, list(datasets), next(iter(datasets.values())).classes)
+            yolo.write_yaml(temporary, list(datasets), classes)
     return told
