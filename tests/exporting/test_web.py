@@ -50,7 +50,7 @@ def npm(tmp_path, monkeypatch) -> Path:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.defpath}")
     monkeypatch.setattr(ort_web, "BUNDLED", tmp_path / "bundled")
-    monkeypatch.setattr(ort_web, "_SHA256", hashlib.sha256(package.read_bytes()).hexdigest())
+    monkeypatch.setattr(ort_web, "SHA256", hashlib.sha256(package.read_bytes()).hexdigest())
     return package
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from sparseinst.predictions import Candidates
-from sparseinst.runtime.cuda_graphs import CudaGraphs, Run, ShapeCache
+from sparseinst.runtime.cuda_graphs import CudaGraphs, Forward, ShapeCache
 
 
 def brightness(images: Tensor, resized_hw: Tensor) -> Candidates:
@@ -24,7 +24,7 @@ class Recorder:
     def wait(self) -> None:
         self.waits += 1
 
-    def __call__(self, run: Run, images: Tensor, resized_hw: Tensor) -> Run:
+    def __call__(self, run: Forward, images: Tensor, resized_hw: Tensor) -> Forward:
         shape = tuple(images.shape)
         self.recorded.append(shape)
 
@@ -36,7 +36,7 @@ class Recorder:
         return replay
 
 
-def call(run: Run, width: int, *, value: int = 7, device: str = "cpu") -> Candidates:
+def call(run: Forward, width: int, *, value: int = 7, device: str = "cpu") -> Candidates:
     images = torch.full((1, 3, 2, width), value, dtype=torch.uint8, device=device)
     return run(images, torch.tensor([[2, width]], device=device))
 

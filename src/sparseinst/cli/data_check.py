@@ -81,8 +81,8 @@ def _print(findings: "tuple[Finding, ...]") -> None:
         return
     rows = []
     for finding in findings:
-        first = finding.samples[0]
-        rows.append((finding.level, finding.kind, finding.part, str(len(finding.samples)),
+        first = finding.spots[0]
+        rows.append((finding.level, finding.kind, finding.part, str(len(finding.spots)),
                      ": ".join(filter(None, (first.image, first.text)))))  # fmt: skip
     print_table(("", "what", "part", "times", "first"), rows)
     for kind in dict.fromkeys(finding.kind for finding in findings):

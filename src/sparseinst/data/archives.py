@@ -23,7 +23,7 @@ _GROUPS_HELD = 4
 """Row groups of Parquet files that a process holds."""
 
 
-class _Place(NamedTuple):
+class _Span(NamedTuple):
     """Where an image is: bytes from..to of a tar file, or a row of a row group."""
 
     file: int
@@ -61,16 +61,16 @@ class Stored:
         files = archives_in(folder)
         if not files:
             return None
-        whole: dict[str, _Place] = {}
+        whole: dict[str, _Span] = {}
         for number, file in enumerate(files):
             for name, first, second in (_tar_members if file.suffix == ".tar" else _parquet_rows)(file):
                 if name in whole:
                     raise InputError(
                         f"{file}: expected each image once in {folder}, got {brief(name)} twice: rename or remove one"
                     )
-                whole[name] = _Place(number, first, second)
+                whole[name] = _Span(number, first, second)
         by_last = {PurePosixPath(name).name: place for name, place in whole.items()}
-        nowhere = _Place(-1, -1, -1)
+        nowhere = _Span(-1, -1, -1)
         found = [whole.get(name) or by_last.get(PurePosixPath(name).name, nowhere) for name in names]
         return cls(tuple(files), np.array(found, np.int64).reshape(-1, 3))
 

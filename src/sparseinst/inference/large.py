@@ -138,8 +138,8 @@ class Rows:
         at: Mapping[str, int] | None = None,
     ) -> None:
         self.folder = folder
-        about = _settings(path, pipeline, preprocess or pipeline.preprocess) | {"at": dict(at or {})}
-        settings = json.dumps(about, sort_keys=True)
+        of_image = _settings(path, pipeline, preprocess or pipeline.preprocess)
+        settings = json.dumps(of_image | {"at": dict(at or {})}, sort_keys=True)
         kept = folder / _SETTINGS
         if kept.is_file() and kept.read_text(encoding="utf-8") != settings:
             _LOGGER.warning(f"{folder}: rows of another image, network or setting: begun again")

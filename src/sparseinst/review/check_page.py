@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sparseinst.config.model import ModelConfig
 from sparseinst.data.channels import read_picture
 from sparseinst.data.check.checkup import CheckedPart, Checkup
-from sparseinst.data.check.findings import KINDS, Finding, Sample
+from sparseinst.data.check.findings import KINDS, Finding, Spot
 from sparseinst.data.coco import CocoDataset
 from sparseinst.drawing.html import table, tiles
 from sparseinst.errors import InputError
@@ -17,7 +17,7 @@ from sparseinst.review.html import Cell, bars, document, histogram, sheet
 from sparseinst.review.pictures import ANNOTATED, SECOND, close_up, whole
 from sparseinst.review.stats import class_counts
 
-_SAMPLES = 12
+_SPOTS = 12
 """Pictures of each kind of finding ..."""
 _IMAGES = 12
 """... and images with their annotations of each part."""
@@ -39,7 +39,7 @@ def _sections(checkup: Checkup, model: ModelConfig) -> Iterator[str]:
             (str(sum(map(len, datasets))), "images"),
             (str(sum(dataset.instances for dataset in datasets)), "objects"),
             (str(checkup.errors), "errors"),
-            (str(sum(len(f.samples) for f in checkup.findings if f.level == "warning")), "warnings"),
+            (str(sum(len(f.spots) for f in checkup.findings if f.level == "warning")), "warnings"),
         ]
     )
     yield "".join(f"<p>{escape(line)}</p>" for line in checkup.source.found)
@@ -56,7 +56,7 @@ def _sections(checkup: Checkup, model: ModelConfig) -> Iterator[str]:
 
 def _overview(checkup: Checkup) -> str:
     rows = [
-        (f.kind, f.part, f.level, KINDS[f.kind].advice, KINDS[f.kind].fix or "-", str(len(f.samples)))
+        (f.kind, f.part, f.level, KINDS[f.kind].advice, KINDS[f.kind].fix or "-", str(len(f.spots)))
         for f in checkup.findings
     ]
     return table(("", "part", "", "what to do", "with --fix", "times"), rows, texts=range(5))
@@ -87,31 +87,31 @@ def _classes(part: CheckedPart) -> str:
 def _finding(checkup: Checkup, finding: Finding) -> str:
     part = next(part for part in checkup.parts if part.name == finding.part)
     kind = KINDS[finding.kind]
-    title = f"{finding.kind[:1].upper()}{finding.kind[1:]}: {len(finding.samples)} ({finding.part})"
+    title = f"{finding.kind[:1].upper()}{finding.kind[1:]}: {len(finding.spots)} ({finding.part})"
     heading = f'<h2 class="{finding.level}">{escape(title)}</h2>'
     advice = f"<p>{escape(kind.advice[:1].upper() + kind.advice[1:])}.</p>"
     cells: list[Cell] = []
     lines: list[str] = []
-    for sample in finding.samples:
-        picture = _picture(checkup, part, sample) if sample.image and len(cells) < _SAMPLES else None
+    for spot in finding.spots:
+        picture = _picture(checkup, part, spot) if spot.image and len(cells) < _SPOTS else None
         if picture is not None:
-            cells.append(Cell(picture, sample.text or finding.kind, sample.image))
+            cells.append(Cell(picture, spot.text or finding.kind, spot.image))
         elif len(lines) < _LINES and not cells:
-            lines.append(": ".join(filter(None, (sample.image, sample.text))))
+            lines.append(": ".join(filter(None, (spot.image, spot.text))))
     listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return heading + advice + (f"<ul>{listed}</ul>" if lines else "") + (sheet(cells) if cells else "")
 
 
-def _picture(checkup: Checkup, part: CheckedPart, sample: Sample) -> NDArray[np.uint8] | None:
-    """What is shown of a sample; None where the image cannot be read."""
+def _picture(checkup: Checkup, part: CheckedPart, spot: Spot) -> NDArray[np.uint8] | None:
+    """What is shown of a spot; None where the image cannot be read."""
     try:
-        pixels = read_picture(part.split.images / sample.image)
-        if sample.counts:
-            colours = [ANNOTATED, SECOND][: len(sample.counts)]
-            return close_up(pixels, sample.counts, [""] * len(sample.counts), colours)
-        if sample.other is None:
+        pixels = read_picture(part.split.images / spot.image)
+        if spot.counts:
+            colours = [ANNOTATED, SECOND][: len(spot.counts)]
+            return close_up(pixels, spot.counts, [""] * len(spot.counts), colours)
+        if spot.other is None:
             return whole(pixels, (), ())
-        other_part, name = sample.other
+        other_part, name = spot.other
         other = read_picture(checkup.source.splits[other_part].images / name)
     except InputError:
         return None

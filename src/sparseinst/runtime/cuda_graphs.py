@@ -14,14 +14,14 @@ from torch import Tensor
 
 from sparseinst.predictions import Candidates
 
-Run = Callable[[Tensor, Tensor], Candidates]
+Forward = Callable[[Tensor, Tensor], Candidates]
 """(B, channels, H, W) uint8 padded images and (B, 2) int64 sizes within the frame to candidates."""
 
 
 class Capture(Protocol):
     """Records runs."""
 
-    def __call__(self, run: Run, images: Tensor, resized_hw: Tensor) -> Run:
+    def __call__(self, run: Forward, images: Tensor, resized_hw: Tensor) -> Forward:
         """What does the same as `run` for inputs of these shapes, sooner; the values do not matter."""
 
     def wait(self) -> None:
@@ -39,10 +39,10 @@ class ShapeCache:
         most: records kept, those used last.
     """
 
-    def __init__(self, run: Run, capture: Capture, *, most: int = 16) -> None:
+    def __init__(self, run: Forward, capture: Capture, *, most: int = 16) -> None:
         self._run, self._capture, self._most = run, capture, most
         self._seen: set[tuple[object, ...]] = set()
-        self._recorded: OrderedDict[tuple[object, ...], Run] = OrderedDict()
+        self._recorded: OrderedDict[tuple[object, ...], Forward] = OrderedDict()
         self._lock = threading.Lock()
 
     def __call__(self, images: Tensor, resized_hw: Tensor) -> Candidates:
@@ -80,7 +80,7 @@ class CudaGraphs:
         """Waits until the graph that ran last is done, so that its memory may go."""
         self._done.synchronize()
 
-    def __call__(self, run: Run, images: Tensor, resized_hw: Tensor) -> Run:
+    def __call__(self, run: Forward, images: Tensor, resized_hw: Tensor) -> Forward:
         """Records what `run` does with tensors of these shapes, and gives what does it again."""
         with torch.cuda.device(self._device):
             inputs = images.clone(), resized_hw.clone()

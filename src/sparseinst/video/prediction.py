@@ -91,19 +91,19 @@ def predict_video(
     )  # fmt: skip
     with closing(open_video(source, fps=fps, intensity=pipeline.preprocess.intensity)) as video:
         start = time.perf_counter()
-        run = _Run(video, pipeline, marks, stop or Event())
+        current = _Pass(video, pipeline, marks, stop or Event())
         with ExitStack() as opened:
             window = opened.enter_context(Screen(f"sparseinst: {video.name}")) if show else None
             written = opened.enter_context(open_outputs(files, video, pipeline.classes))
-            for result in run.results(written, skip=skip):
+            for result in current.results(written, skip=skip):
                 if on_frame is not None:
                     on_frame(result, video)
                 if window is not None and result.picture is not None and not window.show(result.picture):
-                    run.stop.set()
-        return run.report(time.perf_counter() - start, files)
+                    current.stop.set()
+        return current.report(time.perf_counter() - start, files)
 
 
-class _Run:
+class _Pass:
     """One pass over a video, and its totals."""
 
     def __init__(self, video: VideoSource, pipeline: Pipeline, marks: Marks, stop: Event) -> None:

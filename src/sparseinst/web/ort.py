@@ -17,8 +17,9 @@ VERSION = "1.30.0"
 PACKAGE = f"onnxruntime-web@{VERSION}"
 BUNDLED = Path(__file__).parent / "page" / "ort"
 """Where the files are in a package that brings them."""
+SHA256 = "d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71"
+"""Of the package as npm gives it."""
 
-_SHA256 = "d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71"
 # Named .js here: many web servers do not know that .mjs is a script.
 _MEMBERS = {
     "package/dist/ort.wasm.bundle.min.mjs": "ort.js",
@@ -95,9 +96,9 @@ def fetch_runtime(folder: Path) -> None:
 
 def _unpack(package: Path, folder: Path) -> None:
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
-    if digest != _SHA256:
+    if digest != SHA256:
         raise InputError(
-            f"{PACKAGE}: expected a package with SHA-256 {_SHA256}, npm gave {digest}: do not use it; check where npm "
+            f"{PACKAGE}: expected a package with SHA-256 {SHA256}, npm gave {digest}: do not use it; check where npm "
             "fetches from"
         )
     folder.mkdir(parents=True, exist_ok=True)

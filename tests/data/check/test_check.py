@@ -59,7 +59,7 @@ class Made:
 def check(root: Path) -> dict[str, list[str]]:
     """File names or texts by kind of finding."""
     checkup = check_data(resolve_data(root), MODEL)
-    return {f.kind: [sample.image or sample.text for sample in f.samples] for f in checkup.findings}
+    return {f.kind: [spot.image or spot.text for spot in f.spots] for f in checkup.findings}
 
 
 @pytest.fixture
@@ -226,8 +226,8 @@ def test_every_copy_of_a_picture_that_is_measured_on_leaks(made: Made) -> None:
     for name in ("val", "val.json"):
         (made.root / "more" / name).rename(made.root / name)
     checkup = check_data(resolve_data(made.root), MODEL)
-    samples = {(f.part, f.kind): [sample.image for sample in f.samples] for f in checkup.findings}
-    assert samples == {
+    spots = {(f.part, f.kind): [spot.image for spot in f.spots] for f in checkup.findings}
+    assert spots == {
         ("train", "leak between parts"): ["good4.png", "copy.png", "again.png"],
         ("train", "same image twice"): ["good4.png", "good4.png"],
         ("val", "same image twice"): ["x.png"],
@@ -255,7 +255,7 @@ def test_channels_that_differ_are_told(tmp_path: Path) -> None:
     told = "channels: images 3 with 2 channels, 1 with 5 channels, 1 with grey or colours: training stops"
     assert checkup.advice[0].startswith(told) and checkup.errors
     (odd,) = (finding for finding in checkup.findings if finding.kind == "other channels than most")
-    assert [sample.text for sample in odd.samples] == ["5 channels, most have 2", "grey or colours, most have 2"]
+    assert [spot.text for spot in odd.spots] == ["5 channels, most have 2", "grey or colours, most have 2"]
     for number in (2, 3):
         write_channels(tmp_path / f"train/{number}.tif", 2, number)
     checkup = check_data(resolve_data(tmp_path), MODEL)

@@ -63,7 +63,7 @@ class Checkup:
     @property
     def errors(self) -> int:
         """How many things are wrong that stop training or lose something."""
-        return sum(len(finding.samples) for finding in self.findings if finding.level == "error")
+        return sum(len(finding.spots) for finding in self.findings if finding.level == "error")
 
 
 def check_data(source: DataSource, model: ModelConfig, *, on_image: Callable[[], None] = lambda: None) -> Checkup:

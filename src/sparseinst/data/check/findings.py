@@ -59,7 +59,7 @@ KINDS: dict[str, Kind] = {
 """By name, in the order of reports."""
 
 
-class Sample(NamedTuple):
+class Spot(NamedTuple):
     """One place where something is wrong.
 
     Args:
@@ -82,12 +82,12 @@ class Finding:
     Args:
         kind: one of `KINDS`.
         part: train, val or test.
-        samples: where.
+        spots: where.
     """
 
     kind: str
     part: str
-    samples: tuple[Sample, ...]
+    spots: tuple[Spot, ...]
 
     @property
     def level(self) -> Level:
@@ -97,10 +97,10 @@ class Finding:
 
 @dataclass
 class Findings:
-    """Collects samples by kind for one part."""
+    """Collects spots by kind for one part."""
 
     part: str
-    found: dict[str, list[Sample]] = field(default_factory=dict)
+    found: dict[str, list[Spot]] = field(default_factory=dict)
 
     def add(
         self,
@@ -113,7 +113,7 @@ class Findings:
     ) -> None:
         """One more."""
         assert kind in KINDS, kind
-        self.found.setdefault(kind, []).append(Sample(image, text, tuple(counts), other))
+        self.found.setdefault(kind, []).append(Spot(image, text, tuple(counts), other))
 
     def all(self) -> list[Finding]:
         """In the order of `KINDS`."""

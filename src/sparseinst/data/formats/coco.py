@@ -18,8 +18,8 @@ from sparseinst.files import atomic, is_file, is_folder
 from sparseinst.parsing import read_json
 
 _FILE = "a COCO annotation file"
-_Place = tuple[str, str]
-LAYOUTS: tuple[dict[str, _Place], ...] = (
+_PartFiles = tuple[str, str]
+LAYOUTS: tuple[dict[str, _PartFiles], ...] = (
     {part: (part, f"{part}.json") for part in PART_NAMES},
     {
         "train": ("train2017", "annotations/instances_train2017.json"),
