@@ -24,8 +24,7 @@ def whole(tiny_data, tmp_path_factory):
     return read_table(folder / "run" / "metrics.csv")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_to_all_processes_of_a_run_saves_it(tiny_data, tmp_path, whole, number, code):
+def test_a_signal_to_all_processes_of_a_run_saves_it(tiny_data, tmp_path, whole):
     out, preset = tmp_path / "my run", tmp_path / "tiny.yaml"
     preset.write_text(yaml.safe_dump(tiny_preset(iterations=ITERATIONS).model_dump(mode="json")))
     process = subprocess.Popen(
@@ -37,11 +36,10 @@ def test_a_signal_to_all_processes_of_a_run_saves_it(tiny_data, tmp_path, whole,
     _wait(lambda: len(read_table(out / "metrics.csv")) >= 5, process)
     with pytest.raises(InputError, match=f"process {process.pid} on .* trains in this folder"):
         train(tiny_data, tiny_preset(), out, init="random", device="cpu")
-    os.killpg(process.pid, number)  # the loader's process gets it, too
+    os.killpg(process.pid, signal.SIGINT)  # the loader's process gets it, too
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == code, errors
-    name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-    assert f"{name}: stopped after iteration" in errors and f"sparseinst train --resume '{out}'" in errors
+    assert process.returncode == 130, errors
+    assert "Ctrl-C: stopped after iteration" in errors and f"sparseinst train --resume '{out}'" in errors
     assert "Traceback" not in errors
     result = train(out=out, resume=True, device="cpu")
     assert result.finished and result.iterations == ITERATIONS
@@ -66,22 +64,22 @@ def test_a_killed_run_gives_its_folder_free_and_begins_anew(tiny_data, tmp_path,
     assert [row["loss"] for row in read_table(out / "metrics.csv")] == [row["loss"] for row in whole]
 
 
-@pytest.mark.parametrize("part", ["find", "measure"])
-def test_a_broken_off_evaluation_is_made_up_for(tiny_data, tmp_path, monkeypatch, part):
+@pytest.mark.parametrize(("part", "number", "code"), [("find", signal.SIGINT, 130), ("measure", signal.SIGTERM, 143)])
+def test_a_broken_off_evaluation_is_made_up_for(tiny_data, tmp_path, monkeypatch, part, number, code):
     from sparseinst.training.interruption import Interrupted
     from sparseinst.training.validation import Validation
 
     real, out = getattr(Validation, part), tmp_path / "run"
 
     def interrupted(*arguments):
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         return real(*arguments)
 
     monkeypatch.setattr(Validation, part, interrupted)
     preset = tiny_preset(iterations=4, evaluate_every=2)
     with pytest.raises(Interrupted) as caught:
         train(tiny_data, preset, out, init="random", device="cpu", log=())
-    assert caught.value.iteration == 2 and caught.value.exit_code == 130
+    assert caught.value.iteration == 2 and caught.value.exit_code == code
     assert read_table(out / "evaluation.csv") == [] and (out / "best.safetensors").is_file()
     monkeypatch.setattr(Validation, part, real)
     assert train(out=out, resume=True, device="cpu").finished
