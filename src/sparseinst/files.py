@@ -69,7 +69,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         InputError: something is there already (an empty folder may be), or the folder cannot be made.
     """
-    path = real(path.expanduser())
+    path = real(at_home(path))
     if not (replace and path.is_dir()) and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path}: expected a folder that is not there yet, found one: remove it or name another")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -169,6 +169,22 @@ def fitting(stem: str) -> str:
 def real(path: str | Path) -> Path:
     """The absolute path, links followed; where these lead in a circle, as far as that goes (`Path.resolve` fails)."""
     return Path(os.path.realpath(path))
+
+
+def at_home(path: str | Path) -> Path:
+    """A path with ~ and ~NAME replaced by the home they stand for; as it is where there is none of that name."""
+    try:
+        return Path(path).expanduser()
+    except (OSError, ValueError, RuntimeError):
+        return Path(path)
+
+
+def matching(pattern: str | Path) -> list[Path]:
+    """What there is that a pattern matches, ** in it any folders; nothing for patterns that no file system takes."""
+    try:
+        return [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207  may be absolute
+    except (OSError, ValueError):
+        return []
 
 
 def is_file(path: str | Path) -> bool:

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.sources import find_sources, is_foreign_image, list_sources
 from sparseinst.errors import InputError
 from sparseinst.inference.writers import write_image
+from sparseinst.scale.listing import list_input
 
 
 @pytest.fixture
@@ -148,3 +150,10 @@ def test_arrays_are_images_where_there_are_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "c.png").touch()
     found = find_sources(tmp_path)
     assert [path.name for path in found.images] == ["c.png"] and len(found.unread) == 3
+
+
+@pytest.mark.parametrize("name", ["a\0*.png", "~\0/a.png", "~nobody-of-this-name/*.png", "a" * 5000 + "*"])
+def test_names_that_no_file_system_takes_match_nothing(name: str) -> None:
+    for read in (find_sources, list_input, resolve_data):
+        with pytest.raises(InputError, match="found no"):
+            read(name)

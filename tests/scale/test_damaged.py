@@ -67,3 +67,13 @@ def test_an_image_that_unpacks_to_too_much_is_a_row_and_the_next_is_read(
     large, small = group.items
     assert large.content is None and "expected an image file of at most 0 MB, got 1" in str(large.error)
     assert small.content == b"small"
+
+
+def test_a_member_whose_size_leads_beyond_all_files_tears_its_tar(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("a.txt")
+    member.size = 2**62
+    (tmp_path / "a.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    (piece,) = cut_input(list_input(str(tmp_path / "a.tar")), rows=9, limit=None, column=None)
+    (group,) = read_groups(piece, rows=9, size=9, done=frozenset())
+    (item,) = group.items
+    assert item.image.endswith("a.tar") and item.content is None and item.error

@@ -168,3 +168,35 @@ def test_facts_of_another_form(checkpoint: Path, tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, path, metadata={"extra": "[1]"})
     with pytest.raises(InputError, match="facts by name"):
         checkpoint_extra(path)
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize("kind", ["O8", "V4", "U1", "m8", "f9", "f4,", ""])
+def test_arrays_of_anything_but_numbers_are_never_given_to_numpy(tmp_path: Path, kind: str, protocol: int) -> None:
+    class Typed:
+        """As an array of this type is pickled."""
+
+        def __reduce__(self) -> tuple[object, ...]:
+            rebuild, given, state = np.zeros((2, 3), np.float32).__reduce__()
+            return rebuild, given, (*state[:2], Kind(), *state[3:])
+
+    class Kind:
+        def __reduce__(self) -> tuple[object, ...]:
+            return np.dtype, (kind, False, True), (3, "<", None, None, None, -1, -1, 0)
+
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps({"a": Typed()}, protocol))
+    with pytest.raises(InputError, match=r"a\.pkl"):
+        read_tensors(path)
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "<f8", "|u1", "<i8", "|b1", "<f2"])
+def test_arrays_of_all_protocols_are_what_they_were(tmp_path: Path, kind: str, order: str) -> None:
+    wanted = {"a": np.arange(6).reshape(2, 3).astype(kind, order=order), "b": np.zeros((0, 4), kind), "c": np.array(3)}
+    for protocol in range(6):
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps({"model": {**wanted, "scalar": np.float32(1)}}, protocol))
+        found = read_tensors(tmp_path / "a.pkl")
+        assert list(found) == ["a", "b", "c"]
+        for name, array in wanted.items():
+            np.testing.assert_array_equal(found[name].numpy(), array)

@@ -34,7 +34,8 @@ def decoding(name: str) -> Iterator[None]:
             f"{name}: expected at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels ({error}): cut it into tiles first"
         ) from error
     except InputError as error:
-        raise InputError(f"{name}: {error}") from error
+        told = str(error)
+        raise InputError(told if told.startswith(f"{name}: ") else f"{name}: {told}") from error
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"{name}: expected an image file, found none: check the path") from error
     except UNREADABLE as error:

@@ -10,7 +10,7 @@ from sparseinst.data.large.ome_zarr import is_zarr
 from sparseinst.data.signature import is_ours
 from sparseinst.data.stacks.makers.opening import MAKER_SUFFIXES
 from sparseinst.errors import InputError, listed, shown
-from sparseinst.files import LONG_STEM, UNFINISHED, fitting, is_file, is_folder, real
+from sparseinst.files import LONG_STEM, UNFINISHED, fitting, is_file, is_folder, matching, real
 from sparseinst.parsing import read_bytes
 
 IMAGE_SUFFIXES = frozenset({
@@ -95,8 +95,7 @@ def find_sources(
     if is_file(path):
         return Sources(read_list(path) if path.suffix.lower() == ".txt" else [path])
     if glob.has_magic(str(source)):
-        found = map(Path, glob.glob(str(source), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
-        files = (path for path in found if path.suffix.lower() == ".zarr" or not is_folder(path))
+        files = (path for path in matching(source) if path.suffix.lower() == ".zarr" or not is_folder(path))
         return _sorted_out(files, f"{source}: expected a pattern that matches images", None, stacks)
     raise InputError(
         f"{shown(source)}: expected an image, a folder, a glob or a list file (.txt), found none: check the path"

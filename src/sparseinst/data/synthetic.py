@@ -19,7 +19,7 @@ from sparseinst.data.synthetic_backgrounds import background
 from sparseinst.data.synthetic_cutouts import Cutout, find_cutouts, find_photographs, read_cutouts, split_files
 from sparseinst.data.synthetic_scene import Scene, SceneConfig, compose
 from sparseinst.errors import InputError
-from sparseinst.files import atomic_folder
+from sparseinst.files import at_home, atomic_folder
 from sparseinst.masks import rle
 
 _JPEG_QUALITY = 95
@@ -76,13 +76,10 @@ def synthesise(
     if min(count, val_count) < 1:
         raise InputError(f"expected at least one scene to train on and to validate with, got {count} and {val_count}")
     scene = scene or SceneConfig()
-    groups = {
-        name: split_files(name, files, seed)
-        for name, files in find_cutouts(Path(cutouts).expanduser(), classes).items()
-    }
+    groups = {name: split_files(name, files, seed) for name, files in find_cutouts(at_home(cutouts), classes).items()}
     photographs: tuple[tuple[Path, ...], ...] = ((), ())
     if backgrounds is not None:
-        photographs = split_files("", find_photographs(Path(backgrounds).expanduser()), seed)
+        photographs = split_files("", find_photographs(at_home(backgrounds)), seed)
     made = Synthesis(tuple(groups), {}, dict(zip(_SPLITS, (count, val_count), strict=True)), {})
     objects = [
         read_cutouts({group: halves[part] for group, halves in groups.items()}, scene.largest_px) for part in (0, 1)

@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from sparseinst.data.sources import PICTURE_SUFFIXES, find_sources, lines_of
 from sparseinst.errors import InputError, listed
-from sparseinst.files import is_file, is_folder, real
+from sparseinst.files import is_file, is_folder, matching, real
 from sparseinst.parsing import read_bytes
 
 Kind = Literal["images", "tar", "parquet"]
@@ -63,7 +63,7 @@ def list_input(source: str, *, out: Path | None = None) -> Listing:
         many = [file for file in _walk(path, out) if _KINDS.get(file.suffix.lower()) in ("tar", "parquet")]
         root = path
     else:
-        found = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        found = matching(path)
         many = [file for file in found if _KINDS.get(file.suffix.lower()) in ("tar", "parquet") and file.is_file()]
         root = _fixed(str(path))
     if not many:

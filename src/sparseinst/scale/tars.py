@@ -35,11 +35,18 @@ def images_of(fs: Any, path: str) -> Iterator[Member]:
         OSError: it cannot be read.
     """
     with _opened(fs, path) as archive:
-        for member in archive:
+        for member in _members(archive):
             if member.isfile() and PurePosixPath(member.name).suffix.lower() in PICTURE_SUFFIXES:
                 end = member.offset_data + member.size
                 yield Member(member.name, member.size, partial(_content, archive, member), end)
             archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+
+
+def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    try:
+        yield from archive
+    except (ValueError, OverflowError) as error:  # a damaged size leads beyond what files can have
+        raise tarfile.ReadError(str(error)) from error
 
 
 def count_images(fs: Any, path: str, *, most: int | None = None) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sparseinst.disk import check_room
 from sparseinst.errors import InputError, typed
+from sparseinst.files import at_home
 from sparseinst.training.facts import FACTS
 from sparseinst.training.lock import locked
 from sparseinst.training.split import HELD_OUT
@@ -27,7 +28,7 @@ def run_folder(data: str | Path, *, resume: bool = False) -> Path:
         >>> run_folder("no/such/cells.yaml").as_posix()
         'runs/cells'
     """
-    path = Path(data).expanduser()
+    path = at_home(data)
     name = (path.stem if path.suffix.lower() in (".yaml", ".yml") else path.resolve().name) or "run"
     there = [1] if (RUNS / name).exists() else []
     there += [int(end) for other in RUNS.glob("*-*") if (end := other.name.removeprefix(f"{name}-")).isdecimal()]

@@ -14,6 +14,7 @@ from sparseinst.data.formats.source import DataSource
 from sparseinst.data.loader import iterations_of
 from sparseinst.data.sizes import ObjectSizes, describe_sizes, measure_sizes
 from sparseinst.errors import InputError, listed
+from sparseinst.files import at_home
 from sparseinst.recipe import Preset
 from sparseinst.training.calibration import as_begun, laid_over
 from sparseinst.training.choice import budget, channels_of, choose_network
@@ -89,7 +90,7 @@ def plan_run(options: Options) -> Plan:
     content = read_told(source.train) if source.val is None and not options.resume else None
     dataset = CocoDataset.of(source.train, content)
     facts = facts.model_copy(update={
-        "data": data.expanduser().resolve(), "log": (facts.log if options.resume else _DEFAULT_LOG)
+        "data": at_home(data).resolve(), "log": (facts.log if options.resume else _DEFAULT_LOG)
         if options.log is None else options.log,
     })  # fmt: skip
     if options.resume and options.model is None:

@@ -1,7 +1,6 @@
 """Reading tensors out of files of any origin, without ever running code that a file brings."""
 
 import pickle
-import pickletools
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,35 +14,10 @@ from torch import Tensor
 from sparseinst.errors import InputError, brief, shown
 from sparseinst.files import is_file
 from sparseinst.parsing import readable
+from sparseinst.zoo.array_pickle import PickledArray, read_arrays
 
 _WRAPPERS = ("model", "state_dict")
 """Keys under which checkpoints keep their tensors."""
-
-
-def _text_to_bytes(text: str, encoding: str) -> bytes:
-    """What old pickles use codecs for, and nothing else of it."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"the encoding {encoding} is no part of an array")
-    return text.encode(encoding)
-
-
-# As NumPy itself names them, which is private and differs from version to version.
-_rebuild = np.zeros(1).__reduce__()[0]
-_rebuild_from_buffer = np.zeros(1).__reduce_ex__(5)[0]
-_rebuild_scalar = np.float32(1).__reduce__()[0]
-
-_ARRAY_PARTS = {
-    ("numpy", "dtype"): np.dtype,
-    ("numpy", "ndarray"): np.ndarray,
-    ("_codecs", "encode"): _text_to_bytes,
-    ("numpy.core.multiarray", "_reconstruct"): _rebuild,
-    ("numpy._core.multiarray", "_reconstruct"): _rebuild,
-    ("numpy.core.numeric", "_frombuffer"): _rebuild_from_buffer,
-    ("numpy._core.numeric", "_frombuffer"): _rebuild_from_buffer,
-    ("numpy.core.multiarray", "scalar"): _rebuild_scalar,
-    ("numpy._core.multiarray", "scalar"): _rebuild_scalar,
-}
-"""All that a pickle of arrays names."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -62,7 +36,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if isinstance(content, dict) and isinstance(content.get(key), Mapping):
             content = content[key]
     items = content.items() if isinstance(content, Mapping) else ()
-    tensors = {str(n): _tensor(path, str(n), value) for n, value in items if isinstance(value, Tensor | np.ndarray)}
+    tensors = {str(n): _tensor(path, str(n), value) for n, value in items if isinstance(value, Tensor | PickledArray)}
     if not tensors:
         raise InputError(f"{path}: expected a dict of tensors (or one under 'model'), found none: give a weights file")
     return tensors
@@ -99,8 +73,7 @@ def read_pickle(path: Path) -> Any:
             file.seek(0)
             if zipped or path.suffix != ".pkl":
                 return torch.load(file, map_location="cpu", weights_only=True)
-            _check_opcodes(file, path.stat().st_size)
-            return _ArrayUnpickler(file, encoding="latin1").load()
+            return read_arrays(file, path.stat().st_size)
     except Exception as error:  # whatever bytes that are no such file lead to
         # The error's own text is left out: it advises to load the file without this protection.
         raise InputError(
@@ -116,25 +89,9 @@ def _check_unpacked(file: BinaryIO, size: int) -> None:
             raise pickle.UnpicklingError("the archive is packed")
 
 
-def _check_opcodes(file: BinaryIO, size: int) -> None:
-    """Refuses a pickle that counts its objects beyond its own bytes, for which Python would make room."""
-    for code, value, _ in pickletools.genops(file):
-        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and (value or 0) > size:
-            raise pickle.UnpicklingError("an object's number is beyond the file")
-    file.seek(0)
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        """Only what arrays are made of."""
-        if (module, name) not in _ARRAY_PARTS:
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of an array")
-        return _ARRAY_PARTS[module, name]
-
-
-def _tensor(path: Path, name: str, value: Tensor | np.ndarray[Any, Any]) -> Tensor:
+def _tensor(path: Path, name: str, value: Tensor | PickledArray) -> Tensor:
     with readable(path, expected=f"numbers as tensor {brief(name)}", hint="fetch or write it again"):
-        tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.ascontiguousarray(value))
+        tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.ascontiguousarray(value.numpy()))
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
         if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise ValueError("it holds fewer numbers than it says")

@@ -110,11 +110,12 @@ def test_records(made: Made) -> None:
     made.object(2, [500, 500, 520, 500, 520, 520])
     made.content["annotations"].append("nonsense")  # type: ignore[arg-type]
     made.content["images"].append({"id": 1, "file_name": "good1.png", "height": 60, "width": 80})
+    made.content["images"].append({"id": 77, "file_name": "far.png", "height": 60, "width": 2**64})
     made.content["categories"].append({"id": 1, "name": "b"})
     made.write()
     found = check(made.root)
     assert {kind: len(where) for kind, where in found.items()} == {
-        "malformed record": 3, "id used twice": 3, "annotation of no image or category": 2,
+        "malformed record": 4, "id used twice": 3, "annotation of no image or category": 2,
         "mask without a pixel": 2, "object annotated twice": 1,
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sparseinst.data.check.findings import Findings
 from sparseinst.data.formats.content import Content
-from sparseinst.data.record_fields import placeholder
+from sparseinst.data.record_fields import LONGEST_PX, placeholder
 from sparseinst.data.segmentation import encode_segmentation
 from sparseinst.errors import InputError, brief
 from sparseinst.masks.runs import decode_runs
@@ -136,7 +136,8 @@ def _images(content: Mapping[str, Any], findings: Findings) -> Iterator[Record]:
     for item in _records(content, "images", findings):
         key, name = item.get("id"), item.get("file_name")
         sides = (item.get("height"), item.get("width"))
-        if type(key) is not int or not isinstance(name, str) or any(type(v) is not int or v < 1 for v in sides):
+        sized = all(type(side) is int and 1 <= side <= LONGEST_PX for side in sides)
+        if type(key) is not int or not isinstance(name, str) or not sized:
             findings.add("malformed record", str(name or ""), f"image {brief(item)}")
         elif key in ids:
             findings.add("id used twice", name, f"image {key}")

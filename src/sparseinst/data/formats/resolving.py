@@ -9,7 +9,7 @@ from sparseinst.data.formats.classes import with_classes
 from sparseinst.data.formats.content import images_in
 from sparseinst.data.formats.source import PARTS, DataSource, Kind, Split
 from sparseinst.errors import InputError, misfit, shown
-from sparseinst.files import is_file, is_folder
+from sparseinst.files import at_home, is_file, is_folder
 from sparseinst.parsing import read_yaml
 
 _FINDERS = (coco.find, yolo.find, voc.find, labels.find, objects.find, labelme.find)
@@ -38,7 +38,7 @@ def resolve_data(path: str | Path) -> DataSource:
     Raises:
         InputError: nothing is there, the layout is unknown, or a part is incomplete.
     """
-    path = Path(path).expanduser()
+    path = at_home(path)
     if not (is_file(path) or is_folder(path)):
         raise InputError(f"{shown(path)}: expected a data folder or file, found nothing: check the path")
     described = path / DATA_FILE

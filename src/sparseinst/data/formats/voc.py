@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseinst.data.formats.content import Content, Maker, Notes, by_stem, image_hw, images_in
-from sparseinst.data.formats.labels import check_size
+from sparseinst.data.formats.labels import check_size, read_labels
 from sparseinst.data.formats.source import DataSource, Split
 from sparseinst.data.pixels import opened
 from sparseinst.data.sources import ARRAY_SUFFIX
@@ -25,7 +25,9 @@ CLASSES = (
 )  # fmt: skip
 _BACKGROUND = ("background", "_background_")
 _OBJECTS, _CLASSES = ("SegmentationObject", "SegmentationObjectPNG"), ("SegmentationClass", "SegmentationClassPNG")
-_VOID, _VOID_COLOUR = 255, (224, 224, 192)
+_VOID, _VOID_COLOUR = 255, 224 * 2**16 + 224 * 2**8 + 192
+_NUMBERS = ("P", "L")
+"""Modes of a mask whose values are numbers, not colours."""
 _LISTS = {"train": ("train",), "val": ("val",), "test": ("test",)}
 
 _Colours = dict[tuple[int, int, int], str]
@@ -124,12 +126,10 @@ def _colour(file: Path, text: str) -> tuple[int, int, int]:
 
 def _objects(path: Path) -> NDArray[np.int64]:
     """(H, W) number of each pixel's object; 0 for background and rim."""
+    numbers = read_labels(path)
     with opened(path) as image:
-        values = np.asarray(image if image.mode in ("P", "L") else image.convert("RGB")).astype(np.int64)
-    if values.ndim == 2:
-        return np.where(values == _VOID, 0, values)
-    void = (values == _VOID_COLOUR).all(2)
-    return np.where(void, 0, values[:, :, 0] * 2**16 + values[:, :, 1] * 2**8 + values[:, :, 2])
+        numbers[numbers == (_VOID if image.mode in _NUMBERS else _VOID_COLOUR)] = 0
+    return numbers
 
 
 def _labels(path: Path | None, names: list[str], colours: _Colours, size_hw: tuple[int, int]) -> NDArray[np.int64]:
@@ -139,14 +139,13 @@ def _labels(path: Path | None, names: list[str], colours: _Colours, size_hw: tup
             raise InputError("expected a mask in SegmentationClass for each in SegmentationObject, found none: add it")
         return np.ones(size_hw, np.int64)
     with opened(path) as image:
-        if image.mode in ("P", "L") and not colours:
-            values = np.asarray(image).astype(np.int64)
-            labels = np.where(values == _VOID, 0, values)
+        if image.mode in _NUMBERS and not colours:
+            labels = _objects(path)
         else:
-            rgb = np.asarray(image.convert("RGB")).astype(np.int64)
+            rgb = np.asarray(image.convert("RGB"))
             labels = np.zeros(rgb.shape[:2], np.int64)
             for place, colour in enumerate(colours, 1):
-                labels[(rgb == colour).all(2)] = place
+                labels[(rgb == np.array(colour)).all(2)] = place
     if labels.max(initial=0) > len(names):
         raise InputError(f"{path}: expected classes 1..{len(names)}, got {labels.max()}: name them in labelmap.txt")
     if labels.shape != size_hw:
