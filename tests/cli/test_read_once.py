@@ -1,6 +1,5 @@
 """Files that may be large are read once, whoever asks for them."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -45,19 +44,6 @@ def test_annotations_are_read_once_by_a_training_with_evaluations(counted, tiny_
         "--device", "cpu", "--set", "evaluate_every=1",
     )  # fmt: skip
     assert (times[f"{tiny_data}/train.json"], times[f"{tiny_data}/val.json"]) == (1, 1)
-
-
-def test_annotations_are_read_once_where_images_of_them_are_set_aside(
-    counted, tiny_data, preset, tmp_path: Path
-) -> None:
-    data = tmp_path / "data"
-    shutil.copytree(tiny_data / "train", data / "train")
-    shutil.copy(tiny_data / "train.json", data)
-    times = counted(
-        "train", "--data", data, "--model", preset, "--init", "random", "--out", tmp_path / "run", "--workers", 0,
-        "--device", "cpu", "--max-minutes", 0,
-    )  # fmt: skip
-    assert times[f"{data}/train.json"] == 1
 
 
 @pytest.mark.parametrize("by", ["data", "files"])

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from shapes import write_split
 from sparseinst.data.coco import CocoDataset
-from sparseinst.training.split import HELD_OUT, annotations_of, held_out_before, hold_out, write_held_out
+from sparseinst.data.formats.source import Split
+from sparseinst.training.split import held_out_before, hold_out, write_held_out
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +24,15 @@ def test_parts_are_disjoint_whole_and_the_same_again(dataset, tmp_path) -> None:
     assert len(first.validation) == 2 and len(first.training) == 10
     assert sorted([*first.training.image_ids, *first.validation.image_ids]) == sorted(dataset.image_ids)
     assert (first.validation.image_ids == second.validation.image_ids).all()
-    write_held_out(tmp_path, annotations_of(first.validation, json.loads(dataset.annotations.read_text())))
-    written = CocoDataset.load(dataset.images_dir, tmp_path / HELD_OUT)
-    again = held_out_before(dataset, tmp_path / HELD_OUT)
+    source = Split(images=dataset.images_dir, annotations=dataset.annotations)
+    split = write_held_out(tmp_path, first.validation, source)
+    written = CocoDataset.load(split.images, split.annotations)
+    again = held_out_before(dataset, split.annotations)
     for part in (written, again.validation):
         assert (part.image_ids == first.validation.image_ids).all() and part.instances == 4
         assert part.rles(1) == first.validation.rles(1) and part.path(1) == first.validation.path(1)
     assert (again.training.image_ids == first.training.image_ids).all()
-    assert len(json.loads((tmp_path / HELD_OUT).read_text())["annotations"]) == 4
+    assert len(json.loads(split.annotations.read_text())["annotations"]) == 4
 
 
 def test_nothing_is_set_aside_of_too_few_or_on_demand(dataset) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from sparseinst.config.preprocess import NativeConfig
 from sparseinst.data.channels import shown_as
-from sparseinst.data.coco import CocoDataset, read_told
-from sparseinst.data.formats.content import Content
+from sparseinst.data.coco import CocoDataset
 from sparseinst.data.formats.resolving import resolve_data
 from sparseinst.data.formats.source import DataSource
 from sparseinst.data.loader import iterations_of
@@ -23,7 +22,7 @@ from sparseinst.training.folder import CONFIG, STATE, check_folder
 from sparseinst.training.options import FRESH, RANDOM, Options, as_asked, check_options, with_options
 from sparseinst.training.recipe_file import RecipeFile, load_recipe
 from sparseinst.training.settings import apply_settings, is_set, with_classes
-from sparseinst.training.split import HELD_OUT, HeldOut, annotations_of, held_out_before, hold_out
+from sparseinst.training.split import HELD_OUT, HeldOut, held_out_before, hold_out
 from sparseinst.training.starting import Start
 from sparseinst.training.state import SavedRun
 from sparseinst.zoo.models import Weights, preset_of, weights_file
@@ -45,7 +44,6 @@ class Plan:
         facts: what else it begins with.
         dataset: the training images.
         held_out: images set aside to validate on; None where the data has validation images, or none are wanted.
-        held_out_annotations: theirs, to be written to the folder of the run; None where they are in it.
         source: the parts of the data.
         start: the network that it begins with.
         saved: the state to go on from; None of a run that begins.
@@ -57,7 +55,6 @@ class Plan:
     facts: RunFacts
     dataset: CocoDataset
     held_out: CocoDataset | None
-    held_out_annotations: Content | None
     source: DataSource
     start: Start
     saved: SavedRun | None
@@ -86,17 +83,13 @@ def plan_run(options: Options) -> Plan:
     source = resolve_data(data)
     if source.train is None:
         raise InputError(f"{data}: expected training images (a train.json with a folder train/), found none: add them")
-    # Where images are to be set aside, their annotations are needed as they were read: crowds, too.
-    content = read_told(source.train) if source.val is None and not options.resume else None
-    dataset = CocoDataset.of(source.train, content)
+    dataset = CocoDataset.of(source.train)
     facts = facts.model_copy(update={
         "data": at_home(data).resolve(), "log": (facts.log if options.resume else _DEFAULT_LOG)
         if options.log is None else options.log,
     })  # fmt: skip
-    if options.resume and options.model is None:
-        plan = _plan_of_folder(options, facts, source, dataset)
-    else:
-        plan = _plan_of_options(options, facts, source, dataset, content)
+    planned = _plan_of_folder if options.resume and options.model is None else _plan_of_options
+    plan = planned(options, facts, source, dataset)
     return replace(plan, told=(*(f"found {line}" for line in source.found), *plan.told))
 
 
@@ -107,15 +100,13 @@ def _plan_of_folder(options: Options, facts: RunFacts, source: DataSource, datas
     parts = _parts_before(options.out, source, dataset)
     anew = "nothing was saved before it ended: the run begins anew, with the settings it had"
     return Plan(
-        preset=preset, facts=facts, dataset=parts.training, held_out=parts.validation, held_out_annotations=None,
-        source=source, start=Start(facts.init if options.init is None else options.init), saved=saved, recipe_file=None,
+        preset=preset, facts=facts, dataset=parts.training, held_out=parts.validation, source=source,
+        start=Start(facts.init if options.init is None else options.init), saved=saved, recipe_file=None,
         told=(anew,) if saved is None else (),
     )  # fmt: skip
 
 
-def _plan_of_options(
-    options: Options, facts: RunFacts, source: DataSource, dataset: CocoDataset, content: Content | None
-) -> Plan:
+def _plan_of_options(options: Options, facts: RunFacts, source: DataSource, dataset: CocoDataset) -> Plan:
     sizes = measure_sizes(dataset)
     channels = channels_of(dataset)
     own, network, init, weights, told = _network(options, dataset, sizes, channels)
@@ -123,14 +114,11 @@ def _plan_of_options(
     preset = as_asked(own, options, recipe_file, init)
     preset, about_channels = _with_channels(preset, channels, options)
     told += about_channels
-    annotations = None
     if options.resume:
         parts = _parts_before(options.out, source, dataset)
     else:
         made = None if source.val is not None else hold_out(dataset, preset.recipe.held_out)
         parts = _Parts(dataset, None) if made is None else _Parts(*made)
-        if made is not None and content is not None:
-            annotations = annotations_of(made.validation, content)
         told += _about_validation(source, made, dataset)
     preset = _with_sizes(_for_data(preset, parts.training), sizes, options.settings)
     if options.model is None and recipe_file is None and not options.says_how_long:
@@ -150,8 +138,8 @@ def _plan_of_options(
     begun = {"network": network, "init": init, "began": datetime.now().astimezone().isoformat(timespec="seconds")}
     return Plan(
         preset=preset, facts=facts if options.resume else facts.model_copy(update=begun), dataset=parts.training,
-        held_out=parts.validation, held_out_annotations=annotations, source=source, start=Start(init, weights),
-        saved=_saved(options), recipe_file=recipe_file, told=tuple(told),
+        held_out=parts.validation, source=source, start=Start(init, weights), saved=_saved(options),
+        recipe_file=recipe_file, told=tuple(told),
     )  # fmt: skip
 
 

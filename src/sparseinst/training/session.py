@@ -142,11 +142,12 @@ class Session:
 
     def _split(self) -> Split | None:
         """What to validate on; of images that were set aside the file is written now."""
-        held_out, annotations = self.plan.held_out, self.plan.held_out_annotations
+        held_out, source = self.plan.held_out, self.plan.source
         if held_out is None:
-            return self.plan.source.val
-        if self.is_main and annotations is not None:
-            write_held_out(self.out, annotations)
+            return source.val
+        if self.is_main and not self.options.resume:
+            assert source.train is not None, "something was set aside of it"
+            write_held_out(self.out, held_out, source.train)
         return Split(images=held_out.images_dir, annotations=self.out / HELD_OUT)
 
     def _callbacks(self, engine: Engine, progress: Progress, further: Sequence[Callback]) -> list[Callback]:

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from sparseinst.data.coco import CocoDataset
-from sparseinst.data.formats.content import Content
+from sparseinst.data.formats.content import Notes
+from sparseinst.data.formats.reading import read_content
+from sparseinst.data.formats.source import Split
 from sparseinst.files import atomic
 from sparseinst.parsing import read_json
 
@@ -50,19 +52,21 @@ def held_out_before(dataset: CocoDataset, file: Path) -> HeldOut:
     return _parts(dataset, {index for index, key in enumerate(dataset.image_ids.tolist()) if key in ids})
 
 
-def annotations_of(validation: CocoDataset, content: Content) -> Content:
-    """What was read of a data set, of the images alone that were set aside; with crowds and areas, as it was read."""
+def write_held_out(folder: Path, validation: CocoDataset, source: Split) -> Split:
+    """Writes the annotations of what was set aside to the folder of a run; the images stay where they are.
+
+    Args:
+        folder: of the run.
+        validation: what was set aside.
+        source: where it was set aside from.
+    """
+    content = read_content(source, Notes())
     ids = set(validation.image_ids.tolist())
-    images = [image for image in content["images"] if image["id"] in ids]
-    return content | {
-        "images": images, "annotations": [record for record in content["annotations"] if record["image_id"] in ids],
-    }  # fmt: skip
-
-
-def write_held_out(folder: Path, annotations: Content) -> None:
-    """Writes the annotations of what was set aside to the folder of a run; the images stay where they are."""
+    content["images"] = [image for image in content["images"] if image["id"] in ids]
+    content["annotations"] = [record for record in content["annotations"] if record["image_id"] in ids]
     with atomic(folder / HELD_OUT) as temporary:
-        temporary.write_text(json.dumps(annotations), encoding="utf-8")
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+    return Split(images=validation.images_dir, annotations=folder / HELD_OUT)
 
 
 def _parts(dataset: CocoDataset, aside: set[int]) -> HeldOut:
