@@ -45,7 +45,7 @@ def ended_by(number: signal.Signals, command: list[object], when: Callable[[], b
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_predict_goes_on_and_does_each_image_once(
     cli: Callable, many: Path, checkpoint: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -72,9 +72,8 @@ def test_predict_goes_on_and_does_each_image_once(
     assert not [path for path in out.iterdir() if "unfinished" in path.name or ".tmp" in path.name]
 
 
-@pytest.mark.parametrize(
-    ("number", "suffix"), [(signal.SIGKILL, ".mp4"), (signal.SIGKILL, ".mkv"), (signal.SIGTERM, ".mp4")]
-)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_video_plays_up_to_its_last_seconds(
     cli: Callable, checkpoint: Path, tmp_path: Path, number: signal.Signals, suffix: str
 ) -> None:
